@@ -1,0 +1,53 @@
+# Everything a checkout can do. Python 3.11 or newer and make are enough: the first target builds .venv.
+# ARGS goes to the command behind a target, e.g. `make test ARGS="tests/unit -k cooldown"`.
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+# Compiled bytecode is what keeps every later start fast.
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH
+
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help
+help: ## Show these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: venv ## Run the demonstration: a small shop, its alerts, and the service that mends it
+	@$(BIN)/runbookd demo $(ARGS)
+
+.PHONY: check
+check: venv ## Hold the laws: style, types, layers, sizes, shipped content (offline, about a minute)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy service tests
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/architecture
+	$(if $(wildcard service/runbookd/cli/main.py),$(BIN)/runbookd check rules playbooks)
+
+.PHONY: test
+test: venv ## Run every test, against real servers, with the coverage gates (under 6 minutes)
+	@tools/test $(ARGS)
+
+.PHONY: bench
+bench: venv ## Measure against the bare limits of this machine
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: format
+format: venv ## Format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: lock
+lock: venv ## Pin every dependency anew, with hashes (ARGS=--upgrade takes newer versions)
+	@tools/lock $(ARGS)
+
+.PHONY: venv
+venv: ## Build or refresh .venv; nothing is done when it is current
+	@tools/bootstrap
+
+.PHONY: clean
+clean: ## Remove .venv and everything tools have cached
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist coverage.json .coverage .coverage.*

@@ -1,0 +1,1 @@
+"""Hands: everything runbookd can do to, or ask of, the world. One folder per provider, one file per action."""

@@ -1,0 +1,127 @@
+"""What the operator allows the actions to reach: servers, hosts and commands, by name.
+
+Playbooks name a server or a command; where it is and how to sign in stands here, so that no label text can
+choose it. Secrets are given by name (`token_secret: prom_token`) and resolved when a call is made.
+"""
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from runbookd.model.base import Name
+
+MEBIBYTE = 1024 * 1024
+
+
+def _absolute(path: str) -> str:
+    if not PurePosixPath(path).is_absolute():
+        message = f"{path!r} is not an absolute path; a command is never looked up on a PATH"
+        raise ValueError(message)
+    return path
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        message = f"{text!r} is not a regular expression: {error}"
+        raise ValueError(message) from error
+    return text
+
+
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s]+[^?#\s]*$")]
+"""The base of an API: http or https, a host, perhaps a path; no query."""
+AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+"""A Python regular expression that has to match the whole text."""
+
+
+class Section(BaseModel):
+    """Base of every part of the configuration: unknown keys are mistakes, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Endpoint(Section):
+    """An HTTP API the operator runs, and how to sign in: a bearer token, a user and password, or neither."""
+
+    url: HttpUrl = Field(description="Base URL; the API's own paths are appended (`/api/v1/query`).")
+    token_secret: str | None = Field(
+        default=None, description="Secret sent as a bearer token. None: not sent."
+    )
+    username: str | None = Field(default=None, description="User of basic authentication. None: not used.")
+    password_secret: str | None = Field(default=None, description="Secret with the password of `username`.")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> "Endpoint":
+        if (self.username is None) != (self.password_secret is None):
+            message = "`username` and `password_secret` are given together"
+            raise ValueError(message)
+        if self.username is not None and self.token_secret is not None:
+            message = "give either `token_secret` or `username` and `password_secret`"
+            raise ValueError(message)
+        return self
+
+
+class HttpAccess(Section):
+    """What `http.*` and `tls.*` may reach, and how much of an answer is read.
+
+    Link-local addresses and the cloud's metadata services are refused whatever is allowed here.
+    """
+
+    allowed_hosts: list[str] | None = Field(
+        default=None,
+        description="Host names that may be called, `*` and `?` as in file names. None: every host.",
+    )
+    ca_file: AbsolutePath | None = Field(
+        default=None,
+        description="PEM file of authorities trusted beside the system's. None: the system's only.",
+    )
+    max_body: int = Field(
+        default=MEBIBYTE, ge=1, le=64 * MEBIBYTE, description="Bytes read of an answer; the rest is left."
+    )
+
+
+class Command(Section):
+    """One program a playbook may run, and the arguments it may be given.
+
+    Each argument of a call has to match, as a whole, the pattern at its position; arguments beyond those have
+    to match `more`. A pattern that lets an argument begin with `-` lets a caller choose options.
+    """
+
+    path: AbsolutePath = Field(description="The program, run as it is: no shell, no lookup on a PATH.")
+    args: list[Pattern] = Field(
+        default_factory=list, description="One pattern per argument; all must be given."
+    )
+    more: Pattern | None = Field(
+        default=None, description="Pattern of any further argument. None: there may be none."
+    )
+    env: dict[str, str] = Field(
+        default_factory=dict, description="The whole environment of the program; nothing is inherited."
+    )
+    env_secrets: dict[str, str] = Field(
+        default_factory=dict, description="Variables whose value is the secret of this name."
+    )
+    cwd: AbsolutePath = Field(default="/", description="The folder it runs in.")
+    reads_only: bool = Field(
+        default=False, description="True: it changes nothing, so it runs in observe mode and as evidence."
+    )
+    repeat: Literal["never", "safe"] = Field(
+        default="never", description="What a crash in the middle allows; `safe` only if twice does no harm."
+    )
+    max_output: int = Field(
+        default=65_536, ge=1, le=16 * MEBIBYTE, description="Bytes kept of each stream; the end is kept."
+    )
+
+
+class ActionsConfig(Section):
+    """Everything the shipped actions are configured with."""
+
+    http: HttpAccess = Field(default_factory=HttpAccess)
+    prometheus: dict[Name, Endpoint] = Field(default_factory=dict, description="Prometheus servers by name.")
+    alertmanagers: dict[Name, Endpoint] = Field(default_factory=dict, description="Alertmanagers by name.")
+    commands: dict[Name, Command] = Field(
+        default_factory=dict, description="Programs `command.run` may run, by name. None unless listed."
+    )

@@ -1,0 +1,220 @@
+"""The fuse box: settings in, a wired service out. The only file that knows everyone."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from runbookd import __version__
+from runbookd.actions.catalogue import ActionCatalogue
+from runbookd.actions.performer import CataloguePerformer
+from runbookd.content.load import load
+from runbookd.model.audit import Entry, Stage
+from runbookd.model.work import WorkKind
+from runbookd.pipeline import Pipeline, Ports
+from runbookd.runtime.clock import SystemClock
+from runbookd.runtime.ids import Ulids
+from runbookd.runtime.secrets import FilesAndEnvironment
+from runbookd.runtime.worker import Worker
+from runbookd.stages.normalize import DEFAULT_LIMITS
+from runbookd.stages.plan import Reach
+from runbookd.store.sqlite import open_sqlite
+from runbookd.units.desk import Desk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from aiohttp.web import AppRunner
+    from prometheus_client import CollectorRegistry
+
+    from runbookd.model.library import Library
+    from runbookd.model.work import Work
+    from runbookd.pipeline import Watch
+    from runbookd.ports import Clock, Store
+    from runbookd.runtime.metrics import Metrics
+    from runbookd.runtime.scheduler import Scheduler
+    from runbookd.settings import Settings
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A wired engine: everything but the doors. The CLI uses it as it is; `serve` puts the doors on."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    catalogue: ActionCatalogue
+    performer: CataloguePerformer
+    pipeline: Pipeline
+    worker: Worker
+    ids: Ulids
+
+    def load(self) -> Library:
+        """Read rules and playbooks anew. Raises ContentError."""
+        return load(self.settings.rules, self.settings.playbooks, self.catalogue)
+
+
+@asynccontextmanager
+async def wire(
+    settings: Settings, library: Library | None = None, clock: Clock | None = None, watch: Watch | None = None
+) -> AsyncIterator[Parts]:
+    """Put the engine together, and take it apart again.
+
+    `library` None reads the folders in the settings; `clock` None is the machine's. Raises ContentError,
+    SettingsError, StoreError.
+    """
+    clock = clock or SystemClock()
+    ids = Ulids()
+    catalogue = ActionCatalogue(settings.actions)
+    library = library or load(settings.rules, settings.playbooks, catalogue)
+    async with AsyncExitStack() as stack:
+        store = await open_sqlite(settings.database, queue=settings.database_queue)
+        stack.push_async_callback(store.close)
+        performer = CataloguePerformer(catalogue, FilesAndEnvironment(settings.secrets_folder), clock)
+        stack.push_async_callback(performer.close)
+        pipeline = Pipeline(Ports(store, performer, clock), _desk(settings, library, ids), watch)
+        worker = Worker(store, clock, pipeline, owner=f"{settings.name}/{ids.new('w')}", slots=settings.slots)
+        yield Parts(
+            settings=settings,
+            store=store,
+            clock=clock,
+            catalogue=catalogue,
+            performer=performer,
+            pipeline=pipeline,
+            worker=worker,
+            ids=ids,
+        )
+
+
+def _desk(settings: Settings, library: Library, ids: Ulids) -> Desk:
+    return replace(
+        Desk.of(library, ids),
+        reach=Reach(
+            budget=settings.reach.budget,
+            budget_window=settings.reach.budget_window,
+            target_cooldown=settings.reach.target_cooldown,
+            protected=tuple(settings.reach.protected),
+        ),
+        mode=settings.mode,
+        lease=settings.lease,
+        forget_after=settings.reconcile.forget_after,
+        limits=replace(DEFAULT_LIMITS, depth=settings.web.max_depth),
+    )
+
+
+async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], None] | None = None) -> None:
+    """Run the service until `stop` is set, then stop gracefully. Raises what `wire` raises.
+
+    `ready` is told the address once the service listens.
+    """
+    # The doors' libraries are not for the CLI's other commands to pay for.
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415
+
+    from runbookd.runtime.metrics import Metrics  # noqa: PLC0415
+    from runbookd.runtime.reloader import Reloader  # noqa: PLC0415
+
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(wire(settings, watch=metrics))
+        scheduler = _sweeps(parts, metrics)
+        runner = await _listen(parts, registry)
+        stack.push_async_callback(runner.cleanup)
+        scheduler.start()
+        stack.callback(scheduler.stop)
+        tasks = {asyncio.create_task(parts.worker.run(), name="worker")}
+        if settings.reload:
+            reloader = Reloader(parts.load, parts.pipeline, parts.store, parts.clock, metrics)
+            folders = [folder for folder in (*settings.rules, *settings.playbooks) if folder.is_dir()]
+            tasks.add(asyncio.create_task(reloader.watch(folders, stop), name="reloader"))
+        await _started(parts, runner, ready)
+        stopped = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        log.info("stopping", stage="execute", within=settings.stop_within.total_seconds())
+        await runner.cleanup()
+        await parts.worker.stop(settings.stop_within)
+        await asyncio.gather(*tasks, stopped)
+        log.info("stopped", stage="execute", ended=[task.get_name() for task in done])
+
+
+def _sweeps(parts: Parts, metrics: Metrics) -> Scheduler:
+    """Set the clockwork: the heartbeat, and asking Alertmanager what fires where that is configured."""
+    from runbookd.runtime.scheduler import HEARTBEAT, Scheduler, heartbeat, make_due  # noqa: PLC0415
+
+    scheduler = Scheduler()
+    scheduler.every(HEARTBEAT, heartbeat(parts.store, parts.clock, metrics), at_once=True)
+    asked = parts.settings.reconcile
+    parts.worker.handlers[WorkKind.RECONCILE] = _reconcile(parts)
+    if asked.alertmanagers:
+        sweep = make_due(parts.store, parts.clock, WorkKind.RECONCILE, "alertmanager")
+        scheduler.every(asked.every, sweep, at_once=True)
+    return scheduler
+
+
+def _reconcile(parts: Parts) -> Callable[[Work], Awaitable[None]]:
+    """Return the handler that asks Alertmanager what fires."""
+    from runbookd.pollers.alertmanager import AlertmanagerReconciler  # noqa: PLC0415
+
+    asked = parts.settings.reconcile
+    headers = {}
+    if asked.bearer_secret is not None:
+        token = FilesAndEnvironment(parts.settings.secrets_folder).get(asked.bearer_secret)
+        headers["Authorization"] = f"Bearer {token}"
+    reconciler = AlertmanagerReconciler(parts.pipeline, asked.alertmanagers, headers)
+
+    async def ask(work: Work) -> None:
+        if not asked.alertmanagers:
+            log.error(
+                "a notification was truncated, and no Alertmanager is configured to ask for the rest",
+                stage="normalize",
+                setting="reconcile.alertmanagers",
+            )
+        await reconciler.ask()
+        await parts.store.write(lambda tx: tx.work.finish(work))
+
+    return ask
+
+
+async def _listen(parts: Parts, registry: CollectorRegistry) -> AppRunner:
+    """Open the HTTP door."""
+    from runbookd.web.app import create_app  # noqa: PLC0415
+    from runbookd.web.health import content_loaded, queue_young, store_writable  # noqa: PLC0415
+    from runbookd.web.server import serve as listen  # noqa: PLC0415
+
+    settings = parts.settings
+    checks = {
+        "store": store_writable(parts.store, parts.clock),
+        "queue": queue_young(parts.store, parts.clock, settings.queue_limit),
+        "content": content_loaded(lambda: bool(parts.pipeline.desk.library.rules)),
+        "worker": parts.worker.turning,
+    }
+    app = create_app(settings.web, inbox=parts.pipeline, checks=checks, registry=registry)
+    return await listen(app, settings.web)
+
+
+async def _started(parts: Parts, runner: AppRunner, ready: Callable[[str], None] | None) -> None:
+    """Say that the service is there, in the log and the ledger."""
+    host, port = runner.addresses[0][:2]
+    scheme = "https" if parts.settings.web.tls else "http"
+    address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    library = parts.pipeline.desk.library
+    detail = {
+        "version": __version__,
+        "content": library.version,
+        "rules": len(library.rules),
+        "playbooks": len(library.playbooks),
+        "mode": parts.settings.mode.value,
+        "replica": parts.settings.name,
+    }
+    entry = Entry(at=parts.clock.now(), stage=Stage.AUDIT, what="started", detail=detail)
+    await parts.store.write(lambda tx: tx.ledger.append([entry]))
+    log.info("started", stage="audit", address=address, **detail)
+    if ready is not None:
+        ready(address)

@@ -1,0 +1,74 @@
+"""What can be wrong with one rule beyond its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runbookd.content.expressions import View, expression, templates
+from runbookd.content.params import playbook_inputs
+from runbookd.content.read import Draft, Located
+from runbookd.errors import LanguageError, Problem
+from runbookd.language.fuzzy import did_you_mean
+from runbookd.language.matchers import parse_matcher
+from runbookd.model.rule import Rule
+
+MATCHING = frozenset({"event", "vars"})
+"""What a rule's `when` and an incident's title can read: there is no incident yet, and no run."""
+
+RUNNING = MATCHING | {"incident"}
+"""What the inputs of a rung can read."""
+
+
+def rule_problems(located: Located[Rule], draft: Draft) -> Iterator[Problem]:
+    """Find everything that is wrong with a rule."""
+    rule = located.item
+    view = View(where="a rule's `when`", names=MATCHING, vars=draft.named("var"))
+    yield from _matchers(located)
+    if rule.when is not None:
+        yield from expression(located, ("when",), rule.when, view)
+    if rule.incident.title is not None:
+        yield from templates(
+            located, ("incident", "title"), rule.incident.title, view.at("an incident's title")
+        )
+    yield from _key(located)
+    known = draft.named("priority")
+    if rule.priority not in known:
+        message = f"there is no priority {rule.priority!r}{_there_are(rule.priority, known)}"
+        yield located.problem(message, "priority")
+    yield from _rungs(located, draft, view)
+
+
+def _matchers(located: Located[Rule]) -> Iterator[Problem]:
+    for index, text in enumerate(located.item.match):
+        try:
+            parse_matcher(text)
+        except LanguageError as error:
+            yield located.problem_inside(str(error), ("match", index), error.line, error.column)
+
+
+def _key(located: Located[Rule]) -> Iterator[Problem]:
+    for index, label in enumerate(located.item.incident.key):
+        if "${" in label or label.startswith(("event.", "labels.")):
+            name = label.removeprefix("${").removesuffix("}").rpartition(".")[2]
+            message = f"a key is made of label names; write {name!r} instead of {label!r}"
+            yield located.problem(message, "incident", "key", index)
+
+
+def _rungs(located: Located[Rule], draft: Draft, view: View) -> Iterator[Problem]:
+    known = draft.named("playbook")
+    for index, rung in enumerate(located.item.run):
+        below = ("run", index)
+        inner = View(where="a rung's `with`", names=RUNNING, vars=view.vars, secrets=True)
+        yield from templates(located, (*below, "with"), rung.with_, inner)
+        if rung.playbook not in known:
+            message = f"there is no playbook {rung.playbook!r}{_there_are(rung.playbook, known)}"
+            yield located.problem(message, *below, "playbook")
+        elif rung.playbook in draft.playbooks:
+            yield from playbook_inputs(located, below, rung.with_, draft.playbooks[rung.playbook].item)
+
+
+def _there_are(name: str, known: list[str]) -> str:
+    hint = did_you_mean(name, known)
+    if hint:
+        return f".{hint}"
+    return f"; there is: {', '.join(sorted(known)) or 'none'}"

@@ -1,0 +1,80 @@
+"""Load: folders of files into one checked library, or every mistake in them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbookd.content.check import check
+from runbookd.content.files import find, read, version
+from runbookd.content.read import draft
+from runbookd.content.tests_of import run_tests
+from runbookd.errors import ContentError, Problem
+from runbookd.model.library import Library
+from runbookd.ports import Catalogue
+
+Folders = Path | Sequence[Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What checking found. `library` is None when there is any problem; a failed embedded test is one.
+
+    `tests_run` is 0 when other problems kept the tests from running. Problems and warnings are in file order.
+    """
+
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    tests_run: int = 0
+    tests_failed: int = 0
+    library: Library | None = None
+
+
+def load(rules: Folders, playbooks: Folders, catalogue: Catalogue) -> Library:
+    """Read and check everything, embedded tests included, and return it.
+
+    Each argument is a folder or several; rules are tried in the order of the folders, then of the file names.
+    Raises ContentError with every problem, in file order.
+    """
+    report = examine(rules, playbooks, catalogue)
+    if report.library is None:
+        raise ContentError(report.problems)
+    return report.library
+
+
+def examine(rules: Folders, playbooks: Folders, catalogue: Catalogue) -> Report:
+    """Read and check everything as `load` does, and report instead of raising; this is `runbookd check`."""
+    try:
+        bodies, unread = read(find([*_several(rules), *_several(playbooks)]))
+    except ContentError as error:
+        return Report(problems=error.problems, warnings=())
+    made = draft(bodies)
+    made.problems.extend(unread)
+    problems, warnings = check(made, catalogue)
+    order = {name: number for number, (name, _) in enumerate(bodies)}
+    if problems:
+        return Report(problems=_sorted(problems, order), warnings=_sorted(warnings, order))
+    library = made.library(version(bodies))
+    ran, failed = run_tests(made, library, catalogue)
+    return Report(
+        problems=_sorted(failed, order),
+        warnings=_sorted(warnings, order),
+        tests_run=ran,
+        tests_failed=len(failed),
+        library=None if failed else library,
+    )
+
+
+def _several(folders: Folders) -> Sequence[Path]:
+    return [folders] if isinstance(folders, Path) else folders
+
+
+def _sorted(problems: Sequence[Problem], order: dict[str, int]) -> tuple[Problem, ...]:
+    """Sort by file (in reading order), line and column, and drop what is said twice."""
+
+    def place(problem: Problem) -> tuple[int, str, int, int, str]:
+        number = order.get(problem.file, len(order))
+        return number, problem.file, problem.line or 0, problem.column or 0, problem.message
+
+    return tuple(sorted(dict.fromkeys(problems), key=place))

@@ -1,0 +1,209 @@
+"""Files into models: every rule, playbook, priority and calendar validated by itself, with where it stands.
+
+A mistake in one rule hides no mistake in another, and a name that is written but wrong still counts as a name,
+so that one bad playbook does not make every rule that runs it wrong too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from runbookd.content.messages import findings, known_keys, shown, unknown_key
+from runbookd.content.yaml import Document, Path, parse
+from runbookd.errors import ContentError, Problem
+from runbookd.model.library import Library
+from runbookd.model.playbook import Playbook
+from runbookd.model.rule import Calendar, Priority, Rule
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+Located_co = TypeVar("Located_co", bound=BaseModel, covariant=True)
+
+SHARED_KEYS = ("rules", "priorities", "calendars", "vars")
+PLAYBOOK_KEYS = tuple(known_keys(Playbook))
+_MAPS: dict[str, type[BaseModel]] = {"priorities": Priority, "calendars": Calendar}
+_KINDS = {"priorities": "priority", "calendars": "calendar"}
+
+
+@dataclass(frozen=True, slots=True)
+class Located(Generic[Located_co]):
+    """A model and where it was written."""
+
+    item: Located_co
+    document: Document
+    path: Path = ()
+
+    def problem(self, message: str, *below: str | int, at_key: bool = False) -> Problem:
+        """Make a problem at a place below this one."""
+        return self.document.problem(message, (*self.path, *below), at_key=at_key)
+
+    def problem_inside(self, message: str, below: Path, line: int | None, column: int | None) -> Problem:
+        """Make a problem inside the text at a place below this one."""
+        return self.document.problem_inside(message, (*self.path, *below), line, column)
+
+
+@dataclass(slots=True)
+class Draft:
+    """What the files hold, before its parts are checked against each other.
+
+    `names` says where every name was written first, valid or not, by kind and name (`rule:backup-failed`).
+    """
+
+    rules: list[Located[Rule]] = field(default_factory=list)
+    playbooks: dict[str, Located[Playbook]] = field(default_factory=dict)
+    priorities: dict[str, Located[Priority]] = field(default_factory=dict)
+    calendars: dict[str, Located[Calendar]] = field(default_factory=dict)
+    vars: dict[str, object] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def named(self, kind: str) -> list[str]:
+        """Return every name written for a kind: `rule`, `playbook`, `priority`, `calendar` or `var`."""
+        return [name.partition(":")[2] for name in self.names if name.startswith(f"{kind}:")]
+
+    def library(self, version: str) -> Library:
+        """Make the value that the service works with."""
+        return Library(
+            rules=tuple(located.item for located in self.rules),
+            playbooks={name: located.item for name, located in self.playbooks.items()},
+            priorities={name: located.item for name, located in self.priorities.items()},
+            calendars={name: located.item for name, located in self.calendars.items()},
+            vars=dict(self.vars),
+            places=dict(self.names),
+            version=version,
+        )
+
+
+def draft(bodies: Sequence[tuple[str, bytes]]) -> Draft:
+    """Read files, given as name and bytes, in the order their rules are to be tried."""
+    made = Draft()
+    for name, body in bodies:
+        try:
+            _Reading(made, parse(name, body)).read()
+        except ContentError as error:
+            made.problems.extend(error.problems)
+    return made
+
+
+class _Reading:
+    """Puts one document's content into the draft."""
+
+    def __init__(self, into: Draft, document: Document) -> None:
+        self._draft = into
+        self._document = document
+
+    def read(self) -> None:
+        """Read each part the file has; an empty file has none."""
+        data = self._document.data
+        if data is None:
+            return
+        if not isinstance(data, dict):
+            self._problem(
+                f"the file must hold a map with keys such as rules or playbook, not {shown(data)}", ()
+            )
+            return
+        self._unknown_keys(data)
+        self._rules(data.get("rules", []))
+        for section, model in _MAPS.items():
+            self._map(section, data.get(section, {}), model)
+        self._vars(data.get("vars", {}))
+        if "playbook" in data:
+            self._playbook({key: value for key, value in data.items() if key in PLAYBOOK_KEYS})
+
+    def _unknown_keys(self, data: Mapping[str, object]) -> None:
+        known = (*SHARED_KEYS, *(PLAYBOOK_KEYS if "playbook" in data else ("playbook",)))
+        for key in data:
+            if key in known:
+                continue
+            if key in PLAYBOOK_KEYS:
+                message = f"{key!r} belongs to a playbook, and this file has no `playbook: NAME`"
+                self._problem(message, (key,), at_key=True)
+            else:
+                self._problem(unknown_key(key, known), (key,), at_key=True)
+
+    def _rules(self, rules: object) -> None:
+        if not isinstance(rules, list):
+            self._problem(f"must be a list (lines that start with `- `), not {shown(rules)}", ("rules",))
+            return
+        for index, data in enumerate(rules):
+            path = ("rules", index)
+            name = data.get("name") if isinstance(data, dict) else None
+            fresh = not isinstance(name, str) or self._name("rule", name, (*path, "name"))
+            rule = self._validate(Rule, data, path)
+            if rule is not None and fresh:
+                self._draft.rules.append(Located(rule, self._document, path))
+
+    def _playbook(self, data: Mapping[str, object]) -> None:
+        name = data["playbook"]
+        fresh = not isinstance(name, str) or self._name("playbook", name, ("playbook",))
+        playbook = self._validate(Playbook, data, ())
+        if playbook is not None and fresh:
+            self._draft.playbooks[playbook.playbook] = Located(playbook, self._document)
+
+    def _map(self, section: str, entries: object, model: type[BaseModel]) -> None:
+        if not isinstance(entries, dict):
+            self._problem(f"must be a map (`name: ...` lines), not {shown(entries)}", (section,))
+            return
+        into: dict[str, Located[BaseModel]] = getattr(self._draft, section)
+        for name, data in entries.items():
+            path = (section, name)
+            fresh = self._name(_KINDS[section], name, path)
+            item = self._validate(model, data, path)
+            if item is not None and fresh:
+                into[name] = Located(item, self._document, path)
+
+    def _vars(self, entries: object) -> None:
+        if not isinstance(entries, dict):
+            self._problem(f"must be a map (`name: value` lines), not {shown(entries)}", ("vars",))
+            return
+        for name, value in entries.items():
+            path = ("vars", name)
+            if not (name.isascii() and name.isidentifier()):
+                message = (
+                    f"{name!r} cannot be written as vars.NAME; use letters, digits and _, a letter first"
+                )
+                self._problem(message, path, at_key=True)
+            elif self._name("var", name, path):
+                self._draft.vars[name] = value
+            for below, text in texts(value, path):
+                if "${" in text:
+                    message = "vars are constants, so ${...} is not rendered here; write the value out"
+                    self._problem(message, below)
+
+    def _name(self, kind: str, name: str, path: Path) -> bool:
+        """Keep a name with its place; False, and a problem, when it was taken before."""
+        here = self._document.problem("", path, at_key=True)
+        first = self._draft.names.get(f"{kind}:{name}")
+        if first is None:
+            self._draft.names[f"{kind}:{name}"] = f"{here.file}:{here.line}"
+            return True
+        self._problem(f"there is already a {kind} named {name!r}, at {first}", path, at_key=True)
+        return False
+
+    def _validate(self, model: type[ModelT], data: object, path: Path) -> ModelT | None:
+        """Validate strictly, as JSON is: `"3"` is no number, and only the keys as they are written count."""
+        try:
+            return model.model_validate_json(orjson.dumps(data), strict=True, by_alias=True, by_name=False)
+        except ValidationError as error:
+            for finding in findings(model, data, error):
+                self._problem(finding.message, (*path, *finding.path), at_key=finding.at_key)
+        return None
+
+    def _problem(self, message: str, path: Path, *, at_key: bool = False) -> None:
+        self._draft.problems.append(self._document.problem(message, path, at_key=at_key))
+
+
+def texts(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield every text inside a value, with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from texts(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from texts(item, (*path, index))

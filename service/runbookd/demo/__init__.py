@@ -1,0 +1,1 @@
+"""The demonstration: a small service with users of its own, that releases break and rollbacks mend."""

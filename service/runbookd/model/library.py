@@ -1,0 +1,28 @@
+"""Everything loaded from rules and playbooks, as one value that is swapped whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runbookd.model.playbook import Playbook
+    from runbookd.model.rule import Calendar, Priority, Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """Checked content. `rules` are in the order they are tried. `version` is a hash over all files read.
+
+    `places` says where a thing was written, `file:line`, by `rule:NAME`, `playbook:NAME` and `priority:NAME`.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    playbooks: Mapping[str, Playbook] = field(default_factory=dict)
+    priorities: Mapping[str, Priority] = field(default_factory=dict)
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    vars: Mapping[str, object] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""

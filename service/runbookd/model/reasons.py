@@ -1,0 +1,99 @@
+"""Every named reason runbookd records: why an event, a match, a run or a step came to what it came to.
+
+One word per reason, the same in the ledger, the logs, the metrics and on the screen; the comment is what it
+means for the reader.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Episode(StrEnum):
+    """What an event means for its alert (`stages/admit.py`)."""
+
+    NEW = "new_alert"  # a fresh episode begins
+    REPEAT = "repeat"  # the open episode, told again
+    STALE = "stale_firing"  # an old firing that arrived after its resolve; recorded, not run
+    RESOLVED = "resolved"  # the open episode ends
+    RESOLVED_UNSEEN = "resolved_unseen"  # a resolve for something never seen firing
+    STALE_RESOLVE = "stale_resolve"  # a resolve older than the open episode
+    UNKNOWN = "state_unknown"  # the sender cannot tell; nothing opens or closes
+
+
+class Verdict(StrEnum):
+    """Why a rule did or did not take an event (`stages/match.py`)."""
+
+    MATCHED = "matched"
+    MATCHER = "matcher_failed"  # a label matcher does not hold
+    WHEN_FALSE = "when_false"  # the CEL condition is false
+    WHEN_ERROR = "when_error"  # the CEL condition could not be computed (a missing label, say)
+    EARLIER = "earlier_rule_matched"  # an earlier rule took it and did not say `continue`
+    FOR_COUNT = "for_count_not_reached"  # waits for more distinct episodes in its window
+    FOR_COUNT_LATCHED = "for_count_fired"  # already fired once in its window
+
+
+class Guard(StrEnum):
+    """Whether a planned run may start (`stages/plan.py`)."""
+
+    GO = "go"
+    NO_RUN = "rule_has_no_run"  # the rule only opens an incident
+    JOINED = "joined_running_incident"  # the incident has a run under way
+    DUPLICATE = "already_run_for_alert"  # this (alert, rule, rung) ran before
+    MISSING_VALUE = "missing_value"  # a label used in key, target or inputs is not there
+    BAD_INPUT = "bad_input"  # an input does not fit the playbook's declaration
+    COOLDOWN = "cooldown"  # the last run for this key ended too recently
+    RUN_LIMIT = "run_limit"  # the rule's own limit for this key is used up
+    TARGET_COOLDOWN = "target_cooldown"  # another rule acted on this target too recently
+    TARGET_LOCKED = "target_locked"  # another run holds this target
+    BUDGET = "budget_spent"  # the budget over all rules is used up
+    PROTECTED = "protected_target"  # the target is on the protected list
+    UNKNOWN_PLAYBOOK = "unknown_playbook"  # the playbook is gone since the rule was loaded
+
+
+class StepReason(StrEnum):
+    """Why a step ended as it did (`stages/execute.py`), besides the failure kinds an action reports."""
+
+    WHEN_FALSE = "when_false"
+    OBSERVED = "observed"  # a mutating call, not made in observe mode
+    NEEDS_OBSERVED = "needs_observed_step"  # reads the result of a call that observe mode did not make
+    ASSERT_FALSE = "assert_false"
+    EXPRESSION = "expression_error"
+    TOO_MANY_ITEMS = "too_many_items"
+    NO_ITEMS = "no_items"
+    IN_DOUBT = "in_doubt"  # the call may have happened, and nobody can tell
+    PROBED_DONE = "probed_done"  # it was in doubt; the probe says it happened
+    INTERRUPTED = "interrupted"  # it was in doubt; it may be, and is, done again
+    CHILD_FAILED = "child_failed"  # an inner step failed
+    BAD_INPUT = "bad_input"  # a sub-playbook was given inputs it does not take
+    PAUSED = "paused"  # the switch stopped writes
+    WAITED = "waited"
+    NO_ALERT = "no_alert"  # a run started by hand has no alert to wait for
+
+
+class RunReason(StrEnum):
+    """Why a run ended (`stages/execute.py`)."""
+
+    VERIFIED = "verified"
+    DONE = "done"
+    STEP_FAILED = "step_failed"
+    IN_DOUBT = "in_doubt"
+    EVIDENCE_FAILED = "evidence_failed"
+    NOT_VERIFIED = "not_verified"
+    DEADLINE = "deadline"
+    CANCELLED = "cancelled"
+    OBSERVED = "observed"
+
+
+class Escalate(StrEnum):
+    """Why people are told (`stages/escalate.py`)."""
+
+    RUN_FAILED = "run_failed"
+    RUN_UNVERIFIED = "run_unverified"
+    RUN_IN_DOUBT = "run_in_doubt"
+    RUN_CANCELLED = "run_cancelled"
+    RUN_REFUSED = "run_refused"
+    PAUSED = "paused"
+    CLOCK = "clock_breached"
+    UNMATCHED = "unmatched"
+    INTERNAL = "internal_error"

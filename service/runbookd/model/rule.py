@@ -1,0 +1,148 @@
+"""Rules, priorities and calendars, as an operator writes them (`language.md` sections 2 and 4)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from runbookd.model.action import Mode
+from runbookd.model.base import Content, Duration, Name
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+class IncidentShape(Content):
+    """How the incident a rule opens is named and told apart."""
+
+    title: str | None = Field(
+        default=None, description="What people read; may hold ${...}. Default: the alert's name."
+    )
+    key: list[Text] = Field(
+        default_factory=list,
+        description="Labels; alerts with equal values are one incident. Default: every alert is its own.",
+    )
+
+
+class Rung(Content):
+    """One remedy; the next rung is tried only if this one did not verify."""
+
+    playbook: Name = Field(description="The playbook to run.")
+    with_: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="Its inputs; strings may hold ${...}."
+    )
+
+
+class RunLimit(Content):
+    """At most `of` runs per window `per`, for one incident key."""
+
+    of: int = Field(ge=1, description="How many.")
+    per: Duration = Field(description="The sliding window.")
+
+
+class Limits(Content):
+    """What keeps a rule from doing too much; on by default."""
+
+    cooldown: Duration = Field(
+        default="15m", validate_default=True, description="No new run for the same key this long after one ended."
+    )
+    runs: list[RunLimit] = Field(
+        default_factory=lambda: [RunLimit(of=3, per="1h"), RunLimit(of=6, per="24h")],
+        description="Most runs per window, for the same key.",
+    )
+
+
+class ForCount(Content):
+    """Wait for a number of distinct episodes in a sliding window; fires once per window."""
+
+    of: int = Field(ge=2, description="How many episodes.")
+    within: Duration = Field(description="The sliding window.")
+    distinct: Literal["alert", "incident"] = Field(default="alert", description="What is counted.")
+
+
+class TestEvent(Content):
+    """The event of an embedded test; what is not said is what a quiet Alertmanager would send."""
+
+    __test__ = False
+    source: str = "alertmanager"
+    status: Literal["firing", "resolved"] = "firing"
+    severity: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class RuleExpectation(Content):
+    """What a rule's embedded test expects; what is not named is not compared."""
+
+    matched: bool = True
+    incident: str | None = Field(default=None, description="The priority of the incident.")
+    title: str | None = None
+    playbook: str | None = Field(default=None, description="The first rung's playbook.")
+    with_: dict[str, Any] | None = Field(default=None, alias="with", description="Some of its inputs.")
+
+
+class RuleTest(Content):
+    """One embedded test of a rule."""
+
+    __test__ = False
+    name: Text
+    event: TestEvent
+    expect: RuleExpectation
+
+
+class Rule(Content):
+    """What the service reacts to, and how."""
+
+    name: Name
+    description: str = ""
+    match: list[Text] = Field(
+        default_factory=list, description='Alertmanager matchers, all must hold: `namespace=~"med.*"`.'
+    )
+    when: str | None = Field(default=None, description="A CEL condition, looked at after `match`.")
+    priority: Name = Field(description="Names a row of `priorities`.")
+    incident: IncidentShape = Field(default_factory=IncidentShape)
+    escalation: Name | None = Field(default=None, description="Default: the priority's own.")
+    run: list[Rung] = Field(default_factory=list, description="The remedies, in order.")
+    limits: Limits = Field(default_factory=Limits)
+    for_count: ForCount | None = None
+    mode: Mode = Field(default=Mode.ACT, description="`observe` plans and reads, and changes nothing.")
+    on_resolve: Literal["finish", "cancel"] = Field(
+        default="finish", description="What becomes of a run when the alert resolves."
+    )
+    continue_: bool = Field(default=False, alias="continue", description="Go on to later rules after a match.")
+    tests: list[RuleTest] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _selects_something(self) -> "Rule":
+        if not self.match and self.when is None and self.name != "unmatched":
+            message = "a rule needs `match` or `when`; only the rule named `unmatched` takes what is left over"
+            raise ValueError(message)
+        return self
+
+
+class Priority(Content):
+    """One row of the table of response times. A time that is not given has no clock."""
+
+    name: Text
+    acknowledge_within: Duration | None = None
+    respond_within: Duration | Literal["next_business_day"] | None = None
+    resolve_within: Duration | None = None
+    update_every: Duration | None = None
+    automation_acknowledges: bool = Field(
+        default=False, description="A run in act mode counts as a person's acknowledgement."
+    )
+    calendar: Name | None = Field(default=None, description="Needed for `next_business_day`.")
+
+    @model_validator(mode="after")
+    def _business_days_need_a_calendar(self) -> "Priority":
+        if self.respond_within == "next_business_day" and self.calendar is None:
+            message = "`respond_within: next_business_day` needs a `calendar`"
+            raise ValueError(message)
+        return self
+
+
+class Calendar(Content):
+    """Working time in a place: which days, from when to when."""
+
+    timezone: Text = Field(description="An IANA name: America/New_York.")
+    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(min_length=1)
+    from_: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(alias="from")
+    to: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]

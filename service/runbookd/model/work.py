@@ -1,0 +1,38 @@
+"""Work: a row that says what is due, and when. The database is the only queue and the only timer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class WorkKind(StrEnum):
+    """Which stage a row of work belongs to; `ref` is the id of the delivery, run, incident or source it is about."""
+
+    ADMIT = "admit"
+    ADVANCE = "advance"
+    ESCALATE = "escalate"
+    CLOCK = "clock"
+    RECONCILE = "reconcile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One row of work. At most one per (kind, ref).
+
+    `owner`, `epoch` and `lease_until` say who has it; every claim raises `epoch`, and every write under the
+    claim checks it, so that a worker that was away too long can write nothing. `attempts` counts claims that
+    ended in an unexpected error.
+    """
+
+    kind: WorkKind
+    ref: str
+    due_at: datetime
+    owner: str | None = None
+    epoch: int = 0
+    lease_until: datetime | None = None
+    attempts: int = 0

@@ -1,0 +1,389 @@
+"""What the inside asks of the outside: a clock, ids, a store, performers of actions.
+
+These docstrings are the specification: every implementation does exactly this, and one contract suite per port
+holds them to it (`tests/contract/`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from pydantic import BaseModel
+
+    from runbookd.model.action import Call, Outcome, Probed, Repeat, Spec
+    from runbookd.model.alert import Alert
+    from runbookd.model.audit import Entry, LedgerEntry
+    from runbookd.model.event import Delivery, DeliveryState, StoredEvent
+    from runbookd.model.incident import Incident, IncidentClock
+    from runbookd.model.run import Evidence, Run, StepRecord
+    from runbookd.model.work import Work, WorkKind
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time. The only source of `now`; in tests it is set."""
+
+    def now(self) -> datetime:
+        """Return the time as an aware UTC datetime."""
+        ...
+
+
+class Ids(Protocol):
+    """Names for new things."""
+
+    def new(self, prefix: str) -> str:
+        """Return `prefix-` and 26 characters that sort by time of making and never repeat (a ULID)."""
+        ...
+
+
+class Deliveries(Protocol):
+    """Raw deliveries and the events taken from them."""
+
+    async def add(self, delivery: Delivery) -> None:
+        """Keep a delivery."""
+        ...
+
+    async def get(self, delivery_id: str) -> Delivery | None:
+        """Return it, or None."""
+        ...
+
+    async def settle(
+        self, delivery_id: str, state: DeliveryState, progress: int, reason: str | None = None
+    ) -> None:
+        """Record how far it has come; `reason` says why a dead letter is one."""
+        ...
+
+    async def pending(self) -> tuple[int, datetime | None]:
+        """Count the deliveries not yet taken apart, and tell when the oldest came (None when there are none)."""
+        ...
+
+    async def recent(self, limit: int, state: DeliveryState | None = None) -> list[Delivery]:
+        """Newest first."""
+        ...
+
+    async def add_event(self, event: StoredEvent) -> None:
+        """Keep an event with its outcome."""
+        ...
+
+    async def event(self, event_id: str) -> StoredEvent | None:
+        """Return it, or None."""
+        ...
+
+    async def events(self, limit: int, filters: Mapping[str, str]) -> list[StoredEvent]:
+        """Newest first. Filters by equality on: source, name, status, outcome, incident_id, fingerprint, rule."""
+        ...
+
+
+class Alerts(Protocol):
+    """Episodes."""
+
+    async def latest(self, source: str, fingerprint: str) -> Alert | None:
+        """Return the open episode, else the one that resolved last, else None."""
+        ...
+
+    async def get(self, alert_id: str) -> Alert | None:
+        """Return it, or None."""
+        ...
+
+    async def save(self, alert: Alert) -> None:
+        """Insert or replace by id. At most one open alert per (source, fingerprint); a second raises StoreError."""
+        ...
+
+    async def open_of(self, source: str) -> list[Alert]:
+        """Every open episode of a source, oldest first."""
+        ...
+
+    async def link(self, alert_id: str, incident_id: str) -> None:
+        """Make the alert part of the incident; an alert may belong to several (a rule's `continue`). Again is no change."""
+        ...
+
+    async def of_incident(self, incident_id: str) -> list[Alert]:
+        """Every episode linked to an incident, oldest first."""
+        ...
+
+    async def incidents_of(self, alert_id: str) -> list[str]:
+        """Ids of the incidents the alert is linked to, in the order they were linked."""
+        ...
+
+    async def count_episodes(self, rule: str, since: datetime, distinct: str) -> int:
+        """Count alerts (`distinct="alert"`) or incidents (`"incident"`) first seen for `rule` at or after `since`."""
+        ...
+
+    async def open_count(self) -> int:
+        """Count open episodes."""
+        ...
+
+
+class Incidents(Protocol):
+    """Incidents and their clocks."""
+
+    async def open_for(self, rule: str, key: str) -> Incident | None:
+        """Return the open incident with this rule and key, or None."""
+        ...
+
+    async def get(self, incident_id: str) -> Incident | None:
+        """Return it, or None."""
+        ...
+
+    async def save(self, incident: Incident) -> None:
+        """Insert or replace by id. At most one open incident per (rule, key); a second raises StoreError."""
+        ...
+
+    async def recent(self, limit: int, filters: Mapping[str, str]) -> list[Incident]:
+        """Newest first. Filters by equality on: state, rule, priority."""
+        ...
+
+    async def save_clock(self, clock: IncidentClock) -> None:
+        """Insert or replace by (incident, kind)."""
+        ...
+
+    async def clocks(self, incident_id: str) -> list[IncidentClock]:
+        """Every clock of an incident, nearest deadline first."""
+        ...
+
+
+class Runs(Protocol):
+    """Runs, the journal of their steps, their evidence, and what the guards need to know of the past."""
+
+    async def add(self, run: Run) -> bool:
+        """Keep a new run; False, and nothing kept, when (alert_id, rule, rung) already has one. Runs without an alert are always new."""
+        ...
+
+    async def get(self, run_id: str) -> Run | None:
+        """Return it, or None."""
+        ...
+
+    async def save(self, run: Run) -> None:
+        """Replace by id."""
+        ...
+
+    async def recent(self, limit: int, filters: Mapping[str, str]) -> list[Run]:
+        """Newest first. Filters by equality on: state, playbook, rule, incident_id, alert_id, target, mode."""
+        ...
+
+    async def running_of(self, incident_id: str) -> list[Run]:
+        """Every run of the incident that has not ended."""
+        ...
+
+    async def last_ended(self, rule: str, key: str) -> datetime | None:
+        """When the latest started run of this (rule, key) ended; refused runs do not count; None when none did."""
+        ...
+
+    async def last_acted(self, target: str) -> datetime | None:
+        """When the latest run that intended a mutating call on this target ended, or began if it runs; None when none."""
+        ...
+
+    async def started_since(self, rule: str, key: str, since: datetime) -> int:
+        """Count runs of this (rule, key) created at or after `since`; refused runs do not count."""
+        ...
+
+    async def acted_since(self, since: datetime) -> int:
+        """Count runs in act mode over all rules created at or after `since`; refused runs do not count."""
+        ...
+
+    async def save_step(self, step: StepRecord) -> None:
+        """Insert or replace by (run, path, attempt)."""
+        ...
+
+    async def steps(self, run_id: str) -> list[StepRecord]:
+        """The journal, in the order the rows were first written."""
+        ...
+
+    async def add_evidence(self, evidence: Evidence) -> None:
+        """Keep it; the same (run, name) again replaces it (a repeated safe step)."""
+        ...
+
+    async def evidence(self, run_id: str) -> list[Evidence]:
+        """Every piece, in the order it was taken."""
+        ...
+
+    async def add_plan(self, plan_hash: str, text: str) -> None:
+        """Keep the frozen playbooks under their hash; once is enough."""
+        ...
+
+    async def plan(self, plan_hash: str) -> str | None:
+        """Return the text kept under this hash, or None."""
+        ...
+
+    async def lock(self, target: str, run_id: str, at: datetime) -> str:
+        """Take the target for the run unless it is held; return the id of the run that holds it now."""
+        ...
+
+    async def holder(self, target: str) -> str | None:
+        """Return the id of the run that holds the target, or None."""
+        ...
+
+    async def unlock(self, run_id: str) -> None:
+        """Release whatever the run holds."""
+        ...
+
+
+class WorkQueue(Protocol):
+    """Rows of work; see `model/work.py`."""
+
+    async def add(self, kind: WorkKind, ref: str, due_at: datetime) -> None:
+        """Add a row; if (kind, ref) is there already its due time becomes the earlier of the two, its lease untouched."""
+        ...
+
+    async def claim(self, owner: str, now: datetime, lease: timedelta, limit: int) -> list[Work]:
+        """Take up to `limit` due rows that nobody holds (no lease, or one that has run out), oldest due first.
+
+        Each taken row gets the owner, `epoch + 1` and `now + lease`.
+        """
+        ...
+
+    async def take(self, kind: WorkKind, ref: str, owner: str, now: datetime, lease: timedelta) -> Work | None:
+        """Claim one named row whatever its due time; None when it is not there or somebody holds it."""
+        ...
+
+    async def hold(self, work: Work, now: datetime, lease: timedelta) -> None:
+        """Extend the lease. Raises LeaseLost when `work`'s owner and epoch are no longer the row's: the fence.
+
+        Every unit of work that writes under a claim calls this, `finish` or `reschedule` first.
+        """
+        ...
+
+    async def finish(self, work: Work) -> None:
+        """Delete the row, unless it was made due again since the claim: then only release it. Raises LeaseLost."""
+        ...
+
+    async def reschedule(self, work: Work, due_at: datetime, attempts: int = 0) -> None:
+        """Release the row until `due_at` (or an earlier wake-up made since the claim). Raises LeaseLost."""
+        ...
+
+    async def next_due(self) -> datetime | None:
+        """When the nearest row that nobody holds is due (or the nearest lease runs out); None when there is none."""
+        ...
+
+    async def overdue(self, now: datetime) -> tuple[int, datetime | None]:
+        """Count the rows due before `now`, and tell when the oldest was due."""
+        ...
+
+
+class Ledger(Protocol):
+    """The hash-chained record of everything that happened. There is no way to change or delete."""
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Chain the entries, in order, to this store's chain."""
+        ...
+
+    async def read(self, after: int, limit: int, filters: Mapping[str, str]) -> list[LedgerEntry]:
+        """Entries with seq > `after`, in order. Filters by equality on: incident_id, run_id, event_id, delivery_id, stage, what."""
+        ...
+
+
+class Switches(Protocol):
+    """Service-wide switches, shared by everyone on the database. `paused` is the one that stops all writes."""
+
+    async def get(self, name: str) -> str | None:
+        """Return the value, or None when it is not set."""
+        ...
+
+    async def set(self, name: str, value: str | None) -> None:
+        """Set it; None removes it."""
+        ...
+
+
+class Tx(Protocol):
+    """One transaction, as seen by a unit of work."""
+
+    @property
+    def deliveries(self) -> Deliveries: ...
+    @property
+    def alerts(self) -> Alerts: ...
+    @property
+    def incidents(self) -> Incidents: ...
+    @property
+    def runs(self) -> Runs: ...
+    @property
+    def work(self) -> WorkQueue: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def switches(self) -> Switches: ...
+
+
+class Store(Protocol):
+    """The memory."""
+
+    async def write(self, unit: Callable[[Tx], Awaitable[T]]) -> T:
+        """Run the unit in a transaction and return its answer once it is on disk.
+
+        All of the unit is kept, or none: an exception inside it undoes it and is raised here. Units of different
+        callers may be committed together. A unit awaits nothing but its `tx`, and may be run again from the
+        start. Raises StoreUnavailable when the database cannot take writes for now.
+        """
+        ...
+
+    async def read(self, unit: Callable[[Tx], Awaitable[T]]) -> T:
+        """Run a unit that only reads, on one consistent state; it does not wait for writers."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was queued, and let go of the database."""
+        ...
+
+
+class Performer(Protocol):
+    """Carries out calls of actions. Never raises for a fault of an action: that is an Outcome."""
+
+    def spec(self, action: str) -> Spec | None:
+        """What the action declares; None when there is no such action."""
+        ...
+
+    def mutates(self, action: str, params: Mapping[str, object]) -> bool:
+        """Whether this call changes anything; unknown is yes."""
+        ...
+
+    def repeat(self, action: str, params: Mapping[str, object]) -> Repeat:
+        """What a crash between this call and its answer allows; unknown is never."""
+        ...
+
+    async def perform(self, call: Call) -> Outcome:
+        """Make one attempt."""
+        ...
+
+    async def probe(self, call: Call) -> tuple[Probed, Outcome | None]:
+        """Ask whether a call in doubt took effect; the outcome it would have had when it did and that is known."""
+        ...
+
+    async def undo(self, call: Call, output: Mapping[str, object]) -> Outcome:
+        """Reverse a call that succeeded with this output. `call.path` and `call.key` are those of the undo itself."""
+        ...
+
+
+class Catalogue(Protocol):
+    """The actions there are, for those who check content or show it."""
+
+    def names(self) -> Sequence[str]:
+        """Every action's name, sorted."""
+        ...
+
+    def spec(self, action: str) -> Spec | None:
+        """What the action declares; None when there is no such action."""
+        ...
+
+    def params(self, action: str) -> type[BaseModel]:
+        """The model of its `with:`. Raises NotFound."""
+        ...
+
+    def result(self, action: str) -> type[BaseModel]:
+        """The model of its result. Raises NotFound."""
+        ...
+
+    def mutates(self, action: str, params: Mapping[str, object]) -> bool:
+        """Whether this call changes anything; unknown is yes."""
+        ...
+
+
+class Secrets(Protocol):
+    """Where `${secret.NAME}` comes from."""
+
+    def get(self, name: str) -> str:
+        """Return the secret. Raises NotFound when it is not set; the message holds the name, never a value."""
+        ...

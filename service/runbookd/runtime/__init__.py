@@ -1,0 +1,1 @@
+"""The only place with loops, clocks, randomness and the environment."""

@@ -1,0 +1,28 @@
+"""Names for new things: ULIDs (github.com/ulid/spec), lower-case, behind a short prefix."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_LETTERS = 26
+_RANDOM_BITS = 80
+
+
+class Ulids:
+    """Ids that sort by the time they were made, even within one millisecond, and never repeat."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def new(self, prefix: str) -> str:
+        """Return `prefix-` and 26 characters."""
+        fresh = (time.time_ns() // 1_000_000 << _RANDOM_BITS) | int.from_bytes(os.urandom(10), "big")
+        with self._lock:
+            self._last = value = max(fresh, self._last + 1)
+        letters = "".join(_ALPHABET[value >> shift & 31] for shift in range(5 * (_LETTERS - 1), -1, -5))
+        return f"{prefix}-{letters}"

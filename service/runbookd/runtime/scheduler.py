@@ -1,0 +1,89 @@
+"""The clockwork: APScheduler turns the service's own sweeps. It holds no truth; its jobs are made anew at every start.
+
+The scheduler runs in UTC, never skips a late job (`misfire_grace_time=None`) and never piles up (`coalesce`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from runbookd.errors import StoreError
+from runbookd.model.work import WorkKind
+from runbookd.units.desk import PAUSED
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from runbookd.ports import Clock, Store, Tx
+    from runbookd.runtime.metrics import Metrics
+
+log = structlog.get_logger()
+
+HEARTBEAT = timedelta(seconds=5)
+
+
+class Scheduler:
+    """Sweeps at fixed intervals. `start` needs a running loop."""
+
+    def __init__(self) -> None:
+        """Nothing turns before `start`."""
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+
+    def every(self, interval: timedelta, sweep: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+        """Turn a sweep at an interval; `at_once` also when the scheduler starts."""
+        trigger = IntervalTrigger(seconds=interval.total_seconds(), timezone=UTC)
+        self._scheduler.add_job(sweep, trigger)
+        if at_once:
+            self._scheduler.add_job(sweep)
+
+    def start(self) -> None:
+        """Begin to turn."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Stop turning; a sweep under way ends by itself."""
+        self._scheduler.shutdown(wait=False)
+
+
+def heartbeat(store: Store, clock: Clock, metrics: Metrics) -> Callable[[], Awaitable[None]]:
+    """Return the sweep that measures the queue, the oldest overdue row and the switch."""
+
+    async def look(tx: Tx) -> tuple[datetime | None, datetime | None, bool]:
+        _, oldest = await tx.deliveries.pending()
+        _, overdue = await tx.work.overdue(clock.now())
+        return oldest, overdue, await tx.switches.get(PAUSED) is not None
+
+    async def beat() -> None:
+        try:
+            oldest, overdue, paused = await store.read(look)
+        except StoreError as error:
+            log.error("heartbeat cannot read the store", stage="audit", error=str(error))
+            return
+        now = clock.now()
+        metrics.queue_age.set((now - oldest).total_seconds() if oldest else 0)
+        metrics.overdue.set(max(0.0, (now - overdue).total_seconds()) if overdue else 0)
+        metrics.paused.set(paused)
+        metrics.heartbeat.set(now.timestamp())
+
+    return beat
+
+
+def make_due(store: Store, clock: Clock, kind: WorkKind, ref: str) -> Callable[[], Awaitable[None]]:
+    """Return a sweep that makes a row of work due; whichever replica claims it does it, once."""
+
+    async def sweep() -> None:
+        now = clock.now()
+        try:
+            await store.write(lambda tx: tx.work.add(kind, ref, now))
+        except StoreError as error:
+            log.error("sweep cannot write", stage="audit", kind=kind.value, error=str(error))
+
+    return sweep

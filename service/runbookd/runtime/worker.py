@@ -1,0 +1,178 @@
+"""The loop that does what is due: claims rows of work, hands each to its stage, and sleeps to the nearest due row.
+
+Deliveries are admitted one after another, in the order they came; runs and clocks go on side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from runbookd.errors import LeaseLost, StoreError, StoreUnavailable
+from runbookd.model.work import Work, WorkKind
+from runbookd.units.running import give_up
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from runbookd.pipeline import Pipeline
+    from runbookd.ports import Clock, Store, Tx
+
+log = structlog.get_logger()
+
+LONGEST_SLEEP = timedelta(seconds=1)
+"""A row made due by another process is seen at least this soon."""
+_RETRY_FIRST = timedelta(seconds=1)
+_RETRY_LONGEST = timedelta(minutes=1)
+_GIVE_UP_AFTER = 5
+_STUCK_AFTER = 15.0
+
+Handler = Callable[[Work], Awaitable[None]]
+
+
+class Worker:
+    """One process's worker. `owner` must be new at every start: a claim of an earlier life is not ours."""
+
+    def __init__(self, store: Store, clock: Clock, pipeline: Pipeline, *, owner: str, slots: int = 64) -> None:
+        """Do at most `slots` things at once."""
+        self._store, self._clock, self._pipeline = store, clock, pipeline
+        self._owner = owner
+        self._slots = slots
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._admitting: asyncio.Queue[Work] = asyncio.Queue()
+        self._stopping = False
+        self.handlers: dict[WorkKind, Handler] = {
+            WorkKind.ADMIT: pipeline.admit,
+            WorkKind.ADVANCE: pipeline.advance,
+            WorkKind.CLOCK: pipeline.escalate,
+        }
+        self._last_turn = time.monotonic()
+        pipeline.wake = self.wake
+
+    def wake(self) -> None:
+        """Look for due work now."""
+        self._wake.set()
+
+    async def turning(self) -> str | None:
+        """Say why the worker is not well (a readiness check); None when its loop turned lately."""
+        still = time.monotonic() - self._last_turn
+        return None if still < _STUCK_AFTER else f"the worker's loop has not turned for {still:.0f} s"
+
+    async def run(self) -> None:
+        """Work until `stop`."""
+        lane = asyncio.create_task(self._admit_in_order())
+        try:
+            while not self._stopping:
+                self._last_turn = time.monotonic()
+                self._wake.clear()
+                claimed = await self._turn()
+                if not claimed and not self._stopping:
+                    await self._sleep()
+        finally:
+            lane.cancel()
+            await asyncio.gather(lane, return_exceptions=True)
+
+    async def drain(self, now: datetime) -> int:
+        """Do everything due at `now`, and what it makes due, then return how many things were done. For tests and the CLI."""
+        done = 0
+        while works := await self._claim(now, 1):
+            for work in works:
+                await self._do(work)
+                done += 1
+        return done
+
+    async def stop(self, within: timedelta) -> None:
+        """Take no new work; let what is under way end, or be left to be resumed when `within` has passed."""
+        self._stopping = True
+        self._wake.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=within.total_seconds())
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _turn(self) -> int:
+        free = self._slots - len(self._tasks) - self._admitting.qsize()
+        if free <= 0:
+            return 0
+        try:
+            works = await self._claim(self._clock.now(), free)
+        except StoreError as error:
+            log.error("cannot claim work", stage="execute", error=str(error))
+            return 0
+        for work in works:
+            if work.kind is WorkKind.ADMIT:
+                self._admitting.put_nowait(work)
+            else:
+                self._begin(work)
+        return len(works)
+
+    def _begin(self, work: Work) -> None:
+        task = asyncio.create_task(self._do(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._wake.set()
+
+    async def _admit_in_order(self) -> None:
+        while True:
+            work = await self._admitting.get()
+            await self._do(work)
+
+    async def _claim(self, now: datetime, limit: int) -> list[Work]:
+        lease = self._pipeline.desk.lease
+        return await self._store.write(lambda tx: tx.work.claim(self._owner, now, lease, limit))
+
+    async def _sleep(self) -> None:
+        """Sleep to the nearest due row, or a wake-up."""
+        try:
+            due = await self._store.read(_next_due)
+        except StoreError:
+            due = None
+        wait = LONGEST_SLEEP if due is None else min(LONGEST_SLEEP, due - self._clock.now())
+        if wait <= timedelta(0):
+            wait = timedelta(milliseconds=20) if len(self._tasks) >= self._slots else timedelta(0)
+        try:
+            async with asyncio.timeout(max(0.0, wait.total_seconds())):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _do(self, work: Work) -> None:
+        """Hand one row to its stage. The second of the two places that may catch everything."""
+        try:
+            await self.handlers[work.kind](work)
+        except LeaseLost:
+            log.warning("lease lost", stage="execute", kind=work.kind.value, ref=work.ref)
+        except StoreUnavailable as error:
+            log.error("store unavailable", stage="execute", kind=work.kind.value, ref=work.ref, error=str(error))
+        except Exception as error:
+            log.exception("work failed", stage="execute", kind=work.kind.value, ref=work.ref)
+            await self._put_back(work, f"{type(error).__name__}: {error}")
+
+    async def _put_back(self, work: Work, message: str) -> None:
+        """Try again later, ever more slowly; after a few times a person is told, and it is still tried."""
+        now, attempts = self._clock.now(), work.attempts + 1
+        wait = min(_RETRY_FIRST * 2 ** (attempts - 1), _RETRY_LONGEST)
+
+        async def unit(tx: Tx) -> None:
+            await tx.work.reschedule(work, now + wait, attempts)
+            if attempts == _GIVE_UP_AFTER and work.kind is WorkKind.ADVANCE:
+                await give_up(tx, self._pipeline.desk, work.ref, message, now)
+
+        try:
+            await self._store.write(unit)
+        except StoreError as error:
+            log.error("cannot put work back", stage="execute", ref=work.ref, error=str(error))
+
+
+async def _next_due(tx: Tx) -> datetime | None:
+    return await tx.work.next_due()

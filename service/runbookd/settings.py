@@ -1,0 +1,170 @@
+"""The service's own settings: a TOML file, then `RUNBOOKD_*` variables over it.
+
+Nested names are joined by two underscores: `RUNBOOKD_WEB__PORT=8080`,
+`RUNBOOKD_WEB__HOOKS='{"alertmanager": {"bearer": ["..."]}}'`. Each field says its effect, its unit, what None
+means, and why its default is what it is.
+"""
+
+import socket
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from runbookd.actions.config import ActionsConfig
+from runbookd.errors import SettingsError
+from runbookd.model.action import Mode
+from runbookd.model.base import Duration
+from runbookd.web.config import WebConfig
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped(kind: Literal["rules", "playbooks"]) -> Path:
+    """Return the folder of the rules or playbooks that come with runbookd: in the wheel, or in the checkout."""
+    packed = _PACKAGE / "library" / kind
+    return packed if packed.is_dir() else _PACKAGE.parents[1] / kind
+
+
+class ReachSettings(BaseModel):
+    """Bounds on what all rules may do together; shared by everything on the same database."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    budget: int = Field(
+        default=30, ge=0, description="Runs that act, over all rules, per `budget_window`. 0 lets nothing act."
+    )
+    budget_window: Duration = Field(default=timedelta(hours=1), description="The sliding window of the budget.")
+    target_cooldown: Duration = Field(
+        default=timedelta(minutes=5),
+        description="How long a target rests after a run acted upon it, before another rule may.",
+    )
+    protected: list[str] = Field(
+        default_factory=lambda: ["*/kube-system/*"],
+        description="Targets never acted upon; `*` and `?` as in file names, over the whole target.",
+    )
+
+
+class ReconcileSettings(BaseModel):
+    """Asking Alertmanager what is firing, so that a lost or truncated notification is noticed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    alertmanagers: list[str] = Field(
+        default_factory=list,
+        description="Base addresses of the members of one Alertmanager cluster, tried in order. Empty: never asked.",
+    )
+    bearer_secret: str | None = Field(
+        default=None, description="Name of the secret sent as a bearer token. None: not sent."
+    )
+    every: Duration = Field(
+        default=timedelta(minutes=2), description="How often. Each time is one small request to one member."
+    )
+    forget_after: Duration = Field(
+        default=timedelta(minutes=10),
+        description="An open alert not listed for this long has resolved; longer than Alertmanager's restart.",
+    )
+
+
+class Settings(BaseSettings):
+    """Everything the service is told at start. Rules and playbooks are content, not settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RUNBOOKD_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
+    )
+
+    database: Path = Field(
+        default=Path("runbookd.db"),
+        description="SQLite file; made when it is not there. Holds everything: back it up.",
+    )
+    database_queue: int = Field(
+        default=16_384,
+        ge=64,
+        description="Transactions that may wait for the disk before senders hear 503; each holds one delivery.",
+    )
+    rules: list[Path] = Field(
+        default_factory=lambda: [shipped("rules")],
+        description="Folders of rules, tried in this order. Default: those that come with runbookd.",
+    )
+    playbooks: list[Path] = Field(
+        default_factory=lambda: [shipped("playbooks")],
+        description="Folders of playbooks. Default: those that come with runbookd.",
+    )
+    reload: bool = Field(default=True, description="Watch the folders, and take good changes at once.")
+    mode: Mode = Field(
+        default=Mode.ACT, description="`observe` overrides every rule: nothing is changed, everything recorded."
+    )
+    lease: Duration = Field(
+        default=timedelta(seconds=30),
+        description="How long a worker's claim holds without being extended; how soon a dead one's work goes on.",
+    )
+    stop_within: Duration = Field(
+        default=timedelta(seconds=25),
+        description="How long a stop waits for calls under way. Kubernetes kills after 30 s by default.",
+    )
+    slots: int = Field(default=64, ge=1, le=1000, description="Runs and clocks worked on at once.")
+    queue_limit: Duration = Field(
+        default=timedelta(minutes=1),
+        description="Not ready when the oldest delivery has waited longer than this to be admitted.",
+    )
+    secrets_folder: Path | None = Field(
+        default=None, description="One file per secret, such as a mounted Kubernetes Secret. None: environment only."
+    )
+    name: str = Field(default_factory=socket.gethostname, description="This replica's name in leases and logs.")
+    log_format: Literal["json", "console"] = Field(default="json", description="`console` is for people.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
+    web: WebConfig = Field(default_factory=WebConfig, description="The HTTP door.")
+    actions: ActionsConfig = Field(
+        default_factory=ActionsConfig, description="Servers, hosts and commands that actions may reach."
+    )
+    reach: ReachSettings = Field(default_factory=ReachSettings, description="Bounds over all rules.")
+    reconcile: ReconcileSettings = Field(
+        default_factory=ReconcileSettings, description="Asking Alertmanager what fires."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment outranks the file, which arrives as init values."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+
+def load_settings(file: Path | None, **overrides: Any) -> Settings:
+    """Read the file (None: there is none), then the environment. Raises SettingsError naming every mistake.
+
+    `overrides` are named on the command line and outrank both.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            message = f"{file}: {error.strerror}; give --config the path of a TOML file"
+            raise SettingsError(message) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            message = f"{file}: not TOML: {error}"
+            raise SettingsError(message) from None
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        lines = [_readable(str(file or "environment"), problem) for problem in error.errors()]
+        raise SettingsError("\n".join(lines)) from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    return settings.model_copy(update=overrides)
+
+
+def _readable(where: str, problem: Any) -> str:
+    """Say which setting is wrong and how; the value is not shown, it may be a secret."""
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown setting {path!r}; `runbookd schema settings` lists them all"
+    return f"{where}: setting {path!r}: {problem['msg']}"

@@ -1,0 +1,1 @@
+"""Verbs: how runbookd decides. Pure functions from values to values, `now` included, each with a named reason."""

@@ -1,0 +1,74 @@
+"""Admit: what an event means for its alert. One fingerprint's firing-until-resolved is one episode, told once.
+
+Alertmanager delivers at least once, from several replicas, sometimes out of order, and repeats what it said
+before; a firing notification may even arrive after its own resolve (its pull request 3283). The times the
+sender gives decide, not the order of arrival.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from runbookd.model.alert import Alert
+from runbookd.model.event import Status
+from runbookd.model.reasons import Episode
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from runbookd.model.event import Event
+
+
+def judge_episode(event: Event, latest: Alert | None) -> Episode:
+    """Say what the event means, given the fingerprint's open or else last episode (None when there never was one).
+
+    A firing that began no later than the last episode ended is the same trouble, told late. A resolve that
+    ended before the open episode began speaks of an earlier one.
+    """
+    if event.status is Status.UNKNOWN:
+        return Episode.UNKNOWN
+    is_open = latest is not None and latest.resolved_at is None
+    if event.status is Status.RESOLVED:
+        if latest is None or not is_open:
+            return Episode.RESOLVED_UNSEEN if latest is None else Episode.STALE_RESOLVE
+        older = event.ends_at is not None and event.ends_at < latest.starts_at
+        return Episode.STALE_RESOLVE if older else Episode.RESOLVED
+    if is_open:
+        return Episode.REPEAT
+    if latest is None:
+        return Episode.NEW
+    closed_at = latest.ends_at or latest.resolved_at
+    begins_later = event.starts_at is None or closed_at is None or event.starts_at > closed_at
+    return Episode.NEW if begins_later else Episode.STALE
+
+
+def new_alert(event: Event, alert_id: str, now: datetime) -> Alert:
+    """Begin an episode. An event without a start began now."""
+    return Alert(
+        id=alert_id,
+        source=event.source,
+        fingerprint=event.fingerprint,
+        starts_at=event.starts_at or now,
+        first_seen=now,
+        last_seen=now,
+        event=event,
+    )
+
+
+def heard_again(alert: Alert, event: Event, now: datetime) -> Alert:
+    """Note a repeat: the latest news, one more received, and the earliest start anybody gave."""
+    starts_at = min(alert.starts_at, event.starts_at) if event.starts_at else alert.starts_at
+    return replace(alert, event=event, starts_at=starts_at, last_seen=now, received=alert.received + 1)
+
+
+def resolved(alert: Alert, event: Event, now: datetime) -> Alert:
+    """End an episode. A resolve without an end ended now."""
+    return replace(
+        alert, event=event, last_seen=now, received=alert.received + 1, ends_at=event.ends_at or now, resolved_at=now
+    )
+
+
+def vanished(alert: Alert, now: datetime) -> Event:
+    """Make the resolve of an episode that its sender, asked, no longer lists."""
+    return replace(alert.event, status=Status.RESOLVED, ends_at=now)

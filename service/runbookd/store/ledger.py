@@ -1,0 +1,97 @@
+"""The hash-chained ledger (`ports.Ledger`)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from runbookd.errors import EvaluationError
+from runbookd.language.values import decode
+from runbookd.model.audit import Entry, LedgerEntry, Stage
+from runbookd.stages.audit import GENESIS, seal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runbookd.store.driver import Driver, Row
+
+_UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, RecursionError, EvaluationError)
+"""What reading a tampered text back may raise."""
+
+
+class Ledger:
+    """The ledger in one transaction. `chain` is the one this store appends to and reads."""
+
+    def __init__(self, driver: Driver, chain: str) -> None:
+        self._driver = driver
+        self._chain = chain
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Chain the entries, in order.
+
+        The head is read in the same transaction every time: another process may have moved it.
+        """
+        if not entries:
+            return
+        head = await self._driver.one("ledger_head", chain=self._chain)
+        seq, previous = (head["seq"], head["hash"]) if head else (0, GENESIS)
+        for entry in entries:
+            sealed = seal(
+                replace(entry, at=entry.at.astimezone(UTC)), chain=self._chain, seq=seq + 1, previous=previous
+            )
+            await self._driver.run(
+                "append_entry",
+                chain=sealed.chain,
+                seq=sealed.seq,
+                text=sealed.text,
+                previous=sealed.previous,
+                hash=sealed.hash,
+                stage=entry.stage.value,
+                what=entry.what,
+                delivery_id=entry.delivery_id,
+                event_id=entry.event_id,
+                incident_id=entry.incident_id,
+                run_id=entry.run_id,
+            )
+            seq, previous = sealed.seq, sealed.hash
+
+    async def read(self, after: int, limit: int, filters: Mapping[str, str]) -> list[LedgerEntry]:
+        """Entries of the chain with seq > `after`, in order; raises StoreError for an unknown filter.
+
+        An entry that was changed until it cannot be understood is given as `unreadable`, so that a check of the
+        chain finds it and goes on.
+        """
+        rows = await self._driver.all(
+            "entries", where=tuple(filters), chain=self._chain, after=after, limit=limit, **filters
+        )
+        return [
+            LedgerEntry(
+                chain=row["chain"],
+                seq=row["seq"],
+                text=row["text"],
+                previous=row["previous"],
+                hash=row["hash"],
+                entry=_entry(row),
+            )
+            for row in rows
+        ]
+
+
+def _entry(row: Row) -> Entry:
+    try:
+        fields = json.loads(row["text"])
+        return Entry(
+            at=datetime.fromisoformat(fields["at"]),
+            stage=Stage(row["stage"]),
+            what=row["what"],
+            actor=fields["actor"],
+            delivery_id=row["delivery_id"],
+            event_id=row["event_id"],
+            incident_id=row["incident_id"],
+            run_id=row["run_id"],
+            detail=dict(decode(fields["detail"])),
+        )
+    except _UNREADABLE:
+        return Entry(at=datetime.fromtimestamp(0, UTC), stage=Stage.AUDIT, what="unreadable")

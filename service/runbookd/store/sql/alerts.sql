@@ -1,0 +1,57 @@
+-- name: open_alert
+-- The open episode of a fingerprint.
+SELECT * FROM alerts WHERE source = :source AND fingerprint = :fingerprint AND resolved_at IS NULL
+
+-- name: last_resolved_alert
+-- The episode of a fingerprint that resolved last.
+SELECT * FROM alerts WHERE source = :source AND fingerprint = :fingerprint AND resolved_at IS NOT NULL
+ORDER BY resolved_at DESC, first_seen DESC, id DESC LIMIT 1
+
+-- name: alert
+-- One episode.
+SELECT * FROM alerts WHERE id = :id
+
+-- name: save_alert
+-- Insert an episode, or replace it by its id.
+INSERT INTO alerts (
+    id, source, fingerprint, starts_at, first_seen, last_seen, received, ends_at, resolved_at, incident_id, rule,
+    event
+) VALUES (
+    :id, :source, :fingerprint, :starts_at, :first_seen, :last_seen, :received, :ends_at, :resolved_at,
+    :incident_id, :rule, :event
+)
+ON CONFLICT (id) DO UPDATE SET
+    source = excluded.source, fingerprint = excluded.fingerprint, starts_at = excluded.starts_at,
+    first_seen = excluded.first_seen, last_seen = excluded.last_seen, received = excluded.received,
+    ends_at = excluded.ends_at, resolved_at = excluded.resolved_at, incident_id = excluded.incident_id,
+    rule = excluded.rule, event = excluded.event
+
+-- name: open_alerts_of_source
+-- Every open episode of a source.
+SELECT * FROM alerts WHERE source = :source AND resolved_at IS NULL ORDER BY first_seen, id
+
+-- name: link_alert
+-- Make an episode part of an incident.
+INSERT INTO alert_incidents (alert_id, incident_id) VALUES (:alert_id, :incident_id)
+ON CONFLICT (alert_id, incident_id) DO NOTHING
+
+-- name: alerts_of_incident
+-- Every episode linked to an incident.
+SELECT alerts.* FROM alert_incidents JOIN alerts ON alerts.id = alert_incidents.alert_id
+WHERE alert_incidents.incident_id = :incident_id ORDER BY alerts.first_seen, alerts.id
+
+-- name: incidents_of_alert
+-- The incidents an episode is linked to.
+SELECT incident_id FROM alert_incidents WHERE alert_id = :alert_id ORDER BY seq
+
+-- name: count_alerts
+-- How many episodes a rule has seen begin since a time.
+SELECT count(*) AS episodes FROM alerts WHERE rule = :rule AND first_seen >= :since
+
+-- name: count_incidents
+-- How many incidents the episodes belong to that a rule has seen begin since a time.
+SELECT count(DISTINCT incident_id) AS episodes FROM alerts WHERE rule = :rule AND first_seen >= :since
+
+-- name: count_open_alerts
+-- How many episodes are open.
+SELECT count(*) AS episodes FROM alerts WHERE resolved_at IS NULL

@@ -1,0 +1,240 @@
+"""Units of work that take a delivery apart: each event becomes news of an alert, an incident, and perhaps a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from runbookd.errors import MissingValue
+from runbookd.units.desk import PAUSED, Desk
+from runbookd.units.escalation import close_incident, escalate
+from runbookd.units.planning import Trouble, plan_rung
+from runbookd.language.cel import Scope
+from runbookd.language.values import canonical_json
+from runbookd.model.action import Mode
+from runbookd.model.audit import Entry, Stage
+from runbookd.model.event import Event, StoredEvent
+from runbookd.model.incident import Incident, IncidentState
+from runbookd.model.reasons import Episode, Escalate, Guard, Verdict
+from runbookd.model.views import event_view
+from runbookd.model.work import WorkKind
+from runbookd.stages.admit import heard_again, judge_episode, new_alert, resolved
+from runbookd.stages.escalate import ALERT_RESOLVED, clocks_for
+from runbookd.stages.match import Decision, match
+from runbookd.stages.plan import incident_key, incident_title
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from runbookd.model.alert import Alert
+    from runbookd.model.rule import ForCount, Rule
+    from runbookd.ports import Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Where the events at hand come from, and when they are looked at.
+
+    `asked` tells that the sender was asked for all that fires: what it repeats then is no news.
+    """
+
+    delivery_id: str
+    received_at: datetime
+    now: datetime
+    asked: bool = False
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of a batch: outcomes by name (for the metrics), and the ids of runs started."""
+
+    outcomes: dict[str, int] = field(default_factory=dict)
+    started: list[str] = field(default_factory=list)
+
+    def count(self, outcome: str) -> None:
+        """Add one."""
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+
+
+async def admit_event(tx: Tx, desk: Desk, batch: Batch, event: Event, tally: Tally) -> StoredEvent:
+    """Take one event in: settle its episode, and for a new alert open incidents and plan runs."""
+    latest = await tx.alerts.latest(event.source, event.fingerprint)
+    episode = judge_episode(event, latest)
+    stored = StoredEvent(
+        id=desk.ids.new("evt"),
+        delivery_id=batch.delivery_id,
+        received_at=batch.received_at,
+        event=event,
+        outcome=episode.value,
+        alert_id=latest.id if latest is not None else None,
+        incident_id=latest.incident_id if latest is not None else None,
+        rule=latest.rule if latest is not None else None,
+    )
+    if episode is Episode.NEW:
+        alert = new_alert(event, desk.ids.new("alt"), batch.now)
+        stored = await _begin(tx, desk, batch, replace(stored, alert_id=alert.id), alert, tally)
+    elif episode is Episode.REPEAT and latest is not None:
+        await tx.alerts.save(heard_again(latest, event, batch.now))
+    elif episode is Episode.RESOLVED and latest is not None:
+        await _end(tx, desk, resolved(latest, event, batch.now), batch.now)
+    tally.count(stored.outcome)
+    if not (batch.asked and episode in {Episode.REPEAT, Episode.UNKNOWN}):
+        await tx.deliveries.add_event(stored)
+    return stored
+
+
+async def _begin(
+    tx: Tx, desk: Desk, batch: Batch, stored: StoredEvent, alert: Alert, tally: Tally
+) -> StoredEvent:
+    """A new alert: match it, and act on every rule that takes it."""
+    event = stored.event
+    scope = Scope({"event": event_view(event), "vars": desk.library.vars})
+    taken, reasons = match(desk.rules, event, scope)
+    await tx.alerts.save(alert)
+    rules, waiting = [], []
+    for rule in taken:
+        held = await _counted(tx, rule, alert, batch.now) if rule.for_count is not None else None
+        (rules if held is None else waiting).append(rule)
+        reasons += [held] if held is not None else []
+    entry = _match_entry(desk, stored, reasons, batch.now)
+    await tx.ledger.append([entry])
+    if not rules:
+        owner = waiting[0].name if waiting else None
+        await tx.alerts.save(replace(alert, rule=owner))
+        outcome = reasons[-1].verdict.value if waiting else "unmatched"
+        return replace(stored, outcome=outcome, rule=owner)
+    first: Incident | None = None
+    for rule in rules:
+        trouble = await _incident(tx, desk, rule, alert, stored)
+        first = first or trouble.incident
+        if trouble.incident is first:
+            alert = replace(alert, incident_id=first.id, rule=rule.name)
+            await tx.alerts.save(alert)
+            trouble = replace(trouble, alert=alert)
+        await tx.alerts.link(alert.id, trouble.incident.id)
+        started = await _respond(tx, desk, trouble, scope, batch.now)
+        tally.started += [started] if started else []
+    assert first is not None  # noqa: S101 - there is at least one rule
+    return replace(stored, incident_id=first.id, rule=rules[0].name)
+
+
+async def _counted(tx: Tx, rule: Rule, alert: Alert, now: datetime) -> Decision | None:
+    """Judge `for_count`, this episode included; None when the rule may fire."""
+    wanted: ForCount = rule.for_count  # type: ignore[assignment]
+    since = now - wanted.within
+    fired = await tx.incidents.recent(1, {"rule": rule.name})
+    if fired and fired[0].opened_at > since:
+        return Decision(rule.name, Verdict.FOR_COUNT_LATCHED, f"fired at {fired[0].opened_at.isoformat()}")
+    await tx.alerts.save(replace(alert, rule=rule.name))
+    count = await tx.alerts.count_episodes(rule.name, since, wanted.distinct)
+    if count >= wanted.of:
+        return None
+    return Decision(rule.name, Verdict.FOR_COUNT, f"{count} of {wanted.of}")
+
+
+def _match_entry(desk: Desk, stored: StoredEvent, reasons: list[Decision], now: datetime) -> Entry:
+    """Write down every reason, yes and no; rules filed under labels the event has not are counted."""
+    return Entry(
+        at=now,
+        stage=Stage.MATCH,
+        what="matched" if any(reason.matched for reason in reasons) else "unmatched",
+        delivery_id=stored.delivery_id,
+        event_id=stored.id,
+        detail={
+            "alert": stored.alert_id,
+            "name": stored.event.name,
+            "fingerprint": stored.event.fingerprint,
+            "rules": [
+                {"rule": reason.rule, "verdict": reason.verdict.value, "detail": reason.detail} for reason in reasons
+            ],
+            "not_compared": max(0, len(desk.rules.rules) - len(reasons)),
+            "content": desk.library.version,
+        },
+    )
+
+
+async def _incident(tx: Tx, desk: Desk, rule: Rule, alert: Alert, stored: StoredEvent) -> Trouble:
+    """Find or open the incident this alert belongs to under the rule."""
+    event, now = alert.event, alert.first_seen
+    missing = ""
+    try:
+        key = incident_key(rule, event)
+    except MissingValue as error:
+        missing = str(error)
+        key = canonical_json({"fingerprint": event.fingerprint, "source": event.source})
+    incident = await tx.incidents.open_for(rule.name, key)
+    if incident is None:
+        incident = await _open(tx, desk, rule, event, (key, now, stored))
+    return Trouble(rule=rule, alert=alert, event=event, incident=incident, event_id=stored.id, missing=missing)
+
+
+async def _open(
+    tx: Tx, desk: Desk, rule: Rule, event: Event, known: tuple[str, datetime, StoredEvent]
+) -> Incident:
+    key, now, stored = known
+    scope = Scope({"event": event_view(event), "vars": desk.library.vars})
+    incident = Incident(
+        id=desk.ids.new("inc"),
+        rule=rule.name,
+        key=key,
+        priority=rule.priority,
+        title=incident_title(rule, event, scope),
+        opened_at=now,
+        escalation=rule.escalation,
+    )
+    await tx.incidents.save(incident)
+    clocks = clocks_for(incident, desk.library.priorities[rule.priority], desk.library.calendars)
+    for clock in clocks:
+        await tx.incidents.save_clock(clock)
+    if clocks:
+        await tx.work.add(WorkKind.CLOCK, incident.id, min(clock.due_at for clock in clocks))
+    entry = Entry(
+        at=now,
+        stage=Stage.ADMIT,
+        what="incident_opened",
+        delivery_id=stored.delivery_id,
+        event_id=stored.id,
+        incident_id=incident.id,
+        detail={
+            "rule": rule.name,
+            "priority": rule.priority,
+            "title": incident.title,
+            "key": key,
+            "clocks": {clock.kind.value: clock.due_at for clock in clocks},
+        },
+    )
+    await tx.ledger.append([entry])
+    return incident
+
+
+async def _respond(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: datetime) -> str | None:
+    """Plan the first rung, or hand the incident to people when it cannot be; returns the run's id when one started."""
+    rule, incident = trouble.rule, trouble.incident
+    paused = await tx.switches.get(PAUSED) is not None
+    if trouble.missing:
+        await escalate(tx, incident, Escalate.RUN_REFUSED, now, f"{Guard.MISSING_VALUE.value}: {trouble.missing}")
+        return None
+    if not rule.run:
+        return None
+    run = await plan_rung(tx, desk, trouble, scope, now)
+    if paused and rule.mode is Mode.ACT:
+        current = await tx.incidents.get(incident.id)
+        await escalate(tx, current or incident, Escalate.PAUSED, now, "the service is paused; nothing was changed")
+    return run
+
+
+async def _end(tx: Tx, desk: Desk, alert: Alert, now: datetime) -> None:
+    """The alert is over: its incidents close when all their alerts are, and its runs hear of it."""
+    await tx.alerts.save(alert)
+    for incident_id in await tx.alerts.incidents_of(alert.id):
+        incident = await tx.incidents.get(incident_id)
+        if incident is None or incident.state is IncidentState.RESOLVED:
+            continue
+        over = all(one.resolved_at is not None for one in await tx.alerts.of_incident(incident.id))
+        rule = desk.rule(incident.rule)
+        for run in await tx.runs.running_of(incident.id):
+            if over and rule is not None and rule.on_resolve == "cancel" and run.cancel_reason is None:
+                await tx.runs.save(replace(run, cancel_reason=ALERT_RESOLVED))
+            await tx.work.add(WorkKind.ADVANCE, run.id, now)
+        if over:
+            await close_incident(tx, incident, now)

@@ -1,0 +1,117 @@
+"""What every unit of work is given: the content in force, the bounds, and names for new things."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from runbookd.language.values import canonical_json, decode, encode
+from runbookd.model.action import Mode
+from runbookd.model.library import Library
+from runbookd.model.plan import Plan
+from runbookd.model.playbook import Playbook
+from runbookd.stages.match import RuleSet, compile_rules
+from runbookd.stages.normalize import DEFAULT_LIMITS, Limits
+from runbookd.stages.plan import Reach
+
+if TYPE_CHECKING:
+    from runbookd.model.rule import Rule
+    from runbookd.ports import Ids
+
+PAUSED = "paused"
+"""The switch that stops all mutating calls at once; its value says who paused, and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """A plan as it is kept: its text, and the hash of it."""
+
+    hash: str
+    text: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """The content in force and the service's own bounds; replaced whole when content is reloaded.
+
+    `mode` observe overrides every rule. `lease` is how long a claim on work holds without being extended. An open alert that its sender, asked, has not listed for `forget_after` has resolved.
+    """
+
+    library: Library
+    rules: RuleSet
+    ids: Ids
+    reach: Reach = field(default_factory=Reach)
+    mode: Mode = Mode.ACT
+    lease: timedelta = timedelta(seconds=30)
+    forget_after: timedelta = timedelta(minutes=10)
+    limits: Limits = DEFAULT_LIMITS
+    _frozen: dict[str, Frozen] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, library: Library, ids: Ids) -> Desk:
+        """Compile a library for use, with the default bounds."""
+        return cls(library=library, rules=compile_rules(library.rules), ids=ids)
+
+    def using(self, library: Library) -> Desk:
+        """Return the same desk with other content."""
+        return replace(self, library=library, rules=compile_rules(library.rules), _frozen={})
+
+    def rule(self, name: str | None) -> Rule | None:
+        """Return the rule of that name as it is now, or None."""
+        return next((rule for rule in self.library.rules if rule.name == name), None)
+
+    def freeze(self, root: str) -> Frozen:
+        """Return the plan of a playbook: itself, all it calls, and the `vars`, as one text that does not change."""
+        if root not in self._frozen:
+            self._frozen[root] = freeze(self.library, root)
+        return self._frozen[root]
+
+
+def freeze(library: Library, root: str) -> Frozen:
+    """Gather a playbook and all it calls into a plan. Raises KeyError when one is not in the library."""
+    needed = {root: library.playbooks[root]}
+    todo = [root]
+    while todo:
+        for name in called_by(needed[todo.pop()]):
+            if name not in needed:
+                needed[name] = library.playbooks[name]
+                todo.append(name)
+    text = canonical_json(
+        {
+            "root": root,
+            "playbooks": {
+                name: playbook.model_dump(mode="json", by_alias=True, exclude={"tests"}, exclude_unset=True)
+                for name, playbook in needed.items()
+            },
+            "vars": encode(dict(library.vars)),
+        }
+    )
+    plan = Plan(root=root, playbooks=needed, vars=library.vars)
+    return Frozen(hash=hashlib.sha256(text.encode()).hexdigest(), text=text, plan=plan)
+
+
+def thaw(text: str) -> Plan:
+    """Read a plan back from its text."""
+    tree = json.loads(text)
+    variables = decode(tree["vars"])
+    return Plan(
+        root=tree["root"],
+        playbooks={name: Playbook.model_validate(playbook) for name, playbook in tree["playbooks"].items()},
+        vars=variables if isinstance(variables, dict) else {},
+    )
+
+
+def called_by(playbook: Playbook) -> list[str]:
+    """Names of the playbooks its steps call, those inside parallel blocks included."""
+    found = []
+    todo = list(playbook.steps)
+    while todo:
+        step = todo.pop()
+        if step.playbook is not None:
+            found.append(step.playbook)
+        todo.extend(step.parallel or [])
+    return found

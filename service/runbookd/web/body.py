@@ -1,0 +1,121 @@
+"""How a request's body is read: bounded in bytes, in time, and over all requests together.
+
+The bound counts what arrives, whatever `Content-Length` says, so a chunked body is bounded too. Compressed bodies are
+refused: no sender of ours compresses, and a few kilobytes of gzip can be gigabytes of JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from aiohttp.web import RequestPayloadError
+
+from runbookd.errors import RunbookdError
+from runbookd.web.problems import Problem
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from aiohttp import web
+
+KEPT_OF_REFUSED: Final = 64 * 1024
+"""Bytes kept of a body that was refused before all of it was read."""
+
+
+class BodyRefused(RunbookdError):
+    """The body was not read to its end. `start` is what had arrived, at most `KEPT_OF_REFUSED` bytes."""
+
+    def __init__(self, status: HTTPStatus, problem: Problem, detail: str, body: bytearray) -> None:
+        """Keep what the answer and the dead letter need."""
+        super().__init__(detail)
+        self.status = status
+        self.problem = problem
+        self.start = bytes(body[:KEPT_OF_REFUSED])
+
+
+class BodyReader:
+    """Reads bodies, and knows how many bytes of them are held at this moment."""
+
+    def __init__(self, *, max_body: int, max_held: int, timeout: timedelta) -> None:
+        """`max_body` bounds one body, `max_held` all that are held at once, in bytes; `timeout` one reading."""
+        self._max_body = max_body
+        self._max_held = max_held
+        self._timeout = timeout.total_seconds()
+        self.held = 0
+
+    def release(self, body: bytes) -> None:
+        """Let go of a body that `read` returned."""
+        self.held -= len(body)
+
+    async def read(self, request: web.Request) -> bytes:
+        """Return the whole body, which then counts as held until it is released.
+
+        Raises BodyRefused, and ConnectionError when the sender went away.
+        """
+        encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in {"", "identity"}:
+            raise BodyRefused(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                Problem.ENCODED_BODY,
+                "the body has a Content-Encoding; send it as it is (identity)",
+                bytearray(),
+            )
+        if (request.content_length or 0) > self._max_body:
+            raise self._too_large(bytearray())
+        body = bytearray()
+        try:
+            return await self._read_all(request, body)
+        except BaseException:
+            self.held -= len(body)
+            raise
+
+    async def _read_all(self, request: web.Request, body: bytearray) -> bytes:
+        """Read to the end; `body` holds what arrived, also when this raises."""
+        content = request.content
+        try:
+            if content.is_eof():  # all of it came with the headers: the usual case, which waits for nothing
+                self._hold(content.read_nowait(), body)
+            else:
+                async with asyncio.timeout(self._timeout):
+                    while chunk := await content.readany():
+                        self._hold(chunk, body)
+        except TimeoutError:
+            raise BodyRefused(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                Problem.SLOW_BODY,
+                f"the body did not arrive within {self._timeout:g} s",
+                body,
+            ) from None
+        except RequestPayloadError:
+            raise BodyRefused(
+                HTTPStatus.BAD_REQUEST,
+                Problem.BROKEN_BODY,
+                "the body's chunks are malformed, or it ended before its Content-Length",
+                body,
+            ) from None
+        return bytes(body)
+
+    def _hold(self, chunk: bytes, body: bytearray) -> None:
+        """Count a chunk in. Raises BodyRefused when it is one too many."""
+        body += chunk
+        self.held += len(chunk)
+        if len(body) > self._max_body:
+            raise self._too_large(body)
+        if self.held > self._max_held:
+            raise BodyRefused(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                Problem.BUSY,
+                "too many bodies wait for the database; send again",
+                body,
+            )
+
+    def _too_large(self, body: bytearray) -> BodyRefused:
+        """Say the limit; an operator raises it, or splits the group."""
+        return BodyRefused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            Problem.TOO_LARGE,
+            f"the body is larger than {self._max_body} bytes; raise max_body, or group alerts into smaller groups",
+            body,
+        )
