@@ -114,11 +114,13 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
     `ready` is told the address once the service listens.
     """
     # The doors' libraries are not for the CLI's other commands to pay for.
-    from prometheus_client import CollectorRegistry  # noqa: PLC0415
+    from prometheus_client import CollectorRegistry
 
-    from runbookd.runtime.metrics import Metrics  # noqa: PLC0415
-    from runbookd.runtime.reloader import Reloader  # noqa: PLC0415
+    from runbookd.runtime.limits import raise_open_files
+    from runbookd.runtime.metrics import Metrics
+    from runbookd.runtime.reloader import Reloader
 
+    raise_open_files()
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     async with AsyncExitStack() as stack:
@@ -146,7 +148,7 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
 
 def _sweeps(parts: Parts, metrics: Metrics) -> Scheduler:
     """Set the clockwork: the heartbeat, and asking Alertmanager what fires where that is configured."""
-    from runbookd.runtime.scheduler import HEARTBEAT, Scheduler, heartbeat, make_due  # noqa: PLC0415
+    from runbookd.runtime.scheduler import HEARTBEAT, Scheduler, heartbeat, make_due
 
     scheduler = Scheduler()
     scheduler.every(HEARTBEAT, heartbeat(parts.store, parts.clock, metrics), at_once=True)
@@ -160,7 +162,7 @@ def _sweeps(parts: Parts, metrics: Metrics) -> Scheduler:
 
 def _reconcile(parts: Parts) -> Callable[[Work], Awaitable[None]]:
     """Return the handler that asks Alertmanager what fires."""
-    from runbookd.pollers.alertmanager import AlertmanagerReconciler  # noqa: PLC0415
+    from runbookd.pollers.alertmanager import AlertmanagerReconciler
 
     asked = parts.settings.reconcile
     headers = {}
@@ -184,9 +186,9 @@ def _reconcile(parts: Parts) -> Callable[[Work], Awaitable[None]]:
 
 async def _listen(parts: Parts, registry: CollectorRegistry) -> AppRunner:
     """Open the HTTP door."""
-    from runbookd.web.app import create_app  # noqa: PLC0415
-    from runbookd.web.health import content_loaded, queue_young, store_writable  # noqa: PLC0415
-    from runbookd.web.server import serve as listen  # noqa: PLC0415
+    from runbookd.web.app import create_app
+    from runbookd.web.health import content_loaded, queue_young, store_writable
+    from runbookd.web.server import serve as listen
 
     settings = parts.settings
     checks = {

@@ -17,28 +17,29 @@ put in order. Every method reads the clock once per decision, and no transaction
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from runbookd.errors import PayloadError
-from runbookd.model.action import Call, Probed
+from runbookd.model.action import Call
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.event import Delivery, DeliveryState, Notification
-from runbookd.model.plan import Ask, Plan, Start
+from runbookd.model.plan import Ask, Start
 from runbookd.model.work import Work, WorkKind
 from runbookd.sources import SOURCES
 from runbookd.stages.journal import Answered
 from runbookd.stages.receive import Receipt, dead_letter, take_delivery
 from runbookd.units.admission import Batch, Tally, admit_event
-from runbookd.units.desk import Desk, thaw
+from runbookd.units.desk import PAUSED, Desk, Plans
 from runbookd.units.escalation import watch_clocks
+from runbookd.units.parsing import Parsed
 from runbookd.units.reconciling import ASKED, close_missing
 from runbookd.units.running import Claim, Onward, carry_on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from runbookd.ports import Clock, Performer, Store, Tx
@@ -47,7 +48,6 @@ log = structlog.get_logger()
 
 CHUNK = 200
 """Events admitted in one transaction: a delivery of thousands must not keep the store from everyone else."""
-_PLANS_KEPT = 256
 
 
 class Ports(NamedTuple):
@@ -85,12 +85,15 @@ class Pipeline:
         self._store, self._performer, self._clock = ports
         self.desk = desk
         self._watch = watch or Watch()
-        self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._plans = Plans()
+        self._parsed = Parsed()
         self.wake: Callable[[], None] = lambda: None
 
     # receive -------------------------------------------------------------------------------------------------
 
-    async def receive(self, source: str, body: bytes, headers: Mapping[str, str], remote: str | None) -> Receipt:
+    async def receive(
+        self, source: str, body: bytes, headers: Mapping[str, str], remote: str | None
+    ) -> Receipt:
         """Keep a delivery on disk; it is worked on from there. What can never be understood is kept as a dead letter.
 
         Raises StoreUnavailable when nothing could be kept.
@@ -109,6 +112,7 @@ class Pipeline:
             await tx.work.add(WorkKind.ADMIT, delivery.id, now)
 
         await self._store.write(keep)
+        self._parsed.keep(delivery, notification)
         self._watch.received(source, "accepted")
         self.wake()
         return Receipt(delivery=delivery, alerts=len(notification.events))
@@ -130,7 +134,15 @@ class Pipeline:
             await tx.deliveries.add(delivery)
             detail = {"source": delivery.source, "reason": delivery.reason, "sha256": delivery.sha256}
             await tx.ledger.append(
-                [Entry(at=now, stage=Stage.RECEIVE, what="dead_letter", delivery_id=delivery.id, detail=detail)]
+                [
+                    Entry(
+                        at=now,
+                        stage=Stage.RECEIVE,
+                        what="dead_letter",
+                        delivery_id=delivery.id,
+                        detail=detail,
+                    )
+                ]
             )
 
         await self._store.write(bury)
@@ -140,52 +152,70 @@ class Pipeline:
 
     # normalize, admit, match, plan ---------------------------------------------------------------------------
 
-    async def admit(self, work: Work) -> None:
-        """Take a delivery apart, chunk by chunk; each chunk is one transaction and is never done twice."""
-        while True:
+    async def admit(self, works: Sequence[Work]) -> None:
+        """Take deliveries apart, in order. Many small ones, or a part of a large one, are one transaction."""
+        waiting = list(works)
+        while waiting:
             now = self._clock.now()
             tally = Tally()
-
-            async def unit(tx: Tx, now: datetime = now, tally: Tally = tally) -> bool:
-                tally.outcomes.clear()
-                tally.started.clear()
-                return await self._admit_chunk(tx, work, tally, now)
-
+            unit = partial(self._admit_some, works=waiting, tally=tally, now=now)
             done = await self._store.write(unit)
+            for work in waiting[:done]:
+                self._parsed.forget(work.ref)
+            waiting = waiting[done:]
             self._watch.admitted(tally.outcomes)
             self.wake()
-            if done:
-                return
 
-    async def _admit_chunk(self, tx: Tx, work: Work, tally: Tally, now: datetime) -> bool:
-        """Admit the next events of a delivery; True when it is done."""
-        await tx.work.hold(work, now, self.desk.lease)
+    async def _admit_some(self, tx: Tx, *, works: Sequence[Work], tally: Tally, now: datetime) -> int:
+        """Admit up to `CHUNK` events; returns how many deliveries were done with."""
+        tally.outcomes.clear()
+        paused = await tx.switches.get(PAUSED) is not None
+        room = CHUNK
+        for index, work in enumerate(works):
+            taken, done = await self._admit_one(tx, work, room, (tally, now, paused))
+            room -= taken
+            if not done:
+                return index
+            if room == 0:
+                return index + 1
+        return len(works)
+
+    async def _admit_one(
+        self, tx: Tx, work: Work, room: int, seen: tuple[Tally, datetime, bool]
+    ) -> tuple[int, bool]:
+        """Admit the next events of a delivery, at most `room`; returns how many, and whether it is done with."""
+        tally, now, paused = seen
         delivery = await tx.deliveries.get(work.ref)
         if delivery is None or delivery.state is not DeliveryState.PENDING:
             await tx.work.finish(work)
-            return True
-        notification = SOURCES[delivery.source](delivery.body, self.desk.limits)
-        chunk = notification.events[delivery.progress : delivery.progress + CHUNK]
-        batch = Batch(
-            delivery_id=delivery.id, received_at=delivery.received_at, now=now, asked=notification.complete
+            return 0, True
+        notification = self._parsed.of(
+            delivery, lambda: SOURCES[delivery.source](delivery.body, self.desk.limits)
         )
-        ids = [
-            [stored.id, stored.outcome]
-            for stored in [await admit_event(tx, self.desk, batch, event, tally) for event in chunk]
-        ]
+        chunk = notification.events[delivery.progress : delivery.progress + room]
+        batch = Batch(
+            delivery_id=delivery.id,
+            received_at=delivery.received_at,
+            now=now,
+            asked=notification.complete,
+            paused=paused,
+        )
+        stored = [await admit_event(tx, self.desk, batch, event, tally) for event in chunk]
         progress = delivery.progress + len(chunk)
         done = progress >= len(notification.events)
         if done and notification.complete:
             await close_missing(tx, self.desk, batch, delivery.source.removesuffix(ASKED), tally)
-        await tx.deliveries.settle(
-            delivery.id, DeliveryState.ADMITTED if done else DeliveryState.PENDING, progress
-        )
+        state = DeliveryState.ADMITTED if done else DeliveryState.PENDING
+        await tx.deliveries.settle(delivery.id, state, progress)
+        ids = [[event.id, event.outcome] for event in stored]
         await tx.ledger.append([_admitted(delivery, notification, ids, now)])
-        if done and notification.truncated:
+        if not done:
+            await tx.work.hold(work, now, self.desk.lease)
+            return len(chunk), False
+        if notification.truncated:
             await tx.work.add(WorkKind.RECONCILE, delivery.source.removesuffix(ASKED), now)
-        if done:
-            await tx.work.finish(work)
-        return done
+        await tx.work.finish(work)
+        return len(chunk), True
 
     # execute, verify -----------------------------------------------------------------------------------------
 
@@ -195,7 +225,7 @@ class Pipeline:
         The journal is committed before each call and after each answer; while a call is under way the claim is
         extended, and if it is lost the calls are abandoned and nothing more is written.
         """
-        claim = Claim(work=work, plan=await self._plan(work.ref), performer=self._performer)
+        claim = Claim(work=work, plans=self._plans, performer=self._performer)
         calls: dict[asyncio.Task[Answered], str] = {}
         answers: dict[str, Answered] = {}
         try:
@@ -213,7 +243,9 @@ class Pipeline:
             for task in calls:
                 task.cancel()
 
-    async def _look(self, claim: Claim, answers: Mapping[str, Answered], in_flight: frozenset[str]) -> Onward | None:
+    async def _look(
+        self, claim: Claim, answers: Mapping[str, Answered], in_flight: frozenset[str]
+    ) -> Onward | None:
         now = self._clock.now()
         onward = await self._store.write(lambda tx: carry_on(tx, self.desk, claim, answers, in_flight, now))
         if onward is not None:
@@ -230,8 +262,11 @@ class Pipeline:
             )
             if done:
                 return {calls.pop(task): task.result() for task in done}
-            now = self._clock.now()
-            await self._store.write(lambda tx: tx.work.hold(work, now, self.desk.lease))
+            await self._hold(work)
+
+    async def _hold(self, work: Work) -> None:
+        now = self._clock.now()
+        await self._store.write(lambda tx: tx.work.hold(work, now, self.desk.lease))
 
     async def _call(self, onward: Onward, start: Start) -> Answered:
         """Make one call; whatever goes wrong with it is in its outcome."""
@@ -256,24 +291,9 @@ class Pipeline:
             answered = Answered(outcome=await self._performer.undo(call, start.undoes.output))
         else:
             answered = Answered(outcome=await self._performer.perform(call))
-        state = answered.outcome.state.value if answered.outcome is not None else Probed(answered.probed).value
+        state = str(answered.probed) if answered.outcome is None else answered.outcome.state.value
         self._watch.called(call.action, state, (self._clock.now() - begun).total_seconds())
         return answered
-
-    async def _plan(self, run_id: str) -> Plan:
-        """Return the frozen plan of a run, from memory or from the store."""
-
-        async def read(tx: Tx) -> tuple[str, str | None]:
-            run = await tx.runs.get(run_id)
-            plan_hash = run.plan_hash if run is not None else ""
-            return plan_hash, None if plan_hash in self._plans else await tx.runs.plan(plan_hash)
-
-        plan_hash, text = await self._store.read(read)
-        if plan_hash not in self._plans:
-            self._plans[plan_hash] = thaw(text or '{"root": "", "playbooks": {}, "vars": {}}')
-            if len(self._plans) > _PLANS_KEPT:
-                self._plans.popitem(last=False)
-        return self._plans[plan_hash]
 
     def _say(self, onward: Onward) -> None:
         """Log what was written, once it is on disk."""
@@ -334,5 +354,3 @@ def _admitted(delivery: Delivery, notification: Notification, ids: list[list[str
             "truncated": notification.truncated,
         },
     )
-
-

@@ -99,7 +99,7 @@ class Alerts(Protocol):
         ...
 
     async def link(self, alert_id: str, incident_id: str) -> None:
-        """Make the alert part of the incident; an alert may belong to several (a rule's `continue`). Again is no change."""
+        """Make the alert part of the incident, once; it may belong to several (a rule's `continue`)."""
         ...
 
     async def of_incident(self, incident_id: str) -> list[Alert]:
@@ -111,7 +111,7 @@ class Alerts(Protocol):
         ...
 
     async def count_episodes(self, rule: str, since: datetime, distinct: str) -> int:
-        """Count alerts (`distinct="alert"`) or incidents (`"incident"`) first seen for `rule` at or after `since`."""
+        """Count alerts (`distinct="alert"`) or incidents (`"incident"`) of `rule` first seen at or after `since`."""
         ...
 
     async def open_count(self) -> int:
@@ -151,7 +151,10 @@ class Runs(Protocol):
     """Runs, the journal of their steps, their evidence, and what the guards need to know of the past."""
 
     async def add(self, run: Run) -> bool:
-        """Keep a new run; False, and nothing kept, when (alert_id, rule, rung) already has one. Runs without an alert are always new."""
+        """Keep a new run; False, and nothing kept, when (alert_id, rule, rung) has one already.
+
+        Runs without an alert are always new.
+        """
         ...
 
     async def get(self, run_id: str) -> Run | None:
@@ -175,15 +178,18 @@ class Runs(Protocol):
         ...
 
     async def last_acted(self, target: str) -> datetime | None:
-        """When the latest run that intended a mutating call on this target ended, or began if it runs; None when none."""
+        """When the latest run that intended a mutating call on this target ended, or began if it still runs."""
         ...
 
     async def started_since(self, rule: str, key: str, since: datetime) -> int:
         """Count runs of this (rule, key) created at or after `since`; refused runs do not count."""
         ...
 
-    async def acted_since(self, since: datetime) -> int:
-        """Count runs in act mode over all rules created at or after `since`; refused runs do not count."""
+    async def acted_since(self, since: datetime, most: int) -> int:
+        """Count runs in act mode over all rules created at or after `since`, no further than `most`.
+
+        Refused runs do not count.
+        """
         ...
 
     async def save_step(self, step: StepRecord) -> None:
@@ -227,7 +233,7 @@ class WorkQueue(Protocol):
     """Rows of work; see `model/work.py`."""
 
     async def add(self, kind: WorkKind, ref: str, due_at: datetime) -> None:
-        """Add a row; if (kind, ref) is there already its due time becomes the earlier of the two, its lease untouched."""
+        """Add a row; one that is there becomes due at the earlier of the two times, its lease untouched."""
         ...
 
     async def claim(self, owner: str, now: datetime, lease: timedelta, limit: int) -> list[Work]:
@@ -237,14 +243,16 @@ class WorkQueue(Protocol):
         """
         ...
 
-    async def take(self, kind: WorkKind, ref: str, owner: str, now: datetime, lease: timedelta) -> Work | None:
+    async def take(
+        self, kind: WorkKind, ref: str, owner: str, now: datetime, lease: timedelta
+    ) -> Work | None:
         """Claim one named row whatever its due time; None when it is not there or somebody holds it."""
         ...
 
     async def hold(self, work: Work, now: datetime, lease: timedelta) -> None:
         """Extend the lease. Raises LeaseLost when `work`'s owner and epoch are no longer the row's: the fence.
 
-        Every unit of work that writes under a claim calls this, `finish` or `reschedule` first.
+        Every unit of work that writes under a claim calls this, `finish` or `reschedule`, once.
         """
         ...
 
@@ -273,7 +281,10 @@ class Ledger(Protocol):
         ...
 
     async def read(self, after: int, limit: int, filters: Mapping[str, str]) -> list[LedgerEntry]:
-        """Entries with seq > `after`, in order. Filters by equality on: incident_id, run_id, event_id, delivery_id, stage, what."""
+        """Entries with seq > `after`, in order.
+
+        Filters by equality on: incident_id, run_id, event_id, delivery_id, stage, what.
+        """
         ...
 
 

@@ -34,9 +34,13 @@ class ReachSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     budget: int = Field(
-        default=30, ge=0, description="Runs that act, over all rules, per `budget_window`. 0 lets nothing act."
+        default=30,
+        ge=0,
+        description="Runs that act, over all rules, per `budget_window`. 0 lets nothing act.",
     )
-    budget_window: Duration = Field(default=timedelta(hours=1), description="The sliding window of the budget.")
+    budget_window: Duration = Field(
+        default=timedelta(hours=1), description="The sliding window of the budget."
+    )
     target_cooldown: Duration = Field(
         default=timedelta(minutes=5),
         description="How long a target rests after a run acted upon it, before another rule may.",
@@ -93,7 +97,8 @@ class Settings(BaseSettings):
     )
     reload: bool = Field(default=True, description="Watch the folders, and take good changes at once.")
     mode: Mode = Field(
-        default=Mode.ACT, description="`observe` overrides every rule: nothing is changed, everything recorded."
+        default=Mode.ACT,
+        description="`observe` overrides every rule: nothing is changed, everything recorded.",
     )
     lease: Duration = Field(
         default=timedelta(seconds=30),
@@ -109,11 +114,16 @@ class Settings(BaseSettings):
         description="Not ready when the oldest delivery has waited longer than this to be admitted.",
     )
     secrets_folder: Path | None = Field(
-        default=None, description="One file per secret, such as a mounted Kubernetes Secret. None: environment only."
+        default=None,
+        description="One file per secret, such as a mounted Kubernetes Secret. None: environment only.",
     )
-    name: str = Field(default_factory=socket.gethostname, description="This replica's name in leases and logs.")
+    name: str = Field(
+        default_factory=socket.gethostname, description="This replica's name in leases and logs."
+    )
     log_format: Literal["json", "console"] = Field(default="json", description="`console` is for people.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level logged."
+    )
     web: WebConfig = Field(default_factory=WebConfig, description="The HTTP door.")
     actions: ActionsConfig = Field(
         default_factory=ActionsConfig, description="Servers, hosts and commands that actions may reach."

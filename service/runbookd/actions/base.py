@@ -18,7 +18,7 @@ from typing import Annotated, Any, Generic, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from runbookd.actions.config import ActionsConfig
-from runbookd.actions.failures import CheckFailed, Rejected, Unavailable, failure_of_error
+from runbookd.actions.failures import NOT_UNDOABLE, CheckFailed, Rejected, Unavailable, failure_of_error
 from runbookd.actions.secrecy import Disclosed
 from runbookd.errors import ActionError, TemporaryFailure
 from runbookd.model.action import Call, Failure, Mode, Outcome, OutcomeState, Piece, Probed, Repeat, Spec
@@ -197,7 +197,7 @@ async def probe(action: AnyAction, context: Context) -> tuple[Probed, Outcome | 
 async def undo(action: AnyAction, context: Context, output: Mapping[str, object]) -> Outcome:
     """Reverse a call that succeeded with this output. Without an undo, or in observe mode, it is skipped."""
     if action.undo is None:
-        return _skipped(f"{action.spec.name} cannot be undone: {action.spec.undo}", "not_undoable")
+        return _skipped(f"{action.spec.name} cannot be undone: {action.spec.undo}", NOT_UNDOABLE)
     if context.mode is Mode.OBSERVE:
         return _skipped(f"{action.spec.name} was not undone: observe mode changes nothing", "observed")
     reverse = action.undo
@@ -208,7 +208,10 @@ async def undo(action: AnyAction, context: Context, output: Mapping[str, object]
         result = await reverse(_params(action, context), _validated(action.result, own, "output"), context)
         return _succeeded(result)
 
-    return await _guarded(context, attempt, changes=True)
+    outcome = await _guarded(context, attempt, changes=True)
+    if outcome.failure is not None and outcome.failure.kind == NOT_UNDOABLE:
+        return replace(outcome, state=OutcomeState.SKIPPED)
+    return outcome
 
 
 async def _guarded(context: Context, attempt: Callable[[], Awaitable[Outcome]], *, changes: bool) -> Outcome:

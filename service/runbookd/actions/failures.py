@@ -17,6 +17,8 @@
     too_large         the answer is longer than is read
     secret_missing    a secret it names is not set
     unknown_action    there is no such action
+    observed          skipped, because observe mode changes nothing
+    not_undoable      skipped, because there is nothing that would undo it
     internal          a bug in an action; the traceback is kept as evidence
     failed, temporary an author raised PermanentFailure or TemporaryFailure without a word of its own
 """
@@ -50,6 +52,9 @@ _PERMANENT_STATUS = {
 _TEMPORARY_STATUS = {408: "timeout", 425: "rate_limited", 429: "rate_limited", 503: "unavailable"}
 _UNDONE_BY_STATUS = frozenset({425, 429, 503})
 """Statuses by which a server says it did not begin; after any other 5xx, or 408, nobody knows."""
+NOT_UNDOABLE = "not_undoable"
+_LONGEST_WAIT = 86_400.0
+"""Seconds. A target may ask for patience, but not stop a run for good."""
 
 
 class Unavailable(TemporaryFailure):
@@ -100,16 +105,19 @@ def failure_of_status(status: int, message: str, *, retry_after: float | None = 
 
 
 def retry_after_of(header: str | None, now: datetime) -> float | None:
-    """Seconds a `Retry-After` header asks for (RFC 9110 section 10.2.3: seconds or a date); None without one."""
+    """Seconds a `Retry-After` header asks for, at most a day; None without one.
+
+    It holds seconds or a date: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3.
+    """
     if not header:
         return None
     if header.strip().isdecimal():
-        return float(header)
+        return min(float(header), _LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(header)
     except ValueError:
         return None
-    return max(0.0, (moment - now).total_seconds()) if moment.tzinfo else None
+    return min(max(0.0, (moment - now).total_seconds()), _LONGEST_WAIT) if moment.tzinfo else None
 
 
 def failure_of_error(error: BaseException, what: str) -> ActionError | None:

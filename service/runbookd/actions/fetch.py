@@ -94,6 +94,10 @@ async def fetch(context: Context, request: Request) -> Answer:
     started, url = context.now(), request.url
     for _ in range(MAX_REDIRECTS + 1):
         target = _target(url, context.config.http)
+        if target.password:
+            # The client makes a header of it, which a server may give back.
+            context.hide(target.password)
+            context.hide(aiohttp.encode_basic_auth(target.user or "", target.password).partition(" ")[2])
         answer, location = await _once(context, session, request, target)
         if location is None or not (request.redirects and request.reads):
             return replace(answer, elapsed=context.now() - started)
@@ -266,9 +270,15 @@ def _target(url: str, access: HttpAccess) -> URL:
 
 def _redirected(origin: URL, location: str) -> str:
     """Where a redirect leads; raises Rejected when that is another host, or away from https."""
-    target = URL(urljoin(str(origin), location))
-    upgraded = origin.scheme == "http" and target.scheme == "https" and target.host == origin.host
-    if target.origin() == origin.origin() or upgraded:
+    try:
+        target = URL(urljoin(str(origin), location))
+    except ValueError as error:
+        raise Rejected(
+            f"{where('GET', str(origin))} redirects to what is not a URL", kind="refused"
+        ) from error
+    same = (target.scheme, target.host, target.port) == (origin.scheme, origin.host, origin.port)
+    upgraded = (origin.scheme, target.scheme) == ("http", "https") and target.host == origin.host
+    if same or upgraded:
         return str(target)
     leads = where("", str(target)).strip()
     message = f"{where('GET', str(origin))} redirects to another server, {leads}; call that itself"

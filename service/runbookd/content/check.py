@@ -33,7 +33,7 @@ def check(draft: Draft, catalogue: Catalogue) -> tuple[list[Problem], list[Probl
 
 
 def _priorities(draft: Draft) -> Iterator[Problem]:
-    known = draft.named("calendar")
+    known = draft.names["calendar"]
     for located in draft.priorities.values():
         calendar = located.item.calendar
         if calendar is not None and calendar not in known:

@@ -62,7 +62,7 @@ class _Checking:
         self._view = View(
             where="a playbook",
             names=RUN,
-            vars=draft.named("var"),
+            vars=draft.names["var"],
             inputs=tuple(located.item.inputs),
             later=tuple(step.id for _, step in all_steps(located.item.steps) if step.id),
             secrets=True,
@@ -194,7 +194,7 @@ class _Checking:
             yield self._located.problem(message, *spot.below, "finally", at_key=True)
 
     def _called(self, step: Step, below: Path) -> Iterator[Problem]:
-        known = self._draft.named("playbook")
+        known = self._draft.names["playbook"]
         if step.playbook not in known:
             message = f"there is no playbook {step.playbook!r}.{did_you_mean(step.playbook or '', known)}"
             yield self._located.problem(message, *below, "playbook")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from runbookd.content.expressions import View, expression, templates
 from runbookd.content.params import playbook_inputs
@@ -22,7 +22,7 @@ RUNNING = MATCHING | {"incident"}
 def rule_problems(located: Located[Rule], draft: Draft) -> Iterator[Problem]:
     """Find everything that is wrong with a rule."""
     rule = located.item
-    view = View(where="a rule's `when`", names=MATCHING, vars=draft.named("var"))
+    view = View(where="a rule's `when`", names=MATCHING, vars=draft.names["var"])
     yield from _matchers(located)
     if rule.when is not None:
         yield from expression(located, ("when",), rule.when, view)
@@ -31,7 +31,7 @@ def rule_problems(located: Located[Rule], draft: Draft) -> Iterator[Problem]:
             located, ("incident", "title"), rule.incident.title, view.at("an incident's title")
         )
     yield from _key(located)
-    known = draft.named("priority")
+    known = draft.names["priority"]
     if rule.priority not in known:
         message = f"there is no priority {rule.priority!r}{_there_are(rule.priority, known)}"
         yield located.problem(message, "priority")
@@ -44,6 +44,9 @@ def _matchers(located: Located[Rule]) -> Iterator[Problem]:
             parse_matcher(text)
         except LanguageError as error:
             yield located.problem_inside(str(error), ("match", index), error.line, error.column)
+        if "${" in text:
+            message = "a matcher is taken as it is, ${...} is not rendered in it; compare it under `when`"
+            yield located.problem(message, "match", index)
 
 
 def _key(located: Located[Rule]) -> Iterator[Problem]:
@@ -55,7 +58,7 @@ def _key(located: Located[Rule]) -> Iterator[Problem]:
 
 
 def _rungs(located: Located[Rule], draft: Draft, view: View) -> Iterator[Problem]:
-    known = draft.named("playbook")
+    known = draft.names["playbook"]
     for index, rung in enumerate(located.item.run):
         below = ("run", index)
         inner = View(where="a rung's `with`", names=RUNNING, vars=view.vars, secrets=True)
@@ -67,7 +70,7 @@ def _rungs(located: Located[Rule], draft: Draft, view: View) -> Iterator[Problem
             yield from playbook_inputs(located, below, rung.with_, draft.playbooks[rung.playbook].item)
 
 
-def _there_are(name: str, known: list[str]) -> str:
+def _there_are(name: str, known: Collection[str]) -> str:
     hint = did_you_mean(name, known)
     if hint:
         return f".{hint}"

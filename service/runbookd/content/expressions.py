@@ -50,13 +50,12 @@ class View:
         """Return the view of another place, with more names."""
         return replace(self, where=where, names=self.names | set(more), result=result)
 
-    def hiding(self, *names: str) -> View:
-        """Return a view without these names."""
-        return replace(self, names=self.names - set(names))
-
 
 def expression(located: Located[BaseModel], below: Path, text: str, view: View) -> Iterator[Problem]:
     """Check one CEL expression."""
+    if text.lstrip().startswith("${"):
+        yield located.problem("this is an expression already; write it without ${ and }", *below)
+        return
     try:
         references = compile_expression(text).references
     except LanguageError as error:
@@ -90,8 +89,9 @@ def fields_of(model: type[BaseModel]) -> Collection[str] | None:
     """Return the names an expression may read of a model's values; None when it takes any."""
     if model.model_config.get("extra") == "allow":
         return None
-    names = {info.serialization_alias or info.alias or name for name, info in model.model_fields.items()}
-    return names | set(model.model_fields) | set(model.model_computed_fields)
+    fields = model.model_fields.items()
+    names = {info.serialization_alias or info.alias or name for name, info in fields if not info.exclude}
+    return names | set(model.model_computed_fields)
 
 
 def _unreadable(
@@ -156,10 +156,8 @@ def _listed(names: Iterable[str]) -> str:
 
 def _offset(text: str, words: tuple[str, ...]) -> int:
     """Find where a path is written; where its first word is when it is written another way."""
-    for attempt in (".".join(words), words[0]):
-        if (offset := text.find(attempt)) >= 0:
-            return offset
-    return 0
+    whole = text.find(".".join(words))
+    return whole if whole >= 0 else max(text.find(words[0]), 0)
 
 
 def _rendered_keys(value: object, path: Path) -> Iterator[Path]:

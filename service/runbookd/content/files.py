@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from runbookd.content.yaml_text import MAX_BYTES
 from runbookd.errors import ContentError, Problem
 
 SUFFIXES = {".yaml", ".yml"}
@@ -16,25 +17,34 @@ def find(folders: Sequence[Path]) -> list[Path]:
 
     Names that start with a dot are left out: editors keep their own there, and Kubernetes the versions behind a
     mounted ConfigMap (`..data`, `..2026_01_01`), whose files are seen as links beside them. Links are followed,
-    to a folder once. Raises ContentError when a folder is not there, or is not a folder.
+    to a folder once. Raises ContentError when a folder is not there, is not a folder, or cannot be read.
     """
     problems = [Problem(str(each), None, None, _not_a_folder(each)) for each in folders if not each.is_dir()]
     if problems:
         raise ContentError(tuple(problems))
     seen: set[Path] = set()
-    return [file for folder in folders for file in _walk(folder, seen)]
+    try:
+        return [file for folder in folders for file in _walk(folder, seen)]
+    except OSError as error:
+        raise ContentError((_unread(error.filename, error),)) from None
 
 
 def read(files: Sequence[Path]) -> tuple[list[tuple[str, bytes]], list[Problem]]:
-    """Return name and bytes of every file that can be read, and a problem for each that cannot."""
+    """Return name and bytes of every file that can be read, and a problem for each that cannot.
+
+    A file that is too large is read until that is known.
+    """
     bodies: list[tuple[str, bytes]] = []
     problems = []
     for file in files:
         try:
-            bodies.append((str(file), file.read_bytes()))
+            if file.exists() and not file.is_file():  # reading a pipe would wait for ever
+                problems.append(Problem(str(file), None, None, "is not a regular file; remove or rename it"))
+                continue
+            with file.open("rb") as opened:
+                bodies.append((str(file), opened.read(MAX_BYTES + 1)))
         except OSError as error:
-            reason = error.strerror or type(error).__name__
-            problems.append(Problem(str(file), None, None, f"cannot be read: {reason}"))
+            problems.append(_unread(str(file), error))
     return bodies, problems
 
 
@@ -59,6 +69,10 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
             yield from _walk(entry, seen)
         elif entry.suffix in SUFFIXES:
             yield entry
+
+
+def _unread(file: str, error: OSError) -> Problem:
+    return Problem(file, None, None, f"cannot be read: {error.strerror or type(error).__name__}")
 
 
 def _not_a_folder(path: Path) -> str:

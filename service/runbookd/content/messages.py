@@ -5,18 +5,19 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from runbookd.content.yaml import Path
 from runbookd.language.fuzzy import did_you_mean
+from runbookd.model.base import Name
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _KINDS = {
-    "string_type": "a text; if it is one, put it in quotes",
+    "string_type": "a text",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
@@ -44,6 +45,7 @@ _PATTERN_HINTS = {
     r"^([01]\d|2[0-3]):[0-5]\d$": 'is not a time of day; write it as "09:00"',
 }
 _LONGEST_SHOWN = 60
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,22 @@ def known_keys(model: type[BaseModel]) -> list[str]:
 def unknown_key(key: str, known: Sequence[str]) -> str:
     """Say that a key is unknown, which one was probably meant, and which there are."""
     there_are = f"the keys here are: {', '.join(known)}" if known else "there are no keys here"
-    return f"unknown key {key!r}.{did_you_mean(key, known)} ({there_are})"
+    hint = did_you_mean(key, known)
+    return f"unknown key {key!r}{'.' if hint else ''}{hint} ({there_are})"
+
+
+def name_mistake(name: str) -> str | None:
+    """Say what is wrong with a name that stands as a key; None when it is a name."""
+    try:
+        _NAME.validate_python(name)
+    except ValidationError as error:
+        return sentence(error, name)
+    return None
+
+
+def sentence(error: ValidationError, value: object) -> str:
+    """Say the first mistake of a single value."""
+    return _message(error.errors(include_url=False)[0], value)
 
 
 def shown(value: object) -> str:
@@ -132,7 +149,12 @@ def _message(error: ErrorDetails, value: object) -> str:
     if kind == "value_error":
         return str(context["error"])
     if kind in _KINDS:
-        return f"must be {_KINDS[kind]}, not {shown(value)}"
+        hint = (
+            "; put it in quotes if it is one"
+            if kind == "string_type" and isinstance(value, int | float)
+            else ""
+        )
+        return f"must be {_KINDS[kind]}, not {shown(value)}{hint}"
     if kind in _BOUNDS:
         bound, words = _BOUNDS[kind]
         return f"must be {words} {context[bound]}, not {shown(value)}"
@@ -145,15 +167,10 @@ def _message(error: ErrorDetails, value: object) -> str:
 
 
 def _other(kind: str, context: Mapping[str, Any], value: object, said: str) -> str:
-    if kind in {"string_too_short", "too_short"}:
-        return (
-            "must not be empty"
-            if context["min_length"] == 1
-            else f"needs at least {context['min_length']} entries"
-        )
-    if kind in {"string_too_long", "too_long"}:
-        return f"is longer than {context['max_length']}"
-    return f"{said[:1].lower()}{said[1:].removeprefix('Input ')}, not {shown(value)}"
+    if kind in {"string_too_short", "too_short"} and context["min_length"] == 1:
+        return "must not be empty"
+    plain = said.removeprefix("Input ").removeprefix("Value error, ")
+    return f"{plain[:1].lower()}{plain[1:]}, not {shown(value)}"
 
 
 def _choice(expected: str, value: object) -> str:
@@ -185,6 +202,3 @@ def _models_at(annotation: Any, path: Path) -> Iterator[type[BaseModel]]:
                 yield from _models_at(info.annotation, path[1:])
     elif origin in {list, tuple, dict} and path:
         yield from _models_at(get_args(annotation)[-1], path[1:])
-    elif origin is not None and origin is not Literal:
-        for member in get_args(annotation)[:1]:  # Annotated
-            yield from _models_at(member, path)

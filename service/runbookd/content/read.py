@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from runbookd.content.messages import findings, known_keys, shown, unknown_key
+from runbookd.content.messages import findings, known_keys, name_mistake, shown, unknown_key
 from runbookd.content.yaml import Document, Path, parse
 from runbookd.errors import ContentError, Problem
 from runbookd.model.library import Library
@@ -25,6 +25,7 @@ Located_co = TypeVar("Located_co", bound=BaseModel, covariant=True)
 
 SHARED_KEYS = ("rules", "priorities", "calendars", "vars")
 PLAYBOOK_KEYS = tuple(known_keys(Playbook))
+NAMED = ("rule", "playbook", "priority", "calendar", "var")
 _MAPS: dict[str, type[BaseModel]] = {"priorities": Priority, "calendars": Calendar}
 _KINDS = {"priorities": "priority", "calendars": "calendar"}
 
@@ -50,7 +51,8 @@ class Located(Generic[Located_co]):
 class Draft:
     """What the files hold, before its parts are checked against each other.
 
-    `names` says where every name was written first, valid or not, by kind and name (`rule:backup-failed`).
+    `names` says where every name was written first, valid or not: by kind (`rule`, `playbook`, `priority`,
+    `calendar`, `var`), then by name.
     """
 
     rules: list[Located[Rule]] = field(default_factory=list)
@@ -58,12 +60,8 @@ class Draft:
     priorities: dict[str, Located[Priority]] = field(default_factory=dict)
     calendars: dict[str, Located[Calendar]] = field(default_factory=dict)
     vars: dict[str, object] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, dict[str, str]] = field(default_factory=lambda: {kind: {} for kind in NAMED})
     problems: list[Problem] = field(default_factory=list)
-
-    def named(self, kind: str) -> list[str]:
-        """Return every name written for a kind: `rule`, `playbook`, `priority`, `calendar` or `var`."""
-        return [name.partition(":")[2] for name in self.names if name.startswith(f"{kind}:")]
 
     def library(self, version: str) -> Library:
         """Make the value that the service works with."""
@@ -73,7 +71,7 @@ class Draft:
             priorities={name: located.item for name, located in self.priorities.items()},
             calendars={name: located.item for name, located in self.calendars.items()},
             vars=dict(self.vars),
-            places=dict(self.names),
+            places={f"{kind}:{name}": at for kind, names in self.names.items() for name, at in names.items()},
             version=version,
         )
 
@@ -132,9 +130,10 @@ class _Reading:
         for index, data in enumerate(rules):
             path = ("rules", index)
             name = data.get("name") if isinstance(data, dict) else None
-            fresh = not isinstance(name, str) or self._name("rule", name, (*path, "name"))
+            if isinstance(name, str):
+                self._name("rule", name, (*path, "name"))
             rule = self._validate(Rule, data, path)
-            if rule is not None and fresh:
+            if rule is not None:
                 self._draft.rules.append(Located(rule, self._document, path))
 
     def _playbook(self, data: Mapping[str, object]) -> None:
@@ -151,6 +150,8 @@ class _Reading:
         into: dict[str, Located[BaseModel]] = getattr(self._draft, section)
         for name, data in entries.items():
             path = (section, name)
+            if (mistake := name_mistake(name)) is not None:
+                self._problem(mistake, path, at_key=True)
             fresh = self._name(_KINDS[section], name, path)
             item = self._validate(model, data, path)
             if item is not None and fresh:
@@ -176,12 +177,13 @@ class _Reading:
 
     def _name(self, kind: str, name: str, path: Path) -> bool:
         """Keep a name with its place; False, and a problem, when it was taken before."""
-        here = self._document.problem("", path, at_key=True)
-        first = self._draft.names.get(f"{kind}:{name}")
-        if first is None:
-            self._draft.names[f"{kind}:{name}"] = f"{here.file}:{here.line}"
+        at_key = kind not in {"rule", "playbook"}  # it is written as a key, else as a value
+        here = self._document.problem("", path, at_key=at_key)
+        names = self._draft.names[kind]
+        if name not in names:
+            names[name] = f"{here.file}:{here.line}"
             return True
-        self._problem(f"there is already a {kind} named {name!r}, at {first}", path, at_key=True)
+        self._problem(f"there is already a {kind} named {name!r}, at {names[name]}", path, at_key=at_key)
         return False
 
     def _validate(self, model: type[ModelT], data: object, path: Path) -> ModelT | None:

@@ -6,7 +6,7 @@ Time is a value that jumps to whatever is due next, so a test of a fifteen-minut
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -14,11 +14,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from runbookd.content.messages import findings
+from runbookd.content.calls import all_steps
+from runbookd.content.messages import findings, sentence
 from runbookd.errors import EvaluationError
 from runbookd.language.fuzzy import did_you_mean
-from runbookd.language.values import encode
-from runbookd.model.action import Failure, Mode, Outcome, OutcomeState, Probed, Repeat, Spec
+from runbookd.model.action import Failure, Mode, Outcome, OutcomeState, Repeat, Spec
 from runbookd.model.alert import Alert
 from runbookd.model.event import Event, Status
 from runbookd.model.incident import Incident
@@ -87,9 +87,9 @@ class _Stage:
         return self.catalogue.mutates(action, params)
 
     def repeat(self, action: str, params: Mapping[str, object]) -> Repeat:
-        """Nothing is ever cut off here, so nothing is asked."""
+        """What may be done after a crash; nothing is cut off here, so nobody asks."""
         del action, params
-        return Repeat.NEVER
+        return Repeat.NEVER  # pragma: no cover
 
     def take(self, moves: Moves) -> None:
         """Write what was decided, and answer what was asked."""
@@ -100,9 +100,7 @@ class _Stage:
     def _answer(self, start: Start) -> Answered:
         row = start.record
         self._note(start)
-        if start.ask is Ask.PROBE:
-            return Answered(outcome=None, probed=Probed.UNKNOWN)
-        if start.ask is Ask.UNDO:
+        if start.ask is not Ask.RUN:  # nothing is ever in doubt here, so it is an undo
             return Answered(outcome=Outcome(state=OutcomeState.SUCCEEDED))
         given = self._given(row.path)
         if isinstance(given, Mapping) and set(given) == {"fails"}:
@@ -164,12 +162,12 @@ def _typed(info: FieldInfo, value: object, mistake: str) -> object:
     try:
         return adapter.dump_python(adapter.validate_python(value), by_alias=True)
     except ValidationError as error:
-        raise EvaluationError(f"{mistake}: {error.errors(include_url=False)[0]['msg']}") from None
+        raise EvaluationError(f"{mistake}: {sentence(error, value)}") from None
 
 
 def rehearse(playbook: Playbook, test: PlaybookTest, library: Library, catalogue: Catalogue) -> Rehearsed:
     """Run a playbook as the test says. Raises EvaluationError when the test itself makes no sense."""
-    _known_steps(playbook, test)
+    _known_steps(playbook, test, library)
     stage = _Stage(playbook, test, catalogue)
     plan = Plan(root=playbook.playbook, playbooks=library.playbooks, vars=library.vars)
     event = _event(test)
@@ -217,7 +215,7 @@ def _run(playbook: Playbook, test: PlaybookTest, event: Event) -> Run:
         rule="test",
     )
     seen = {"event": event_view(event), "incident": incident_view(incident), "run": run_view(run)}
-    return replace(run, scope=encode({**seen, "inputs": inputs}))
+    return replace(run, scope={**seen, "inputs": inputs})
 
 
 def _alert(event: Event, *, resolved: bool) -> Mapping[str, object]:
@@ -275,17 +273,24 @@ def _sample(name: str, declared: Input) -> object:
     return _SAMPLES.get(declared.type, name)
 
 
-def _known_steps(playbook: Playbook, test: PlaybookTest) -> None:
+def _known_steps(playbook: Playbook, test: PlaybookTest, library: Library) -> None:
     """Refuse canned answers nobody will ask for: a misspelled step would make the test prove nothing."""
-    known = {
-        f"steps.{step.id}" for each in playbook.steps for step in (each, *(each.parallel or ())) if step.id
-    }
-    known |= {f"verify.{number}" for number, _ in enumerate(playbook.verify)} | {"verify"}
-    calls_others = any(step.playbook for each in playbook.steps for step in (each, *(each.parallel or ())))
+    ids = set(_step_ids(playbook, library))
+    checks = {f"verify.{number}" for number, _ in enumerate(playbook.verify)} | {"verify"}
     for name in test.given:
-        if name not in known and not (calls_others and name.startswith("steps.")):
-            hint = did_you_mean(name, known)
+        words = name.split(".")
+        if name not in checks and not (words[0] == "steps" and ids.issuperset(words[1:]) and words[1:]):
+            hint = did_you_mean(name, {*checks, *(f"steps.{each}" for each in ids)})
             raise EvaluationError(f"`given` names {name!r}, which this playbook does not have.{hint}")
+
+
+def _step_ids(playbook: Playbook, library: Library) -> Iterator[str]:
+    """Yield the ids of all steps, those of called playbooks too; checked playbooks call in no circles."""
+    for _, step in all_steps(playbook.steps):
+        if step.id is not None:
+            yield step.id
+        if step.playbook is not None:
+            yield from _step_ids(library.playbooks[step.playbook], library)
 
 
 def _step_id(path: str) -> str:

@@ -61,12 +61,13 @@ def _refusal(file: str, before: str, message: str) -> ContentError:
 
 def explain(file: str, text: str, error: yaml.MarkedYAMLError) -> Problem:
     """Say what the parser complains of, where, and what usually helps."""
-    mark = error.problem_mark or error.context_mark
-    if mark is None:
-        return Problem(file, None, None, str(error.problem or error.context))
+    unfinished_key = "could not find expected ':'" in str(error.problem)  # told at the next line, or the end
+    mark = error.context_mark if unfinished_key else error.problem_mark
+    if mark is None:  # pragma: no cover - the parser always says where
+        return Problem(file, None, None, str(error.problem))
     lines = text.splitlines()
     line = lines[mark.line] if mark.line < len(lines) else ""
-    said = str(error.problem)
+    said = "this is neither `key: value` nor a list item" if unfinished_key else str(error.problem)
     return Problem(
         file, mark.line + 1, mark.column + 1, _hint(said, line, mark.column) or f"not valid YAML: {said}"
     )
@@ -83,6 +84,8 @@ def _hint(said: str, line: str, column: int) -> str | None:
         return (
             "a colon is not allowed here; quote a text that holds ': ', and indent the keys of one map alike"
         )
+    if character == ":" and said.startswith("did not find expected"):
+        return "a key is missing before the colon"
     if "${" in line and "{" in line.replace("${", ""):
         return f"not valid YAML: {said}; inside {{...}} put a text that holds ${{...}} in quotes"
     return None

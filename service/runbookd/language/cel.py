@@ -40,7 +40,7 @@ class Scope:
     The values may be changed neither before nor after: a scope reads them late and keeps what it read.
     """
 
-    __slots__ = ("_activation", "_pending", "_ready", "_refused", "_values")
+    __slots__ = ("_activation", "_base", "_pending", "_ready", "_refused", "_values")
 
     def __init__(self, values: Mapping[str, object]) -> None:
         """Take values by name, of the types `values.encode` takes; ValueError for a name that is not in NAMES."""
@@ -49,6 +49,7 @@ class Scope:
                 raise ValueError(f"'{name}' is not a name of the language.{did_you_mean(name, NAMES)}")
         self._values = dict(values)
         self._pending = self._values
+        self._base: Scope | None = None
         self._ready: dict[str, Any] = {}
         self._refused: dict[str, str] = {}
         self._activation: Any = None
@@ -65,11 +66,9 @@ class Scope:
 
     def extended(self, **values: object) -> Scope:
         """Make a scope with more or other values; what this one has prepared is not prepared again."""
-        self._prepare()
         scope = Scope(values)
         scope._values = self._values | values
-        scope._ready = {name: value for name, value in self._ready.items() if name not in values}
-        scope._refused = {name: reason for name, reason in self._refused.items() if name not in values}
+        scope._base = self
         return scope
 
     def activation(self) -> Any:
@@ -80,6 +79,11 @@ class Scope:
         return self._activation
 
     def _prepare(self) -> None:
+        if self._base is not None:
+            base, self._base = self._base, None
+            base._prepare()
+            self._ready = {name: value for name, value in base._ready.items() if name not in self._pending}
+            self._refused = {name: why for name, why in base._refused.items() if name not in self._pending}
         for name, value in self._pending.items():
             try:
                 self._ready[name] = to_cel(value)

@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 from runbookd.errors import EvaluationError, LanguageError, MissingValue
 from runbookd.language.cel import Expression, Scope, compile_expression
 from runbookd.language.cel_errors import quote
-from runbookd.language.durations import format_duration
 from runbookd.language.tokens import place, tokenize
 from runbookd.language.values import MAX_DEPTH, SecretRef, SecretText, canonical_json, utc_text
+from runbookd.model.durations import format_duration
 
 __all__ = ["SecretRef", "SecretText", "Template", "compile_template"]
 

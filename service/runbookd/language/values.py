@@ -18,7 +18,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import NoneType
+from typing import Any, Final
 
 from runbookd.errors import EvaluationError
 
@@ -41,6 +42,10 @@ class SecretText:
     """A text with secrets inside; the parts are joined, secrets resolved, only when the action is performed."""
 
     parts: tuple[str | SecretRef, ...]
+
+
+_AS_IT_IS: Final = frozenset({str, int, bool, NoneType})
+"""The exact types JSON has; most of what is encoded is one of them."""
 
 
 def encode(value: object) -> Any:
@@ -94,16 +99,20 @@ def utc_text(moment: datetime) -> str:
 
 
 def _encode(value: object, depth: int) -> Any:
-    if value is None or isinstance(value, bool):
+    if type(value) in _AS_IT_IS:
         return value
     if isinstance(value, str | int | float):
         return _encode_scalar(value)
     if depth == 0:
         raise EvaluationError(f"A value nests deeper than {MAX_DEPTH} levels; it is not kept.")
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):
         return _encode_map(value, depth)
     if isinstance(value, list | tuple):
         return [_encode(item, depth - 1) for item in value]
+    return _encode_special(value, depth)
+
+
+def _encode_special(value: object, depth: int) -> Any:
     if isinstance(value, timedelta):
         return {"$duration": _seconds(value)}
     if isinstance(value, datetime):
@@ -134,7 +143,7 @@ def _encode_map(value: Mapping[Any, object], depth: int) -> dict[str, Any]:
     for key, item in value.items():
         if not isinstance(key, str):
             raise EvaluationError(f"A map has the key {key!r}; keys must be text.")
-        encoded[str(key)] = _encode(item, depth - 1)
+        encoded[str(key)] = item if type(item) in _AS_IT_IS else _encode(item, depth - 1)
     if len(encoded) == 1 and next(iter(encoded)).startswith("$"):
         return {"$map": encoded}
     return encoded

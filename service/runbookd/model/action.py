@@ -49,7 +49,10 @@ class Probed(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permission:
-    """A right an action needs in the world outside, as data: `system` names whose (kubernetes, aws), `rule` is its own form."""
+    """A right an action needs in the world outside, as data.
+
+    `system` names whose it is (kubernetes, aws); `rule` is in that system's own form.
+    """
 
     system: str
     rule: Mapping[str, object]

@@ -18,7 +18,9 @@ class Input(Content):
 
     type: InputType = "string"
     description: str = ""
-    default: Any = Field(default=None, description="Used when it is not given; a null default makes it optional.")
+    default: Any = Field(
+        default=None, description="Used when it is not given; a null default makes it optional."
+    )
     pattern: str | None = Field(default=None, description="A regular expression the whole string must match.")
     enum: list[Any] | None = None
     minimum: float | None = None
@@ -35,7 +37,9 @@ class Retry(Content):
 
     attempts: int = Field(default=3, ge=1, le=20, description="Attempts in all, the first one included.")
     backoff: Duration = Field(default="2s", validate_default=True, description="Before the second attempt.")
-    max_backoff: Duration = Field(default="30s", validate_default=True, description="The longest wait between two.")
+    max_backoff: Duration = Field(
+        default="30s", validate_default=True, description="The longest wait between two."
+    )
 
 
 class EvidenceStep(Content):
@@ -75,7 +79,9 @@ class Step(Content):
     def _one_kind(self) -> "Step":
         given = [kind for kind in _KINDS if getattr(self, kind) is not None]
         if len(given) > 1 or (not given and self.assert_ is None):
-            message = "a step is exactly one of `action`, `playbook`, `parallel`, `wait`, or an `assert` of its own"
+            message = (
+                "a step is exactly one of `action`, `playbook`, `parallel`, `wait`, or an `assert` of its own"
+            )
             raise ValueError(message)
         return self
 
@@ -89,15 +95,20 @@ class Step(Content):
 
 
 class Check(Content):
-    """One way to see that the trouble is gone: looked at every `every` until it has held for `for`, `within` a bound."""
+    """One way to see that the trouble is gone: looked at `every` so often, until it has held `for` long enough."""
 
-    check: Literal["alert_resolved"] | None = Field(default=None, description="The alert itself has resolved.")
+    check: Literal["alert_resolved"] | None = Field(
+        default=None, description="The alert itself has resolved."
+    )
     action: str | None = None
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
     assert_: Expr | None = Field(default=None, alias="assert", description="CEL over `result`.")
     every: Duration = Field(default="15s", validate_default=True)
     for_: Duration = Field(
-        default="0s", validate_default=True, alias="for", description="It must hold this long without a break."
+        default="0s",
+        validate_default=True,
+        alias="for",
+        description="It must hold this long without a break.",
     )
     within: Duration = Field(default="10m", validate_default=True)
     timeout: Duration | None = None
@@ -113,7 +124,9 @@ class Check(Content):
 class PlaybookExpectation(Content):
     """What a playbook's embedded test expects; what is not named is not compared."""
 
-    calls: list[str] | None = Field(default=None, description="The actions called, in order, checks not counted.")
+    calls: list[str] | None = Field(
+        default=None, description="The actions called, in order, checks not counted."
+    )
     with_: dict[str, dict[str, Any]] | None = Field(
         default=None, alias="with", description="Some parameters of steps, by step id."
     )

@@ -67,6 +67,7 @@ class StepReason(StrEnum):
     CHILD_FAILED = "child_failed"  # an inner step failed
     BAD_INPUT = "bad_input"  # a sub-playbook was given inputs it does not take
     PAUSED = "paused"  # the switch stopped writes
+    STOPPED = "stopped"  # cut off without effect, and not tried again because the run was to stop
     WAITED = "waited"
     NO_ALERT = "no_alert"  # a run started by hand has no alert to wait for
 

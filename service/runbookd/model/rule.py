@@ -42,7 +42,9 @@ class Limits(Content):
     """What keeps a rule from doing too much; on by default."""
 
     cooldown: Duration = Field(
-        default="15m", validate_default=True, description="No new run for the same key this long after one ended."
+        default="15m",
+        validate_default=True,
+        description="No new run for the same key this long after one ended.",
     )
     runs: list[RunLimit] = Field(
         default_factory=lambda: [RunLimit(of=3, per="1h"), RunLimit(of=6, per="24h")],
@@ -107,13 +109,17 @@ class Rule(Content):
     on_resolve: Literal["finish", "cancel"] = Field(
         default="finish", description="What becomes of a run when the alert resolves."
     )
-    continue_: bool = Field(default=False, alias="continue", description="Go on to later rules after a match.")
+    continue_: bool = Field(
+        default=False, alias="continue", description="Go on to later rules after a match."
+    )
     tests: list[RuleTest] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _selects_something(self) -> "Rule":
         if not self.match and self.when is None and self.name != "unmatched":
-            message = "a rule needs `match` or `when`; only the rule named `unmatched` takes what is left over"
+            message = (
+                "a rule needs `match` or `when`; only the rule named `unmatched` takes what is left over"
+            )
             raise ValueError(message)
         return self
 

@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from runbookd.model.run import Run
 
 EVENT_FIELDS = frozenset(
-    ("source", "name", "status", "fingerprint", "severity", "labels", "annotations", "starts_at", "ends_at", "url")
+    (
+        "source",
+        "name",
+        "status",
+        "fingerprint",
+        "severity",
+        "labels",
+        "annotations",
+        "starts_at",
+        "ends_at",
+        "url",
+    )
 )
 ALERT_FIELDS = frozenset(("id", "status", "fingerprint", "starts_at", "ends_at", "last_seen", "received"))
 INCIDENT_FIELDS = frozenset(("id", "rule", "priority", "title", "opened_at", "key"))

@@ -55,7 +55,12 @@ class AlertmanagerReconciler:
             log.warning("reconciling failed", stage="receive", address=address, error=type(error).__name__)
             return None
         if len(body) > _LARGEST:
-            log.error("reconciling failed: the answer is too large", stage="receive", address=address, limit=_LARGEST)
+            log.error(
+                "reconciling failed: the answer is too large",
+                stage="receive",
+                address=address,
+                limit=_LARGEST,
+            )
             return None
         return body
 

@@ -19,9 +19,14 @@ class Metrics(Watch):
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register every metric."""
         self._deliveries = Counter(
-            "runbookd_deliveries", "Deliveries kept, by source and result.", ["source", "result"], registry=registry
+            "runbookd_deliveries",
+            "Deliveries kept, by source and result.",
+            ["source", "result"],
+            registry=registry,
         )
-        self._events = Counter("runbookd_events", "Events admitted, by outcome.", ["outcome"], registry=registry)
+        self._events = Counter(
+            "runbookd_events", "Events admitted, by outcome.", ["outcome"], registry=registry
+        )
         self._calls = Histogram(
             "runbookd_action_seconds",
             "Time of calls of actions, by action and outcome.",
@@ -32,7 +37,10 @@ class Metrics(Watch):
             "runbookd_runs", "Runs ended, by playbook and state.", ["playbook", "state"], registry=registry
         )
         self._breaches = Counter(
-            "runbookd_clock_breaches", "Response-time clocks that ran out, by kind.", ["clock"], registry=registry
+            "runbookd_clock_breaches",
+            "Response-time clocks that ran out, by kind.",
+            ["clock"],
+            registry=registry,
         )
         self.queue_age = Gauge(
             "runbookd_queue_age_seconds", "Age of the oldest delivery not yet admitted.", registry=registry
@@ -41,9 +49,13 @@ class Metrics(Watch):
             "runbookd_overdue_seconds", "Lateness of the most overdue row of work.", registry=registry
         )
         self.heartbeat = Gauge(
-            "runbookd_scheduler_heartbeat_timestamp_seconds", "When the scheduler last turned.", registry=registry
+            "runbookd_scheduler_heartbeat_timestamp_seconds",
+            "When the scheduler last turned.",
+            registry=registry,
         )
-        self.paused = Gauge("runbookd_paused", "1 while the switch stops all mutating calls.", registry=registry)
+        self.paused = Gauge(
+            "runbookd_paused", "1 while the switch stops all mutating calls.", registry=registry
+        )
         self.reloads = Counter(
             "runbookd_reloads", "Reloads of rules and playbooks, by result.", ["result"], registry=registry
         )

@@ -47,7 +47,9 @@ class Reloader:
             library = self._load()
         except ContentError as error:
             self._metrics.reloads.labels("refused").inc()
-            log.error("reload refused; the rules and playbooks in force go on", stage="match", problems=str(error))
+            log.error(
+                "reload refused; the rules and playbooks in force go on", stage="match", problems=str(error)
+            )
             await self._record("reload_refused", {"problems": [str(one) for one in error.problems]})
             return False
         if library.version == self._pipeline.desk.library.version:

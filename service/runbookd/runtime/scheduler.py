@@ -37,7 +37,9 @@ class Scheduler:
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
 
-    def every(self, interval: timedelta, sweep: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+    def every(
+        self, interval: timedelta, sweep: Callable[[], Awaitable[None]], *, at_once: bool = False
+    ) -> None:
         """Turn a sweep at an interval; `at_once` also when the scheduler starts."""
         trigger = IntervalTrigger(seconds=interval.total_seconds(), timezone=UTC)
         self._scheduler.add_job(sweep, trigger)

@@ -38,6 +38,8 @@ class FilesAndEnvironment:
         value = os.environ.get(ENVIRONMENT_PREFIX + name.upper())
         if value is None:
             where = f"a file {name} in the secrets folder or " if self._folder is not None else ""
-            message = f"secret {name!r} is not set; give {where}the variable {ENVIRONMENT_PREFIX}{name.upper()}"
+            message = (
+                f"secret {name!r} is not set; give {where}the variable {ENVIRONMENT_PREFIX}{name.upper()}"
+            )
             raise NotFound(message)
         return value

@@ -38,7 +38,9 @@ Handler = Callable[[Work], Awaitable[None]]
 class Worker:
     """One process's worker. `owner` must be new at every start: a claim of an earlier life is not ours."""
 
-    def __init__(self, store: Store, clock: Clock, pipeline: Pipeline, *, owner: str, slots: int = 64) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, pipeline: Pipeline, *, owner: str, slots: int = 64
+    ) -> None:
         """Do at most `slots` things at once."""
         self._store, self._clock, self._pipeline = store, clock, pipeline
         self._owner = owner
@@ -48,7 +50,7 @@ class Worker:
         self._admitting: asyncio.Queue[Work] = asyncio.Queue()
         self._stopping = False
         self.handlers: dict[WorkKind, Handler] = {
-            WorkKind.ADMIT: pipeline.admit,
+            WorkKind.ADMIT: self._admit_one,
             WorkKind.ADVANCE: pipeline.advance,
             WorkKind.CLOCK: pipeline.escalate,
         }
@@ -79,7 +81,7 @@ class Worker:
             await asyncio.gather(lane, return_exceptions=True)
 
     async def drain(self, now: datetime) -> int:
-        """Do everything due at `now`, and what it makes due, then return how many things were done. For tests and the CLI."""
+        """Do everything due at `now`, and what that makes due; returns how many things were done."""
         done = 0
         while works := await self._claim(now, 1):
             for work in works:
@@ -123,9 +125,18 @@ class Worker:
         self._wake.set()
 
     async def _admit_in_order(self) -> None:
+        """Admit all that wait together; if that goes wrong, one by one, so that one bad delivery holds up no other."""
         while True:
-            work = await self._admitting.get()
-            await self._do(work)
+            works = [await self._admitting.get()]
+            while not self._admitting.empty():
+                works.append(self._admitting.get_nowait())
+            if await self._attempt(self._pipeline.admit(works), works[0]) is not None:
+                for work in works:
+                    await self._do(work)
+            self._wake.set()
+
+    async def _admit_one(self, work: Work) -> None:
+        await self._pipeline.admit([work])
 
     async def _claim(self, now: datetime, limit: int) -> list[Work]:
         lease = self._pipeline.desk.lease
@@ -147,16 +158,24 @@ class Worker:
             return
 
     async def _do(self, work: Work) -> None:
-        """Hand one row to its stage. The second of the two places that may catch everything."""
-        try:
-            await self.handlers[work.kind](work)
-        except LeaseLost:
-            log.warning("lease lost", stage="execute", kind=work.kind.value, ref=work.ref)
-        except StoreUnavailable as error:
-            log.error("store unavailable", stage="execute", kind=work.kind.value, ref=work.ref, error=str(error))
-        except Exception as error:
-            log.exception("work failed", stage="execute", kind=work.kind.value, ref=work.ref)
+        """Hand one row to its stage; what went wrong unexpectedly is tried again later."""
+        error = await self._attempt(self.handlers[work.kind](work), work)
+        if error is not None:
             await self._put_back(work, f"{type(error).__name__}: {error}")
+
+    async def _attempt(self, handled: Awaitable[None], work: Work) -> Exception | None:
+        """Await a stage's work; returns what nobody foresaw. The second of the two places that may catch everything."""
+        said = log.bind(kind=work.kind.value, ref=work.ref)
+        try:
+            await handled
+        except LeaseLost:
+            said.warning("lease lost", stage="execute")
+        except StoreUnavailable as error:
+            said.error("store unavailable", stage="execute", error=str(error))
+        except Exception as error:
+            said.exception("work failed", stage="execute")
+            return error
+        return None
 
     async def _put_back(self, work: Work, message: str) -> None:
         """Try again later, ever more slowly; after a few times a person is told, and it is still tried."""

@@ -1,7 +1,7 @@
 """Alertmanager: its webhook (version "4", Alertmanager 0.25 to 0.34) and its answer to "what fires now?".
 
 The webhook is the struct `Message` of Alertmanager's `notify/webhook/webhook.go` around the template data of
-`template/template.go`; the answer is a list of `gettableAlert` of `api/v2/openapi.yaml`. Each alert counts, never
+`template/template.go`; the answer is a list of `gettableAlert` of its OpenAPI document (API v2). Each alert counts, never
 the group's status: one message holds the whole group, alerts told before included.
 """
 

@@ -65,7 +65,12 @@ def heard_again(alert: Alert, event: Event, now: datetime) -> Alert:
 def resolved(alert: Alert, event: Event, now: datetime) -> Alert:
     """End an episode. A resolve without an end ended now."""
     return replace(
-        alert, event=event, last_seen=now, received=alert.received + 1, ends_at=event.ends_at or now, resolved_at=now
+        alert,
+        event=event,
+        last_seen=now,
+        received=alert.received + 1,
+        ends_at=event.ends_at or now,
+        resolved_at=now,
     )
 
 

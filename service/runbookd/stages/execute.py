@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from runbookd.errors import EvaluationError
 from runbookd.language.cel import Scope, compile_expression
 from runbookd.language.render import compile_template
-from runbookd.language.values import decode
 from runbookd.model.action import Mode
 from runbookd.model.plan import Finish, Moves, Plan
 from runbookd.model.reasons import RunReason, StepReason
@@ -80,9 +79,7 @@ def advance(plan: Plan, situation: Situation, actions: Actions, verify: Verify) 
 
 def _outer(plan: Plan, situation: Situation) -> dict[str, object]:
     """What every expression of the run sees, besides `inputs` and `steps`."""
-    frozen = decode(dict(situation.run.scope))
-    assert isinstance(frozen, dict)  # noqa: S101 - a map decodes to a map
-    return {**frozen, "alert": situation.alert, "vars": plan.vars, "now": situation.now}
+    return {**situation.run.scope, "alert": situation.alert, "vars": plan.vars, "now": situation.now}
 
 
 def _finish(plan: Plan, run: Run, status: Status) -> Finish:
@@ -90,7 +87,9 @@ def _finish(plan: Plan, run: Run, status: Status) -> Finish:
         if run.cancel_reason is not None:
             return Finish(state=RunState.CANCELLED, reason=RunReason.CANCELLED, message=run.cancel_reason)
         return Finish(
-            state=RunState.FAILED, reason=RunReason.DEADLINE, message="the run's deadline passed before it was done"
+            state=RunState.FAILED,
+            reason=RunReason.DEADLINE,
+            message="the run's deadline passed before it was done",
         )
     if status.standing is Standing.FAILED:
         if status.reason == RunReason.NOT_VERIFIED:
@@ -140,7 +139,11 @@ class _Walk:
         return self._last_steps(prefix, playbook, (outer, steps), status)
 
     def _last_steps(
-        self, prefix: str, playbook: Playbook, seen: tuple[Mapping[str, object], dict[str, object]], status: Status
+        self,
+        prefix: str,
+        playbook: Playbook,
+        seen: tuple[Mapping[str, object], dict[str, object]],
+        status: Status,
     ) -> Status:
         """Run every `finally` step, however the rest ended; one that fails spoils a good end, never the others."""
         outer, steps = seen
@@ -217,7 +220,9 @@ class _Walk:
         if row.state is not StepState.WAITING:
             return status_of(row)
         if row.due_at is not None and self._journal.now >= row.due_at:
-            done = replace(row, state=StepState.SUCCEEDED, ended_at=self._journal.now, reason=StepReason.WAITED)
+            done = replace(
+                row, state=StepState.SUCCEEDED, ended_at=self._journal.now, reason=StepReason.WAITED
+            )
             return status_of(self._journal.note(done))
         if self._journal.stopping:
             return Status(standing=Standing.STOPPED)
@@ -274,7 +279,10 @@ class _Walk:
                 return opened
             row = self._journal.note(opened)
         outer, known = seen
-        statuses = [self._step(f"{path}/{one.id or number}", one, (outer, dict(known))) for number, one in enumerate(inner)]
+        statuses = [
+            self._step(f"{path}/{one.id or number}", one, (outer, dict(known)))
+            for number, one in enumerate(inner)
+        ]
         for one, status in zip(inner, statuses, strict=True):
             if one.id is not None and not status.pending:
                 known[one.id] = _seen(status)
@@ -287,7 +295,9 @@ class _Walk:
         ]
         if any(status.pending for status in statuses):
             return PENDING
-        return self._close(row, _worst([(f"step {one.id or inner.index(one)}", status) for one, status in bad]))
+        return self._close(
+            row, _worst([(f"step {one.id or inner.index(one)}", status) for one, status in bad])
+        )
 
     def _foreach(
         self, path: str, step: Step, seen: tuple[Mapping[str, object], dict[str, object]], scope: Scope
@@ -328,19 +338,31 @@ class _Walk:
             items = compile_template(step.foreach).render(scope)
         except EvaluationError as error:
             return replace(
-                row, state=StepState.FAILED, reason=StepReason.EXPRESSION, message=str(error), ended_at=row.started_at
+                row,
+                state=StepState.FAILED,
+                reason=StepReason.EXPRESSION,
+                message=str(error),
+                ended_at=row.started_at,
             )
         if not isinstance(items, list):
             message = f"foreach needs a list, got {type(items).__name__}"
             return replace(
-                row, state=StepState.FAILED, reason=StepReason.EXPRESSION, message=message, ended_at=row.started_at
+                row,
+                state=StepState.FAILED,
+                reason=StepReason.EXPRESSION,
+                message=message,
+                ended_at=row.started_at,
             )
         if not items:
             return replace(row, state=StepState.SKIPPED, reason=StepReason.NO_ITEMS, ended_at=row.started_at)
         if len(items) > step.max_items:
             message = f"{len(items)} items are more than max_items: {step.max_items}; nothing was done"
             return replace(
-                row, state=StepState.FAILED, reason=StepReason.TOO_MANY_ITEMS, message=message, ended_at=row.started_at
+                row,
+                state=StepState.FAILED,
+                reason=StepReason.TOO_MANY_ITEMS,
+                message=message,
+                ended_at=row.started_at,
             )
         return replace(row, params={"items": items})
 
@@ -378,7 +400,9 @@ class _Walk:
             undone = self._journal.undo(row, self._actions)
             if undone.pending:
                 return PENDING
-            said.append(f"undone {row.path}" if not undone.bad else f"could not undo {row.path}: {undone.message}")
+            said.append(
+                f"undone {row.path}" if not undone.bad else f"could not undo {row.path}: {undone.message}"
+            )
         return replace(status, message="; ".join([status.message, *said])) if said else status
 
 

@@ -154,7 +154,11 @@ def judge(one: CompiledRule, labels: Mapping[str, str], scope: Scope) -> Decisio
     name = one.rule.name
     for matcher in one.matchers:
         if not matcher.matches(labels):
-            seen = f"{matcher.label} is {labels[matcher.label]!r}" if matcher.label in labels else "no such label"
+            seen = (
+                f"{matcher.label} is {labels[matcher.label]!r}"
+                if matcher.label in labels
+                else "no such label"
+            )
             return Decision(name, Verdict.MATCHER, f"{matcher}: {seen}")
     if one.when is not None:
         try:

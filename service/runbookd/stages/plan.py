@@ -104,7 +104,9 @@ def incident_key(rule: Rule, event: Event) -> str:
     labels = rule.incident.key
     missing = [label for label in labels if not event.labels.get(label)]
     if missing:
-        message = f"rule {rule.name}: the incident key needs label {missing[0]!r}, which the event does not have"
+        message = (
+            f"rule {rule.name}: the incident key needs label {missing[0]!r}, which the event does not have"
+        )
         raise MissingValue(message)
     if not labels:
         return canonical_json({"fingerprint": event.fingerprint, "source": event.source})
@@ -172,7 +174,9 @@ def _cooldown(cooldown: timedelta, bounds: Bounds) -> Answer | None:
 def _run_limits(limits: Sequence[RunLimit], bounds: Bounds) -> Answer | None:
     for limit, count in zip(limits, bounds.facts.started, strict=True):
         if count >= limit.of:
-            return Answer(Guard.RUN_LIMIT, f"{count} of {limit.of} runs in {format_duration(limit.per)} are used up")
+            return Answer(
+                Guard.RUN_LIMIT, f"{count} of {limit.of} runs in {format_duration(limit.per)} are used up"
+            )
     return None
 
 
@@ -202,7 +206,9 @@ def _budget(bounds: Bounds) -> Answer | None:
     if bounds.facts.acted_in_window < reach.budget:
         return None
     window = format_duration(reach.budget_window)
-    return Answer(Guard.BUDGET, f"{bounds.facts.acted_in_window} of {reach.budget} runs in {window} are used up")
+    return Answer(
+        Guard.BUDGET, f"{bounds.facts.acted_in_window} of {reach.budget} runs in {window} are used up"
+    )
 
 
 def key_values(key: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runbookd.language.cel import Scope
     from runbookd.model.playbook import Check
 
+
 def verify(journal: Journal, path: str, checks: Sequence[Check], scope: Scope, actions: Actions) -> Status:
     """Bring every check one move on; verified when all have passed, not verified as soon as one's time is up."""
     begun = journal.last(path)

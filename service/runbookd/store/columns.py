@@ -97,8 +97,5 @@ def _dump(encoded: object) -> str:
 
 
 def _load(column: str) -> Any:
-    """Read what `_dump` wrote."""
-    try:
-        return orjson.loads(column)
-    except orjson.JSONDecodeError:
-        return json.loads(column)
+    """Read JSON exactly; the fast reader would round numbers past 64 bits."""
+    return json.loads(column)

@@ -60,9 +60,9 @@ class Runs:
         row = await self._driver.one("started_since", rule=rule, key=key, since=columns.micros(since))
         return row["started"] if row else 0
 
-    async def acted_since(self, since: datetime) -> int:
-        """Count runs in act mode over all rules created at or after `since`, without the refused."""
-        row = await self._driver.one("acted_since", since=columns.micros(since))
+    async def acted_since(self, since: datetime, most: int) -> int:
+        """Count runs in act mode over all rules created at or after `since`, without the refused, up to `most`."""
+        row = await self._driver.one("acted_since", since=columns.micros(since), most=most)
         return row["started"] if row else 0
 
     async def save_step(self, step: StepRecord) -> None:

@@ -34,12 +34,11 @@ _LASTING = {
 
 def explain(error: sqlite3.Error) -> StoreError:
     """Turn SQLite's error into ours: StoreUnavailable for what may pass, StoreError for the rest."""
-    code = (
-        getattr(error, "sqlite_errorcode", 0) & 0xFF
-    )  # the low byte is the primary code, the rest its details
+    # The low byte is the primary code, the rest its details.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     if code in _PASSING:
-        return StoreUnavailable(f"The database takes no writes: {_PASSING[code]} ({name}: {error}).")
+        return StoreUnavailable(f"The database cannot be used for now: {_PASSING[code]} ({name}: {error}).")
     meaning = _LASTING.get(code, "it does not take this statement")
     return StoreError(f"The database refused: {meaning} ({name}: {error}).")
 

@@ -6,9 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from runbookd.errors import MissingValue
-from runbookd.units.desk import PAUSED, Desk
-from runbookd.units.escalation import close_incident, escalate
-from runbookd.units.planning import Trouble, plan_rung
 from runbookd.language.cel import Scope
 from runbookd.language.values import canonical_json
 from runbookd.model.action import Mode
@@ -22,6 +19,9 @@ from runbookd.stages.admit import heard_again, judge_episode, new_alert, resolve
 from runbookd.stages.escalate import ALERT_RESOLVED, clocks_for
 from runbookd.stages.match import Decision, match
 from runbookd.stages.plan import incident_key, incident_title
+from runbookd.units.desk import Desk
+from runbookd.units.escalation import close_incident, escalate
+from runbookd.units.planning import Trouble, plan_rung
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,13 +35,15 @@ if TYPE_CHECKING:
 class Batch:
     """Where the events at hand come from, and when they are looked at.
 
-    `asked` tells that the sender was asked for all that fires: what it repeats then is no news.
+    `asked` tells that the sender was asked for all that fires: what it repeats then is no news. `paused` is the
+    switch that stops all writes, as it stands in this transaction.
     """
 
     delivery_id: str
     received_at: datetime
     now: datetime
     asked: bool = False
+    paused: bool = False
 
 
 @dataclass(slots=True)
@@ -75,6 +77,8 @@ async def admit_event(tx: Tx, desk: Desk, batch: Batch, event: Event, tally: Tal
         stored = await _begin(tx, desk, batch, replace(stored, alert_id=alert.id), alert, tally)
     elif episode is Episode.REPEAT and latest is not None:
         await tx.alerts.save(heard_again(latest, event, batch.now))
+    elif episode is Episode.UNKNOWN and latest is not None and latest.resolved_at is None:
+        await tx.alerts.save(replace(latest, last_seen=batch.now))
     elif episode is Episode.RESOLVED and latest is not None:
         await _end(tx, desk, resolved(latest, event, batch.now), batch.now)
     tally.count(stored.outcome)
@@ -90,31 +94,26 @@ async def _begin(
     event = stored.event
     scope = Scope({"event": event_view(event), "vars": desk.library.vars})
     taken, reasons = match(desk.rules, event, scope)
-    await tx.alerts.save(alert)
-    rules, waiting = [], []
+    rules: list[Rule] = []
+    waiting: list[Rule] = []
     for rule in taken:
         held = await _counted(tx, rule, alert, batch.now) if rule.for_count is not None else None
         (rules if held is None else waiting).append(rule)
         reasons += [held] if held is not None else []
-    entry = _match_entry(desk, stored, reasons, batch.now)
-    await tx.ledger.append([entry])
+    await tx.ledger.append([_match_entry(desk, stored, reasons, batch.now)])
     if not rules:
         owner = waiting[0].name if waiting else None
         await tx.alerts.save(replace(alert, rule=owner))
         outcome = reasons[-1].verdict.value if waiting else "unmatched"
         return replace(stored, outcome=outcome, rule=owner)
-    first: Incident | None = None
-    for rule in rules:
-        trouble = await _incident(tx, desk, rule, alert, stored)
-        first = first or trouble.incident
-        if trouble.incident is first:
-            alert = replace(alert, incident_id=first.id, rule=rule.name)
-            await tx.alerts.save(alert)
-            trouble = replace(trouble, alert=alert)
+    troubles = [await _incident(tx, desk, rule, alert, stored) for rule in rules]
+    first = troubles[0].incident
+    alert = replace(alert, incident_id=first.id, rule=rules[0].name)
+    await tx.alerts.save(alert)
+    for trouble in troubles:
         await tx.alerts.link(alert.id, trouble.incident.id)
-        started = await _respond(tx, desk, trouble, scope, batch.now)
+        started = await _respond(tx, desk, replace(trouble, alert=alert, paused=batch.paused), scope, batch.now)
         tally.started += [started] if started else []
-    assert first is not None  # noqa: S101 - there is at least one rule
     return replace(stored, incident_id=first.id, rule=rules[0].name)
 
 
@@ -145,7 +144,8 @@ def _match_entry(desk: Desk, stored: StoredEvent, reasons: list[Decision], now: 
             "name": stored.event.name,
             "fingerprint": stored.event.fingerprint,
             "rules": [
-                {"rule": reason.rule, "verdict": reason.verdict.value, "detail": reason.detail} for reason in reasons
+                {"rule": reason.rule, "verdict": reason.verdict.value, "detail": reason.detail}
+                for reason in reasons
             ],
             "not_compared": max(0, len(desk.rules.rules) - len(reasons)),
             "content": desk.library.version,
@@ -165,7 +165,9 @@ async def _incident(tx: Tx, desk: Desk, rule: Rule, alert: Alert, stored: Stored
     incident = await tx.incidents.open_for(rule.name, key)
     if incident is None:
         incident = await _open(tx, desk, rule, event, (key, now, stored))
-    return Trouble(rule=rule, alert=alert, event=event, incident=incident, event_id=stored.id, missing=missing)
+    return Trouble(
+        rule=rule, alert=alert, event=event, incident=incident, event_id=stored.id, missing=missing
+    )
 
 
 async def _open(
@@ -210,16 +212,19 @@ async def _open(
 async def _respond(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: datetime) -> str | None:
     """Plan the first rung, or hand the incident to people when it cannot be; returns the run's id when one started."""
     rule, incident = trouble.rule, trouble.incident
-    paused = await tx.switches.get(PAUSED) is not None
     if trouble.missing:
-        await escalate(tx, incident, Escalate.RUN_REFUSED, now, f"{Guard.MISSING_VALUE.value}: {trouble.missing}")
+        await escalate(
+            tx, incident, Escalate.RUN_REFUSED, now, f"{Guard.MISSING_VALUE.value}: {trouble.missing}"
+        )
         return None
     if not rule.run:
         return None
     run = await plan_rung(tx, desk, trouble, scope, now)
-    if paused and rule.mode is Mode.ACT:
+    if trouble.paused and rule.mode is Mode.ACT:
         current = await tx.incidents.get(incident.id)
-        await escalate(tx, current or incident, Escalate.PAUSED, now, "the service is paused; nothing was changed")
+        await escalate(
+            tx, current or incident, Escalate.PAUSED, now, "the service is paused; nothing was changed"
+        )
     return run
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from runbookd.errors import NotFound
 from runbookd.language.values import canonical_json, decode, encode
 from runbookd.model.action import Mode
 from runbookd.model.library import Library
@@ -19,7 +21,7 @@ from runbookd.stages.plan import Reach
 
 if TYPE_CHECKING:
     from runbookd.model.rule import Rule
-    from runbookd.ports import Ids
+    from runbookd.ports import Ids, Tx
 
 PAUSED = "paused"
 """The switch that stops all mutating calls at once; its value says who paused, and why."""
@@ -38,7 +40,8 @@ class Frozen:
 class Desk:
     """The content in force and the service's own bounds; replaced whole when content is reloaded.
 
-    `mode` observe overrides every rule. `lease` is how long a claim on work holds without being extended. An open alert that its sender, asked, has not listed for `forget_after` has resolved.
+    `mode` observe overrides every rule. `lease` is how long a claim on work holds without being extended. An open
+    alert that its sender, asked, has not listed for `forget_after` has resolved.
     """
 
     library: Library
@@ -103,6 +106,27 @@ def thaw(text: str) -> Plan:
         playbooks={name: Playbook.model_validate(playbook) for name, playbook in tree["playbooks"].items()},
         vars=variables if isinstance(variables, dict) else {},
     )
+
+
+class Plans:
+    """Frozen plans read before, by their hash; a plan never changes, so what is remembered stays true."""
+
+    def __init__(self, kept: int = 256) -> None:
+        """Remember up to `kept` plans, the latest read."""
+        self._kept = kept
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
+
+    async def of(self, tx: Tx, plan_hash: str) -> Plan:
+        """Return the plan. Raises NotFound when the store does not have it."""
+        if plan_hash not in self._plans:
+            text = await tx.runs.plan(plan_hash)
+            if text is None:
+                message = f"plan {plan_hash} is not in the database; the run that follows it cannot go on"
+                raise NotFound(message)
+            self._plans[plan_hash] = thaw(text)
+            if len(self._plans) > self._kept:
+                self._plans.popitem(last=False)
+        return self._plans[plan_hash]
 
 
 def called_by(playbook: Playbook) -> list[str]:

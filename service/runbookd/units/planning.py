@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runbookd.units.desk import PAUSED, Desk
-from runbookd.units.escalation import escalate
-from runbookd.language.values import encode
 from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.reasons import Escalate, Guard
@@ -15,6 +12,8 @@ from runbookd.model.run import Run, RunState
 from runbookd.model.views import event_view, incident_view, run_view
 from runbookd.model.work import WorkKind
 from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, guard, propose
+from runbookd.units.desk import Desk
+from runbookd.units.escalation import escalate
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,7 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """What a run would be for. `missing` says which label the incident's key lacks, and is empty when none."""
+    """What a run would be for.
+
+    `missing` says which label the incident's key lacks, and is empty when none. `paused` is the switch that stops
+    all writes, as it stands in this transaction.
+    """
 
     rule: Rule
     alert: Alert
@@ -37,6 +40,7 @@ class Trouble:
     incident: Incident
     event_id: str | None = None
     missing: str = ""
+    paused: bool = False
 
 
 async def plan_rung(
@@ -48,18 +52,21 @@ async def plan_rung(
     """
     rule, incident = trouble.rule, trouble.incident
     wanted = rule.run[rung]
-    mode = await _mode(tx, desk, rule)
+    held_back = desk.mode is Mode.OBSERVE or trouble.paused
+    mode = Mode.OBSERVE if held_back else rule.mode
     if rung == 0 and await tx.runs.running_of(incident.id):
         await _note(tx, trouble, Answer(Guard.JOINED), now)
         return None
     playbook = desk.library.playbooks.get(wanted.playbook)
     if playbook is None:
         refused = Answer(Guard.UNKNOWN_PLAYBOOK, f"playbook {wanted.playbook} is not in the library any more")
-        return await _refuse(tx, trouble, refused, now, mode)
+        await _refuse(tx, trouble, refused, now, mode)
+        return None
     seen = scope.extended(incident=incident_view(incident))
     proposal = propose(playbook, wanted.with_, seen, desk.library.vars)
     if isinstance(proposal, Answer):
-        return await _refuse(tx, trouble, proposal, now, mode)
+        await _refuse(tx, trouble, proposal, now, mode)
+        return None
     bounds = Bounds(
         mode=mode,
         reach=desk.reach,
@@ -71,15 +78,9 @@ async def plan_rung(
     run = _run(desk, trouble, proposal, mode, now, rung)
     if not answer.go:
         await tx.runs.add(replace(run, state=RunState.REFUSED, reason=answer.reason.value, ended_at=now))
-        return await _refuse(tx, trouble, answer, now, mode, run)
+        await _refuse(tx, trouble, answer, now, mode, run)
+        return None
     return await _start(tx, desk, trouble, run, now)
-
-
-async def _mode(tx: Tx, desk: Desk, rule: Rule) -> Mode:
-    """The rule's mode, unless the service's own mode or the switch holds it back."""
-    if desk.mode is Mode.OBSERVE or await tx.switches.get(PAUSED) is not None:
-        return Mode.OBSERVE
-    return rule.mode
 
 
 async def _facts(tx: Tx, desk: Desk, trouble: Trouble, proposal: Proposal, now: datetime) -> Facts:
@@ -89,13 +90,11 @@ async def _facts(tx: Tx, desk: Desk, trouble: Trouble, proposal: Proposal, now: 
         started=[await tx.runs.started_since(rule.name, key, now - limit.per) for limit in rule.limits.runs],
         target_acted=await tx.runs.last_acted(target) if target is not None else None,
         holder=await tx.runs.holder(target) if target is not None else None,
-        acted_in_window=await tx.runs.acted_since(now - desk.reach.budget_window),
+        acted_in_window=await tx.runs.acted_since(now - desk.reach.budget_window, desk.reach.budget),
     )
 
 
-def _run(
-    desk: Desk, trouble: Trouble, proposal: Proposal, mode: Mode, now: datetime, rung: int
-) -> Run:
+def _run(desk: Desk, trouble: Trouble, proposal: Proposal, mode: Mode, now: datetime, rung: int) -> Run:
     run = Run(
         id=desk.ids.new("run"),
         playbook=proposal.playbook.playbook,
@@ -110,14 +109,14 @@ def _run(
         incident_id=trouble.incident.id,
         target=proposal.target,
     )
-    return with_scope(run, proposal, {"event": event_view(trouble.event), "incident": incident_view(trouble.incident)})
+    return with_scope(
+        run, proposal, {"event": event_view(trouble.event), "incident": incident_view(trouble.incident)}
+    )
 
 
 def with_scope(run: Run, proposal: Proposal, seen: dict[str, object]) -> Run:
     """Give a run what its expressions will see, frozen now."""
-    scope = encode({**seen, "inputs": dict(proposal.inputs), "run": run_view(run)})
-    assert isinstance(scope, dict)  # noqa: S101 - a map encodes to a map
-    return replace(run, scope=scope)
+    return replace(run, scope={**seen, "inputs": dict(proposal.inputs), "run": run_view(run)})
 
 
 async def _start(tx: Tx, desk: Desk, trouble: Trouble, run: Run, now: datetime) -> str | None:
@@ -141,7 +140,11 @@ async def _refuse(
     await _note(tx, trouble, answer, now, run)
     if mode is Mode.ACT:
         await escalate(
-            tx, trouble.incident, Escalate.RUN_REFUSED, now, f"{answer.reason.value}: {answer.detail}".strip(": ")
+            tx,
+            trouble.incident,
+            Escalate.RUN_REFUSED,
+            now,
+            f"{answer.reason.value}: {answer.detail}".strip(": "),
         )
 
 

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
     from runbookd.stages.journal import Answered
 
-_LONGEST_DETAIL = 16_384  # characters of parameters or results that go into one ledger entry; the journal has all
+_LONGEST_DETAIL = (
+    16_384  # characters of parameters or results that go into one ledger entry; the journal has all
+)
 
 
 def entries_of(run: Run, records: Sequence[StepRecord], now: datetime) -> list[Entry]:
-    """One ledger entry per row written: intents of mutating calls, and every end. Looks and reads are entries when they end."""
+    """One ledger entry per row written: intents of mutating calls, and every end."""
     return [_entry(run, record, now) for record in records if _worth(record)]
 
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runbookd.units.desk import PAUSED, Desk
-from runbookd.units.escalation import escalate
-from runbookd.units.planning import Trouble, plan_rung
-from runbookd.units.records import answer_evidence, entries_of
 from runbookd.language.cel import Scope
 from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
@@ -17,13 +13,17 @@ from runbookd.model.views import alert_view, event_view
 from runbookd.stages.escalate import after_run, may_climb
 from runbookd.stages.execute import Situation, advance
 from runbookd.stages.verify import verify
+from runbookd.units.desk import PAUSED, Desk, Plans
+from runbookd.units.escalation import escalate
+from runbookd.units.planning import Trouble, plan_rung
+from runbookd.units.records import answer_evidence, entries_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from runbookd.model.alert import Alert
-    from runbookd.model.plan import Finish, Moves, Plan, Start
+    from runbookd.model.plan import Finish, Moves, Start
     from runbookd.model.run import Run
     from runbookd.model.work import Work
     from runbookd.ports import Performer, Tx
@@ -32,16 +32,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A run in a worker's hands: its work row, its frozen plan, and who carries out its calls."""
+    """A run in a worker's hands: its work row, plans read before (by hash), and who carries out its calls."""
 
     work: Work
-    plan: Plan
+    plans: Plans
     performer: Performer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Onward:
-    """What a look at a run came to. `starts` are to be called now, their intents are on disk. `released` is True when the work row was let go."""
+    """What a look at a run came to.
+
+    `starts` are to be called now, their intents are on disk. `released` is True when the work row was let go.
+    """
 
     run: Run
     moves: Moves
@@ -50,17 +53,23 @@ class Onward:
 
 
 async def carry_on(
-    tx: Tx, desk: Desk, claim: Claim, answers: Mapping[str, Answered], in_flight: frozenset[str], now: datetime
+    tx: Tx,
+    desk: Desk,
+    claim: Claim,
+    answers: Mapping[str, Answered],
+    in_flight: frozenset[str],
+    now: datetime,
 ) -> Onward | None:
     """Decide and write a run's next moves. `in_flight` are paths whose answers are still to come.
 
-    Returns None when the run is over or gone. Raises LeaseLost when another worker has it now.
+    Returns None when the run is over or gone. Raises LeaseLost, and so writes nothing, when another worker has it
+    now: every way out finishes, reschedules or extends the claim.
     """
-    await tx.work.hold(claim.work, now, desk.lease)
-    run = await tx.runs.get(claim.work.ref)
-    if run is None or run.state.ended:
+    found = await tx.runs.get(claim.work.ref)
+    if found is None or found.state.ended:
         await tx.work.finish(claim.work)
         return None
+    run = found
     paused = run.mode is Mode.ACT and await tx.switches.get(PAUSED) is not None
     if paused and run.cancel_reason is None:
         run = replace(run, cancel_reason=PAUSED)
@@ -75,9 +84,11 @@ async def carry_on(
         alert=alert_view(alert),
         paused=paused,
     )
-    moves = advance(claim.plan, situation, claim.performer, verify)
+    plan = await claim.plans.of(tx, run.plan_hash)
+    moves = advance(plan, situation, claim.performer, verify)
     starts = tuple(start for start in moves.starts if start.record.path not in in_flight)
-    run = replace(run, mutated=run.mutated or any(start.record.mutating for start in starts))
+    if not run.mutated and any(start.record.mutating for start in starts):
+        run = replace(run, mutated=True)
     for piece in answer_evidence(run, answers, moves.records, now):
         await tx.runs.add_evidence(piece)
     for record in moves.records:
@@ -87,10 +98,13 @@ async def carry_on(
         await _finish(tx, desk, run, moves.finish, now)
         await tx.work.finish(claim.work)
         return Onward(run=run, moves=moves, starts=(), released=True)
-    await tx.runs.save(run)
+    if run is not found:
+        await tx.runs.save(run)
     idle = not starts and not in_flight
     if idle:
         await tx.work.reschedule(claim.work, moves.due or now + desk.lease)
+    else:
+        await tx.work.hold(claim.work, now, desk.lease)
     return Onward(run=run, moves=moves, starts=starts, released=idle)
 
 
@@ -144,7 +158,13 @@ async def _next(tx: Tx, desk: Desk, run: Run, finish: Finish, alert: Alert, now:
         await tx.ledger.append([entry])
         return
     scope = Scope({"event": event_view(alert.event), "vars": desk.library.vars})
-    trouble = Trouble(rule=rule, alert=alert, event=alert.event, incident=incident)
+    trouble = Trouble(
+        rule=rule,
+        alert=alert,
+        event=alert.event,
+        incident=incident,
+        paused=await tx.switches.get(PAUSED) is not None,
+    )
     await plan_rung(tx, desk, trouble, scope, now, run.rung + 1)
 
 

@@ -52,7 +52,7 @@ class BodyReader:
     async def read(self, request: web.Request) -> bytes:
         """Return the whole body, which then counts as held until it is released.
 
-        Raises BodyRefused, and ConnectionError when the sender went away.
+        Raises BodyRefused.
         """
         encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in {"", "identity"}:
@@ -87,6 +87,10 @@ class BodyReader:
                 Problem.SLOW_BODY,
                 f"the body did not arrive within {self._timeout:g} s",
                 body,
+            ) from None
+        except ConnectionError:
+            raise BodyRefused(  # nobody hears it; the sender will send again
+                HTTPStatus.SERVICE_UNAVAILABLE, Problem.BROKEN_BODY, "the sender went away", body
             ) from None
         except RequestPayloadError:
             raise BodyRefused(

@@ -6,6 +6,7 @@ Readiness takes a replica out of the load balancer and never restarts it: point 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from runbookd.errors import StoreError
 from runbookd.web.problems import HEADERS, Problem, answer, problem
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime, timedelta
 
     from prometheus_client import CollectorRegistry
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from runbookd.ports import Clock, Store, Tx
     from runbookd.web.auth import Credentials
 
-    Check = Callable[[], Awaitable[str | None]]
+Check = Callable[[], Awaitable[str | None]]
+"""Asks one thing: None when all is well, else the reason why not."""
 
 CHECK_SECONDS: Final = 2.0
 """How long one check may take before that is its reason."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SHUTDOWN_SECONDS: Final = 10.0
 """How long requests under way may take to be answered when the service stops."""
 
+LINGER_SECONDS: Final = 1.0
+"""How long the rest of a refused body is read and thrown away, so that the sender gets to read its answer."""
+
 
 class NoStrangersText(logging.Filter):
     """Takes malformed requests out of the log's tracebacks: their text may be anything, a secret included."""
@@ -50,6 +53,7 @@ async def serve(app: web.Application, config: WebConfig) -> web.AppRunner:
         logger=logger,
         auto_decompress=False,  # compressed bodies are refused, so a bomb is not even opened
         keepalive_timeout=config.idle_timeout.total_seconds(),
+        lingering_time=LINGER_SECONDS,
         shutdown_timeout=SHUTDOWN_SECONDS,
     )
     await runner.setup()

@@ -98,11 +98,11 @@ async def perform(
     config: Mapping[str, Any] | None = None,
     *,
     mode: Mode = Mode.ACT,
-    timeout: float = 10.0,
+    within: float = 10.0,
 ) -> Outcome:
-    """One call with a performer of its own."""
+    """One call with a performer of its own, left after so many seconds."""
     async with performing(config) as performer:
-        return await performer.perform(call(action, params, mode=mode, timeout=timeout))
+        return await performer.perform(call(action, params, mode=mode, timeout=within))
 
 
 def succeeded(outcome: Outcome) -> Mapping[str, Any]:

@@ -45,7 +45,9 @@ CALLERS = {
     "http.request POST": Caller("http.request", {"method": "POST", "json": {"a": 1}}, None, mutating=True),
     "http.request PUT": Caller("http.request", {"method": "PUT", "json": {"a": 1}}, None, mutating=True),
     "prometheus.query": Caller("prometheus.query", {"promql": "up"}, "prometheus", mutating=False),
-    "prometheus.query_range": Caller("prometheus.query_range", {"promql": "up"}, "prometheus", mutating=False),
+    "prometheus.query_range": Caller(
+        "prometheus.query_range", {"promql": "up"}, "prometheus", mutating=False
+    ),
     "alertmanager.get_alerts": Caller("alertmanager.get_alerts", {}, "alertmanagers", mutating=False),
     "alertmanager.silence": Caller("alertmanager.silence", SILENCE, "alertmanagers", mutating=True),
     "alertmanager.expire_silence": Caller(
@@ -87,10 +89,10 @@ def after_the_reads(fault: Handler) -> Handler:
 
 
 @asynccontextmanager
-async def outcome_at(caller: Caller, url: str, timeout: float = 10.0) -> AsyncIterator[Outcome]:
+async def outcome_at(caller: Caller, url: str, within: float = 10.0) -> AsyncIterator[Outcome]:
     """What the call of a server comes to."""
     async with performing(caller.config(url)) as performer:
-        yield await performer.perform(call(caller.action, caller.with_url(url), timeout=timeout))
+        yield await performer.perform(call(caller.action, caller.with_url(url), timeout=within))
 
 
 def check(outcome: Outcome, kind: str, state: OutcomeState, *, temporary: bool) -> str:
@@ -121,7 +123,14 @@ async def test_a_status_has_one_meaning(caller: Caller, status: int, kind: str, 
 @each_caller
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7.0), ("Wed, 04 Mar 2026 05:06:37 GMT", 30.0), ("soon", None), ("Wed, 04 Mar 2020 05:06:37 GMT", 0.0)],
+    [
+        ("7", 7.0),
+        ("Wed, 04 Mar 2026 05:06:37 GMT", 30.0),
+        ("soon", None),
+        ("9" * 500, 86_400.0),
+        ("Wed, 04 Mar 2026 05:06:37 -0000", None),
+        ("Wed, 04 Mar 2020 05:06:37 GMT", 0.0),
+    ],
 )
 async def test_retry_after_is_heeded(caller: Caller, header: str, seconds: float | None) -> None:
     """`Retry-After`, in seconds or as a date, tells when to try again; nonsense tells nothing."""
@@ -149,7 +158,9 @@ async def test_an_unknown_host_was_never_called(caller: Caller, monkeypatch: pyt
     def unknown(*_args: object, **_kwargs: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)  # the system's resolver, not a client; the network has none
+    monkeypatch.setattr(
+        socket, "getaddrinfo", unknown
+    )  # the system's resolver, not a client; the network has none
     async with outcome_at(caller, "http://shop.invalid") as outcome:
         check(outcome, "unreachable", FAILED, temporary=True)
 
@@ -186,27 +197,27 @@ async def test_a_cut_answer_is_in_doubt(caller: Caller) -> None:
 
 @each_caller
 async def test_a_hung_server_is_left_after_the_timeout(caller: Caller) -> None:
-    """A server that takes the request and does not answer is left when the attempt's time is up: in doubt if mutating."""
+    """A server that takes the request and never answers is left when time is up; a mutating call is in doubt."""
     never = asyncio.Event()
 
     async def hang(_request: web.Request) -> web.Response:
         await never.wait()
         return web.Response()
 
-    async with serving(after_the_reads(hang)) as url, outcome_at(caller, url, timeout=0.5) as outcome:
+    async with serving(after_the_reads(hang)) as url, outcome_at(caller, url, within=0.5) as outcome:
         check(outcome, "timeout", IN_DOUBT if caller.mutating else FAILED, temporary=True)
 
 
 @each_caller
 async def test_a_hung_handshake_was_never_sent(caller: Caller) -> None:
     """A server that hangs before TLS is up has not seen the request: failed, never in doubt."""
-    async with deaf_server() as port, outcome_at(caller, f"https://127.0.0.1:{port}", timeout=0.3) as outcome:
+    async with deaf_server() as port, outcome_at(caller, f"https://127.0.0.1:{port}", within=0.3) as outcome:
         check(outcome, "timeout", FAILED, temporary=True)
 
 
 @each_caller
 async def test_a_server_that_speaks_no_tls_is_told_apart(caller: Caller) -> None:
-    """https to a server that speaks plain HTTP is a permanent failure of the kind `tls`."""
+    """TLS to a server that speaks plain HTTP is a permanent failure of the kind `tls`."""
 
     async def answer(_request: web.Request) -> web.Response:
         return json_answer([])
@@ -216,7 +227,9 @@ async def test_a_server_that_speaks_no_tls_is_told_apart(caller: Caller) -> None
 
 
 @each_caller
-@pytest.mark.parametrize("host", ["169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1]", "[fd00:ec2::254]"])
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1]", "[fd00:ec2::254]"]
+)
 async def test_metadata_addresses_are_never_called(caller: Caller, host: str) -> None:
     """Link-local and metadata addresses are refused by everything that speaks HTTP."""
     async with outcome_at(caller, f"http://{host}") as outcome:

@@ -52,7 +52,7 @@ def test_the_file_says_what_changes_how_to_undo_it_and_where_that_is_written(act
     about = documentation(action)
     assert about.startswith(f"`{action.spec.name}`: ")
     assert re.search(r"\bChanges\b", about)
-    assert re.search(r"\bundone?\b", about, re.IGNORECASE)
+    assert re.search(r"\bundo(ne)?\b", about, re.IGNORECASE)
     assert "https://" in about or action.spec.name.split(".")[0] in {"flow", "evidence"}
 
 
@@ -82,7 +82,7 @@ def test_the_example_is_a_call_that_validates(action: AnyAction) -> None:
 
 @each_action
 def test_undo_is_told_and_there_when_promised(action: AnyAction) -> None:
-    """Every action says how it is undone or why not; it says it can be exactly when it has an `undo`, and then it mutates."""
+    """Every action says how it is undone or why not; with an `undo` it is undoable, and then it mutates."""
     assert len(action.spec.undo) > 10
     assert action.spec.undoable == (action.undo is not None)
     assert action.spec.mutates or not action.spec.undoable
@@ -105,9 +105,10 @@ def test_an_attempt_is_bounded(action: AnyAction) -> None:
 
 @each_action
 def test_unknown_is_the_worse(action: AnyAction) -> None:
-    """Parameters that make no sense, or still are expressions, count as mutating and not repeatable where the action might be."""
+    """Parameters that make no sense, or still are expressions, count for the worst the action can do."""
     config = ActionsConfig()
-    for odd in ("${inputs.x}", 7, None, [], {}, {"a": 1}):
+    odds: list[object] = ["${inputs.x}", 7, None, [], {}, {"a": 1}]
+    for odd in odds:
         params: Mapping[str, object] = dict.fromkeys((*action.params.model_fields, "command", "method"), odd)
         assert mutates(action, params, config) == action.spec.mutates
         assert repeats(action, params, config) in {action.spec.repeat, Repeat.NEVER, Repeat.PROBE}

@@ -19,6 +19,7 @@ from runbookd.stages.receive import Receipt, dead_letter, take_delivery
 from runbookd.web.app import create_app
 from runbookd.web.config import WebConfig
 from runbookd.web.health import Check
+from runbookd.web.hooks import Inbox
 from runbookd.web.server import serve
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -87,12 +88,10 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """A running door."""
+class Wire:
+    """Bytes to and from a running door."""
 
     port: int
-    inbox: RecordingInbox
-    registry: CollectorRegistry
 
     async def post(self, body: bytes, headers: Mapping[str, str] = BEARER, path: str = HOOK) -> Answer:
         """Post a body the usual way."""
@@ -120,6 +119,14 @@ class Door:
                 await writer.wait_closed()
 
 
+@dataclass(frozen=True, slots=True)
+class Door(Wire):
+    """A running door, what it took in, and its metrics."""
+
+    inbox: RecordingInbox
+    registry: CollectorRegistry
+
+
 async def read_answer(reader: asyncio.StreamReader) -> Answer:
     """Read one answer."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -133,13 +140,25 @@ async def running_door(
     config: Mapping[str, Any] | None = None, checks: Mapping[str, Check] | None = None
 ) -> AsyncIterator[Door]:
     """Serve on a free port until the block ends; bearer `TOKEN` opens it unless `config` says otherwise."""
+    inbox, registry = RecordingInbox(), CollectorRegistry()
+    async with serving(inbox, registry, config, checks) as wire:
+        yield Door(wire.port, inbox, registry)
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    inbox: Inbox,
+    registry: CollectorRegistry,
+    config: Mapping[str, Any] | None = None,
+    checks: Mapping[str, Check] | None = None,
+) -> AsyncIterator[Wire]:
+    """Serve in front of any inbox."""
     settings = WebConfig.model_validate(
         {"port": 0, "hooks": {"alertmanager": {"bearer": [TOKEN]}}, **(config or {})}
     )
-    inbox, registry = RecordingInbox(), CollectorRegistry()
     app = create_app(settings, inbox=inbox, checks=checks or {}, registry=registry)
     runner = await serve(app, settings)
     try:
-        yield Door(runner.addresses[0][1], inbox, registry)
+        yield Wire(runner.addresses[0][1])
     finally:
         await runner.cleanup()

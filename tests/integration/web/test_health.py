@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from runbookd.web import health
 
-from runbookd.errors import StoreUnavailable
+from runbookd.errors import StoreError, StoreUnavailable
+from runbookd.stages.receive import take_delivery
+from runbookd.store.sqlite import open_sqlite
+from runbookd.web import health
 from tests.integration.web.doors import GOOD, Door, running_door
+from tests.servers import eventually
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -75,23 +76,21 @@ async def test_not_ready_tells_why(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_probes_at_the_same_time_share_one_check() -> None:
     """A flood of probes is no flood of writes."""
-    asked = 0
+    asked: list[str] = []
     go = asyncio.Event()
 
     async def counting() -> str | None:
-        nonlocal asked
-        asked += 1
+        asked.append("once")
         await go.wait()
         return None
 
     async with running_door(checks={"store": counting}) as door:
         probes = [asyncio.create_task(door.ask("GET", "/readyz")) for _ in range(5)]
-        while door.inbox.waiting or asked == 0:
-            await asyncio.sleep(0)
-        await door.ask("GET", "/healthz")
+        await eventually(lambda: asked, within=5)
+        await asyncio.gather(*(door.ask("GET", "/healthz") for _ in range(5)))
         go.set()
         assert {(await probe).status for probe in probes} == {200}
-        assert asked == 1
+        assert asked == ["once"]
 
 
 async def test_metrics_are_shown(door: Door) -> None:
@@ -116,3 +115,34 @@ async def test_content_must_be_loaded() -> None:
     """Without rules the service cannot decide anything."""
     assert await health.content_loaded(lambda: True)() is None
     assert "no rules" in (await health.content_loaded(lambda: False)() or "")
+
+
+async def test_the_database_is_asked_by_writing(tmp_path: Path) -> None:
+    """The check writes, so it fails when the database takes no writes."""
+    store = await open_sqlite(tmp_path / "runbookd.db")
+    check = health.store_writable(store, SetClock())
+    assert await check() is None
+    assert await store.read(lambda tx: tx.switches.get(health.PROBED_AT)) == NOW.isoformat()
+    await store.close()
+    with pytest.raises(StoreError):
+        await check()
+
+
+async def test_deliveries_must_not_wait_long(tmp_path: Path) -> None:
+    """The queue is young while its oldest delivery is within the limit, and while it is empty."""
+    store = await open_sqlite(tmp_path / "runbookd.db")
+    try:
+        check = health.queue_young(store, SetClock(), timedelta(minutes=5))
+        assert await check() is None
+        old = take_delivery(
+            "d-1", "alertmanager", b"", headers={}, remote=None, now=NOW - timedelta(minutes=5)
+        )
+        await store.write(lambda tx: tx.deliveries.add(old))
+        assert await check() is None
+        older = take_delivery(
+            "d-2", "alertmanager", b"", headers={}, remote=None, now=NOW - timedelta(hours=1)
+        )
+        await store.write(lambda tx: tx.deliveries.add(older))
+        assert await check() == "2 deliveries wait, the oldest for 3600 s; the limit is 300 s"
+    finally:
+        await store.close()

@@ -6,13 +6,19 @@ import asyncio
 import gzip
 import json
 from datetime import timedelta
+from unittest import mock
 
 import pytest
-from runbookd.web.body import KEPT_OF_REFUSED
+from aiohttp.streams import StreamReader
+from aiohttp.test_utils import make_mocked_request
+from aiohttp.web import RequestPayloadError
 
 from runbookd.model.event import DeliveryState
+from runbookd.web.body import KEPT_OF_REFUSED, BodyReader, BodyRefused
 from tests.integration.web.doors import BEARER, GOOD, HOOK, TOKEN, Door, read_answer, running_door
 from tests.servers import eventually
+
+POST = f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
 
 
 async def test_a_delivery_is_kept_and_its_alerts_counted(door: Door) -> None:
@@ -94,12 +100,9 @@ async def test_a_dead_letter_that_cannot_be_kept_is_temporary() -> None:
 async def test_a_body_past_the_limit_is_told_the_limit() -> None:
     """413 with the limit, whether the length was announced or not; what was read is kept."""
     async with running_door({"max_body": 100_000}) as door:
-        announced = await door.raw(
-            f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 100001\r\n\r\n".encode()
-        )
+        announced = await door.raw(f"{POST}Content-Length: 100001\r\n\r\n".encode())
         chunked = await door.raw(
-            f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
-            "Transfer-Encoding: chunked\r\n\r\n".encode()
+            f"{POST}Transfer-Encoding: chunked\r\n\r\n".encode()
             + b"186a1\r\n"
             + b" " * 100_001
             + b"\r\n0\r\n\r\n"
@@ -135,9 +138,7 @@ async def test_identity_is_no_encoding(door: Door) -> None:
 async def test_a_slow_body_is_temporary() -> None:
     """A body that does not arrive in time is 503, not kept, and its connection is closed."""
     async with running_door({"read_timeout": timedelta(milliseconds=20)}) as door:
-        answer = await door.raw(
-            f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 10\r\n\r\n{{".encode()
-        )
+        answer = await door.raw(f"{POST}Content-Length: 10\r\n\r\n{{".encode())
         assert (answer.status, answer.json["error"]) == (503, "slow_body")
         assert answer.headers["connection"] == "close"
         assert not door.inbox.kept
@@ -147,9 +148,7 @@ async def test_a_body_in_pieces_is_whole(door: Door) -> None:
     """Chunks and packets are nothing to the delivery."""
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in GOOD) + b"0\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
-    writer.write(
-        f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-    )
+    writer.write(f"{POST}Transfer-Encoding: chunked\r\n\r\n".encode())
     for start in range(0, len(chunks), 50):
         writer.write(chunks[start : start + 50])
         await writer.drain()
@@ -158,21 +157,38 @@ async def test_a_body_in_pieces_is_whole(door: Door) -> None:
     writer.close()
 
 
-async def test_malformed_chunks_are_kept_and_refused(door: Door) -> None:
-    """A body that breaks off is 400 with what had arrived kept."""
-    answer = await door.raw(
-        f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nTransfer-Encoding: chunked\r\n\r\n"
-        "1\r\n{\r\nzz\r\n".encode()
-    )
-    assert answer.status == 400
+async def test_malformed_chunks_do_not_hold_the_door() -> None:
+    """Chunks that are no chunks, all at once or after good ones, are refused in the time a body has."""
+    async with running_door({"read_timeout": timedelta(milliseconds=20)}) as door:
+        at_once = await door.raw(f"{POST}Transfer-Encoding: chunked\r\n\r\n1\r\n{{\r\nzz\r\n".encode())
+        assert at_once.status == 400
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(f"{POST}Transfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n".encode())
+        await door.ask("GET", "/healthz")
+        writer.write(b"zz\r\n")
+        assert (await read_answer(reader)).status in {400, 503}
+        writer.close()
+        assert not door.inbox.kept
+
+
+async def test_a_body_that_breaks_is_refused_with_what_came() -> None:
+    """Where the parser reports a broken body, the refusal has its beginning, and nothing counts as held."""
+    reader = BodyReader(max_body=100, max_held=100, timeout=timedelta(seconds=5))
+    payload = StreamReader(mock.Mock(), 2**16, loop=asyncio.get_running_loop())
+    payload.feed_data(b"{")
+    request = make_mocked_request("POST", HOOK, payload=payload)
+    reading = asyncio.create_task(reader.read(request))
+    await eventually(lambda: reader.held == 1, within=5)
+    payload.set_exception(RequestPayloadError())
+    with pytest.raises(BodyRefused) as refused:
+        await reading
+    assert (refused.value.status, refused.value.start, reader.held) == (400, b"{", 0)
 
 
 async def test_a_sender_that_goes_away_is_nothing(door: Door, caplog: pytest.LogCaptureFixture) -> None:
     """A connection that ends within a body leaves no delivery and no error in the log; the next request is served."""
     reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
-    writer.write(
-        f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 10\r\n\r\n{{".encode()
-    )
+    writer.write(f"{POST}Content-Length: 10\r\n\r\n{{".encode())
     await writer.drain()
     writer.close()
     await reader.read()
@@ -203,10 +219,7 @@ async def test_a_storm_of_connections_is_served(door: Door) -> None:
 
 async def test_one_connection_serves_many(door: Door) -> None:
     """A kept-alive connection takes one delivery after another, pipelined ones too."""
-    request = (
-        f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len(GOOD)}\r\n\r\n".encode()
-        + GOOD
-    )
+    request = f"{POST}Content-Length: {len(GOOD)}\r\n\r\n".encode() + GOOD
     reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
     writer.write(request * 3)
     assert [(await read_answer(reader)).status for _ in range(3)] == [202, 202, 202]

@@ -121,7 +121,7 @@ async def probe(params: Params, context: Context) -> tuple[Probed, Result | None
 
 
 async def undo(params: Params, result: Result, context: Context) -> Result | None:
-    """Expire the silence, unless an earlier attempt had left it to this step or it has ended already."""
+    """Expire the silence; one that has ended already is left as it is. Raises Rejected (`not_found`) if it is gone."""
     silence = await get_silence(context, params.server, result.silence_id)
     if state_of(silence) != "expired":
         await end_silence(context, params.server, result.silence_id)

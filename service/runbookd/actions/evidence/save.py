@@ -15,9 +15,9 @@ from pydantic import Field
 from runbookd.actions.base import Action, AnyValue, Context
 from runbookd.actions.base import Params as BaseParams
 from runbookd.actions.base import Result as BaseResult
-from runbookd.language.durations import format_duration
 from runbookd.language.values import utc_text
 from runbookd.model.action import Repeat, Spec
+from runbookd.model.durations import format_duration
 
 
 class Params(BaseParams):

@@ -28,9 +28,9 @@ from runbookd.actions.http.expect import (
     status_text,
     unmet_fields,
 )
-from runbookd.language.durations import format_duration
 from runbookd.model.action import Repeat, Spec
 from runbookd.model.base import Duration
+from runbookd.model.durations import format_duration
 
 
 class Params(BaseParams):

@@ -23,7 +23,7 @@ from pydantic import Field, model_validator
 from runbookd.actions.base import Action, AnyValue, Context
 from runbookd.actions.base import Params as BaseParams
 from runbookd.actions.config import MEBIBYTE, ActionsConfig
-from runbookd.actions.failures import Rejected
+from runbookd.actions.failures import NOT_UNDOABLE, Rejected
 from runbookd.actions.fetch import Answer, Request, fetch, status_failure, where
 from runbookd.actions.http.expect import (
     READS,
@@ -37,9 +37,9 @@ from runbookd.actions.http.expect import (
     status_text,
     unmet_fields,
 )
-from runbookd.language.durations import format_duration
 from runbookd.language.values import utc_text
 from runbookd.model.action import Probed, Repeat, Spec
+from runbookd.model.durations import format_duration
 
 Method = Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -187,7 +187,7 @@ async def undo(params: Params, result: Result, context: Context) -> Result | Non
     """Send the reversing request the step names."""
     if params.undo is None:
         message = "the step names no `undo` request; a person has to reverse it"
-        raise Rejected(message, kind="not_undoable")
+        raise Rejected(message, kind=NOT_UNDOABLE)
     keyed = params.undo.method in _KEYED
     return as_result(await _send(params.undo, context, keyed=keyed, max_body=context.config.http.max_body))
 

@@ -39,9 +39,9 @@ class Params(BaseParams):
     )
     end: AwareDatetime | None = Field(default=None, description="The last moment. null: now.")
     last: Duration = Field(
-        default=timedelta(hours=1), description="How far back from `end`, when there is no `start`."
+        default="1h", validate_default=True, description="How far back from `end`, when there is no `start`."
     )
-    step: Duration = Field(default=timedelta(minutes=1), description="The time between two values.")
+    step: Duration = Field(default="1m", validate_default=True, description="The time between two values.")
     max_series: MaxSeries = 1000
 
     @model_validator(mode="after")

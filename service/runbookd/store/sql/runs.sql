@@ -46,8 +46,10 @@ SELECT count(*) AS started FROM runs
 WHERE rule = :rule AND key = :key AND created_at >= :since AND state <> 'refused'
 
 -- name: acted_since
--- How many runs in act mode were started since a time, over all rules.
-SELECT count(*) AS started FROM runs WHERE mode = 'act' AND state <> 'refused' AND created_at >= :since
+-- How many runs in act mode were started since a time, over all rules; counted no further than :most.
+SELECT count(*) AS started FROM (
+    SELECT 1 FROM runs WHERE mode = 'act' AND state <> 'refused' AND created_at >= :since LIMIT :most
+) AS counted
 
 -- name: save_step
 -- Insert an attempt at a step, or replace it by its run, path and attempt.

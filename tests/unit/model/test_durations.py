@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbookd.errors import LanguageError
-from runbookd.language.durations import format_duration, parse_duration
+from runbookd.model.durations import LONGEST, as_duration, format_duration, parse_duration
 
 
 @pytest.mark.parametrize(

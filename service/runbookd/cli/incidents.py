@@ -1,0 +1,228 @@
+"""`runbookd incidents`: what is or was wrong, and what was done about it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from runbookd.cli.complete import incident_ids, rule_names
+from runbookd.cli.database import find_incident, look
+from runbookd.cli.group import ListGroup, examples
+from runbookd.cli.output import (
+    Column,
+    fields,
+    heading,
+    length,
+    limit_option,
+    moment,
+    output_option,
+    print_json,
+    short,
+    table,
+)
+from runbookd.cli.shared import Shared, pass_shared
+
+if TYPE_CHECKING:
+    from runbookd.model.alert import Alert
+    from runbookd.model.audit import LedgerEntry
+    from runbookd.model.incident import Incident, IncidentClock
+    from runbookd.model.run import Run
+    from runbookd.ports import Tx
+
+_EVENTS = 100
+_ENTRIES = 1000
+
+
+@click.group(
+    cls=ListGroup, epilog=examples("runbookd incidents --state open", "runbookd incidents show 7f3k9x2b")
+)
+def incidents() -> None:
+    """List incidents, newest first; show one with its timeline. Without a command: list."""
+
+
+@incidents.command("list")
+@click.option("--state", type=click.Choice(["open", "resolved"]), help="Only those in this state.")
+@click.option("--rule", metavar="NAME", shell_complete=rule_names, help="Only those of this rule.")
+@click.option("--priority", metavar="NAME", help="Only those of this priority, such as P1.")
+@limit_option(20)
+@output_option
+@pass_shared
+def list_(
+    shared: Shared, state: str | None, rule: str | None, priority: str | None, limit: int, output: str
+) -> None:
+    """List incidents, newest first."""
+    wanted = {"state": state, "rule": rule, "priority": priority}
+    filters = {name: value for name, value in wanted.items() if value is not None}
+
+    async def unit(tx: Tx) -> list[Incident]:
+        return await tx.incidents.recent(limit, filters)
+
+    found = look(shared, unit)
+    if output == "json":
+        from runbookd.cli.shapes import incident_shape
+
+        print_json([incident_shape(incident) for incident in found])
+        return
+    columns = [
+        Column("ID"),
+        Column("PRIORITY"),
+        Column("STATE"),
+        Column("OPENED (UTC)"),
+        Column("LASTED", right=True),
+        Column("TITLE", grow=True),
+    ]
+    now = datetime.now(UTC)
+    table(columns, [_row(incident, now) for incident in found])
+    if not found:
+        click.echo("no incidents" if not filters else "no incidents like that", err=True)
+
+
+@incidents.command()
+@click.argument("incident_id", metavar="ID", shell_complete=incident_ids)
+@output_option
+@pass_shared
+def show(shared: Shared, incident_id: str, output: str) -> None:
+    """Show one incident: its clocks, alerts and runs, and its timeline from the ledger.
+
+    ID may be any part of at least 4 letters that the id begins or ends with.
+    """
+
+    async def unit(
+        tx: Tx,
+    ) -> tuple[Incident, list[IncidentClock], list[Alert], list[Run], list[LedgerEntry]]:
+        incident = await find_incident(tx, incident_id)
+        return (
+            incident,
+            await tx.incidents.clocks(incident.id),
+            await tx.alerts.of_incident(incident.id),
+            await tx.runs.recent(_ENTRIES, {"incident_id": incident.id}),
+            await _history(tx, incident),
+        )
+
+    incident, clocks, alerts, runs, entries = look(shared, unit)
+    if output == "json":
+        from runbookd.cli.shapes import entry_shape, incident_shape, noun, run_shape
+
+        print_json(
+            {
+                **incident_shape(incident),
+                "clocks": [noun(clock, "incident_id") for clock in clocks],
+                "alerts": [noun(alert) for alert in alerts],
+                "runs": [run_shape(run) for run in reversed(runs)],
+                "timeline": [entry_shape(entry) for entry in entries],
+            }
+        )
+        return
+    now = datetime.now(UTC)
+    _print_head(incident, now)
+    _print_clocks(clocks, now)
+    _print_alerts(alerts)
+    _print_runs(runs)
+    if entries:
+        from runbookd.cli.timeline import timeline
+
+        heading("Timeline")
+        timeline(entries, indent=2)
+
+
+async def _history(tx: Tx, incident: Incident) -> list[LedgerEntry]:
+    """Everything the ledger says of the incident, and of the events that belong to it, in order."""
+    entries = await tx.ledger.read(0, _ENTRIES, {"incident_id": incident.id})
+    for event in await tx.deliveries.events(_EVENTS, {"incident_id": incident.id}):
+        entries += await tx.ledger.read(0, _ENTRIES, {"event_id": event.id})
+    return sorted({entry.seq: entry for entry in entries}.values(), key=lambda entry: entry.seq)
+
+
+def _row(incident: Incident, now: datetime) -> list[str]:
+    lasted = (incident.resolved_at or now) - incident.opened_at
+    return [
+        short(incident.id),
+        incident.priority,
+        incident.state.value,
+        moment(incident.opened_at),
+        length(lasted),
+        incident.title,
+    ]
+
+
+def _print_head(incident: Incident, now: datetime) -> None:
+    import json
+
+    key = json.loads(incident.key)
+    lasted = length((incident.resolved_at or now) - incident.opened_at)
+    escalated = incident.escalated_at
+    fields(
+        [
+            ("incident", incident.id),
+            ("title", incident.title),
+            ("state", f"{incident.state.value} ({lasted})"),
+            ("priority", incident.priority),
+            ("rule", incident.rule),
+            ("key", ", ".join(f"{label}={value}" for label, value in key.items())),
+            ("opened", f"{moment(incident.opened_at)} UTC"),
+            ("resolved", f"{moment(incident.resolved_at)} UTC" if incident.resolved_at else ""),
+            ("escalated", f"{moment(escalated)} UTC  {incident.escalation_reason}" if escalated else ""),
+        ]
+    )
+
+
+def _print_clocks(clocks: list[IncidentClock], now: datetime) -> None:
+    if not clocks:
+        return
+    heading("Clocks")
+    rows = [[clock.kind.value, standing(clock, now), moment(clock.due_at)] for clock in clocks]
+    table([Column("CLOCK"), Column("STANDS", grow=True), Column("DUE (UTC)")], rows, indent=2)
+
+
+def standing(clock: IncidentClock, now: datetime) -> str:
+    """Say how a clock stands at a time."""
+    if clock.breached_at is not None:
+        late = (clock.met_at or now) - clock.due_at
+        return f"breached by {length(late)}{'' if clock.met_at else ', and still not met'}"
+    if clock.met_at is not None:
+        return f"met with {length(clock.due_at - clock.met_at)} to spare"
+    left = clock.due_at - now
+    return f"running, {length(left)} left" if left.total_seconds() > 0 else f"due {length(-left)} ago"
+
+
+def _print_alerts(alerts: list[Alert]) -> None:
+    if not alerts:
+        return
+    heading("Alerts")
+    columns = [
+        Column("ID"),
+        Column("STATE"),
+        Column("STARTED (UTC)"),
+        Column("ENDED (UTC)"),
+        Column("TOLD", right=True),
+        Column("ALERT", grow=True),
+    ]
+    rows = [
+        [
+            short(alert.id),
+            "firing" if alert.resolved_at is None else "resolved",
+            moment(alert.starts_at),
+            moment(alert.ends_at),
+            str(alert.received),
+            labels_of(alert),
+        ]
+        for alert in alerts
+    ]
+    table(columns, rows, indent=2)
+
+
+def labels_of(alert: Alert) -> str:
+    """The alert's name and its other labels."""
+    labels = [f"{name}={value}" for name, value in alert.event.labels.items() if name != "alertname"]
+    return f"{alert.event.name}  {' '.join(labels)}".strip()
+
+
+def _print_runs(runs: list[Run]) -> None:
+    if not runs:
+        return
+    from runbookd.cli.runs import COLUMNS, row
+
+    heading("Runs")
+    table(COLUMNS, [row(run, datetime.now(UTC)) for run in reversed(runs)], indent=2)

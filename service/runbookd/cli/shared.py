@@ -1,0 +1,63 @@
+"""What every command is given: the options that stand beside all of them, and what is made of them when asked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runbookd.cli import exit_codes
+
+if TYPE_CHECKING:
+    from runbookd.actions.catalogue import ActionCatalogue
+    from runbookd.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """The shared options as given. None and empty stand for what the settings say."""
+
+    config: Path | None = None
+    database: Path | None = None
+    rules: tuple[Path, ...] = ()
+    playbooks: tuple[Path, ...] = ()
+
+    def settings(self) -> Settings:
+        """Read the settings: what was given here, over the environment, over the file. Raises SettingsError."""
+        from runbookd.settings import load_settings
+
+        given = {
+            "database": self.database,
+            "rules": list(self.rules),
+            "playbooks": list(self.playbooks),
+        }
+        return load_settings(self.config, **{name: value for name, value in given.items() if value})
+
+    def catalogue(self) -> ActionCatalogue:
+        """Return the actions there are, as the settings bound them. Raises SettingsError."""
+        from runbookd.actions.catalogue import ActionCatalogue
+
+        return ActionCatalogue(self.settings().actions)
+
+
+pass_shared = click.make_pass_decorator(Shared)
+"""Gives a command the shared options as its first argument."""
+
+
+class Unavailable(click.ClickException):
+    """Something outside cannot be used now, other than the database."""
+
+    exit_code = exit_codes.UNAVAILABLE
+
+
+def actor() -> str:
+    """Who asks, for the ledger: `cli:NAME`."""
+    import getpass
+
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a user id without a name, as in a container
+        return f"cli:{os.getuid()}"

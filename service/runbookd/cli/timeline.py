@@ -1,0 +1,95 @@
+"""The ledger read aloud: one line per entry, as a timeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runbookd.cli.output import Column, length, moment, table
+from runbookd.cli.shapes import written
+from runbookd.model.audit import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runbookd.model.audit import Entry, LedgerEntry
+
+_LONGEST = 160
+
+
+def timeline(entries: Sequence[LedgerEntry], *, indent: int = 0) -> None:
+    """Print entries with the time since the first."""
+    if not entries:
+        return
+    begin = entries[0].entry.at
+    columns = [Column("AT (UTC)"), Column("+", right=True), Column("STAGE"), Column("WHAT", grow=True)]
+    rows = []
+    for entry in (sealed.entry for sealed in entries):
+        said = summary(entry)
+        text = f"{entry.what}{'  ' if said else ''}{said}"
+        rows.append([moment(entry.at), length(entry.at - begin), entry.stage.value, text])
+    table(columns, rows, indent=indent)
+
+
+def summary(entry: Entry) -> str:
+    """Say what an entry's detail comes to, in a few words."""
+    detail = entry.detail
+    if "path" in detail:
+        text = _step(detail)
+    elif entry.stage is Stage.MATCH and isinstance(detail.get("rules"), list):
+        text = _match(detail)
+    else:
+        text = _named(detail)
+    by = f" (by {entry.actor})" if entry.actor != "runbookd" else ""
+    return f"{_cut(text)}{by}".strip()
+
+
+def _step(detail: Mapping[str, object]) -> str:
+    attempt = detail.get("attempt")
+    told = [
+        str(detail["path"]),
+        str(detail.get("action") or ""),
+        "!" if detail.get("mutating") else "",
+        f"attempt {attempt}" if attempt != 1 else "",
+        _first(detail, "message", "reason"),
+    ]
+    return "  ".join(part for part in told if part)
+
+
+def _match(detail: Mapping[str, object]) -> str:
+    rules = detail["rules"]
+    assert isinstance(rules, list)  # noqa: S101 - the caller looked
+    taken = [str(each["rule"]) for each in rules if each["verdict"] == "matched"]
+    return f"{detail.get('name', '')}  {', '.join(taken) or 'no rule takes it'}"
+
+
+_TOLD = (
+    "priority",
+    "title",
+    "playbook",
+    "target",
+    "mode",
+    "clock",
+    "source",
+    "message",
+    "detail",
+    "reason",
+    "content",
+)
+
+
+def _named(detail: Mapping[str, object]) -> str:
+    """The fields worth a word, in one order; all of them when none is known."""
+    told = [str(detail[name]) for name in _TOLD if detail.get(name)]
+    if "events" in detail and isinstance(detail["events"], list):
+        told.append(f"{len(detail['events'])} event{'s' * (len(detail['events']) != 1)}")
+    return "  ".join(told) or ", ".join(
+        f"{name} {written(value)}" for name, value in detail.items() if value is not None
+    )
+
+
+def _first(detail: Mapping[str, object], *names: str) -> str:
+    return next((str(detail[name]) for name in names if detail.get(name)), "")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

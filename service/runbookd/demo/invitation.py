@@ -1,0 +1,78 @@
+"""The demo's last words: what to look at while it is up, and how to go on with one's own systems."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from runbookd.demo.workspace import Workspace
+from runbookd.settings import shipped
+
+_LOOK_AROUND = """
+It stays up until Ctrl-C. In another terminal:
+
+  export RUNBOOKD_CONFIG={config}
+  {me} status
+  {me} incidents                 what happened; `{me} incidents show ID` tells one in full
+  {me} runs                      `{me} runs show ID` lists every step, attempt and result
+  {me} audit show                the ledger; `{me} audit verify` proves that nobody edited it
+  curl {service}/metrics
+
+Break the shop again (a second time within two minutes of a mended run meets the rule's cooldown: nothing is done,
+and the ledger says that people must be told):
+
+  curl -X POST {shop}/admin/releases -H "Authorization: Bearer $(cat {vault}/shop_token)" \\
+       -H "Content-Type: application/json" -d '{{"name": "v3", "quality": "bad"}}'
+"""
+
+_ONES_OWN = """
+With an Alertmanager of your own: start the service with a token of yours,
+
+  export RUNBOOKD_WEB__HOOKS='{{"alertmanager": {{"bearer": ["a-long-random-token"]}}}}'
+  {me} serve --rules my-rules --playbooks my-playbooks
+
+and add a receiver to alertmanager.yml:
+
+  receivers:
+    - name: runbookd
+      webhook_configs:
+        - url: http://127.0.0.1:8080/v1/hooks/alertmanager
+          send_resolved: true
+          http_config: {{authorization: {{type: Bearer, credentials: a-long-random-token}}}}
+
+The rule and the playbook you saw are {rule} and
+{playbook}: copy them, and `{me} check my-rules my-playbooks` tells what is wrong."""
+
+
+def to_look_around(workspace: Workspace) -> str:
+    """Say what can be done while the demo is up."""
+    return _LOOK_AROUND.format(
+        me=command(),
+        config=workspace.config,
+        service=workspace.service_url,
+        shop=workspace.shop_url,
+        vault=workspace.vault,
+    )
+
+
+def to_ones_own() -> str:
+    """Say how to point the service at one's own Alertmanager and runbook."""
+    return _ONES_OWN.format(
+        me=command(),
+        rule=shown(shipped("rules") / "20-shop.yaml"),
+        playbook=shown(shipped("playbooks") / "rollback-release.yaml"),
+    )
+
+
+def command() -> str:
+    """How the reader calls this very runbookd."""
+    beside = Path(sys.executable).with_name("runbookd")
+    found = shutil.which("runbookd")
+    return "runbookd" if found is not None and Path(found).samefile(beside) else shown(beside)
+
+
+def shown(path: Path) -> str:
+    """A path as short as the reader can use it from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

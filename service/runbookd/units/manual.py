@@ -1,0 +1,183 @@
+"""Units of work that a person asks for: start a run by hand, cancel one, pause everything, and go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from runbookd.language.cel import Scope
+from runbookd.language.values import canonical_json, encode
+from runbookd.model.action import Mode
+from runbookd.model.audit import Entry, Stage
+from runbookd.model.event import Event, Status
+from runbookd.model.reasons import Guard
+from runbookd.model.rule import Limits
+from runbookd.model.run import Run
+from runbookd.model.views import event_view
+from runbookd.model.work import WorkKind
+from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, guard, propose
+from runbookd.units.desk import PAUSED, Desk
+from runbookd.units.planning import with_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from runbookd.ports import Tx
+
+_NO_EVENT = Event(source="cli", name="", status=Status.UNKNOWN, fingerprint="")
+"""What a run by hand sees as `event` when it is given none: reading a label of it is a missing value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A run a person asks for. `inputs` are as in a rule's `with`, so that a text may hold ${secret.NAME}.
+
+    `actor` is who asks; `event` is what the playbook's expressions see, None for nothing.
+    """
+
+    playbook: str
+    inputs: Mapping[str, object]
+    mode: Mode
+    actor: str
+    event: Event | None = None
+
+
+async def start_run(tx: Tx, desk: Desk, request: Request, now: datetime) -> Run | Answer:
+    """Start a playbook by hand, or say which guard forbids it; either way the ledger tells.
+
+    Lock, protected targets and the budget bind a person as they bind a rule. The pauses and limits of a rule do
+    not: a person who asks again means it. While the service is paused, or observes, the run only observes.
+    """
+    playbook = desk.library.playbooks.get(request.playbook)
+    if playbook is None:
+        answer = Answer(Guard.UNKNOWN_PLAYBOOK, f"there is no playbook {request.playbook}")
+        return await _noted(tx, request, answer, now)
+    held_back = desk.mode is Mode.OBSERVE or await tx.switches.get(PAUSED) is not None
+    mode = Mode.OBSERVE if held_back else request.mode
+    seen: dict[str, object] = {
+        "event": event_view(request.event or _NO_EVENT),
+        "incident": _no_incident(now),
+    }
+    proposal = propose(
+        playbook, request.inputs, Scope({**seen, "vars": desk.library.vars}), desk.library.vars
+    )
+    if isinstance(proposal, Answer):
+        return await _noted(tx, request, proposal, now)
+    bounds = Bounds(
+        mode=mode,
+        reach=desk.reach,
+        facts=await target_facts(tx, desk, proposal.target, now),
+        now=now,
+        later_rung=True,
+    )
+    answer = guard(proposal, Limits(), bounds)
+    if not answer.go:
+        return await _noted(tx, request, answer, now)
+    run = with_scope(_run(desk, proposal, mode, now), proposal, seen)
+    await _start(tx, desk, run, now)
+    await _noted(tx, request, answer, now, run)
+    return run
+
+
+async def target_facts(tx: Tx, desk: Desk, target: str | None, now: datetime) -> Facts:
+    """What the past says of a target and of the budget, whoever asks."""
+    return Facts(
+        target_acted=await tx.runs.last_acted(target) if target is not None else None,
+        holder=await tx.runs.holder(target) if target is not None else None,
+        acted_in_window=await tx.runs.acted_since(now - desk.reach.budget_window, desk.reach.budget),
+    )
+
+
+async def cancel_run(tx: Tx, run: Run, reason: str, actor: str, now: datetime) -> bool:
+    """Ask a run to stop at its next step border; False when it has ended or was asked before."""
+    if run.state.ended or run.cancel_reason is not None:
+        return False
+    await tx.runs.save(replace(run, cancel_reason=reason))
+    await tx.work.add(WorkKind.ADVANCE, run.id, now)
+    entry = Entry(
+        at=now,
+        stage=Stage.EXECUTE,
+        what="cancel_requested",
+        actor=actor,
+        incident_id=run.incident_id,
+        run_id=run.id,
+        detail={"reason": reason},
+    )
+    await tx.ledger.append([entry])
+    return True
+
+
+async def pause(tx: Tx, reason: str, actor: str, now: datetime) -> int:
+    """Stop every mutating call; running runs stop at their next step border. Returns how many run now.
+
+    Pausing again replaces the reason.
+    """
+    value = canonical_json(encode({"at": now.isoformat(), "by": actor, "reason": reason}))
+    await tx.switches.set(PAUSED, value)
+    running = await tx.runs.recent(_MOST_RUNS, {"state": "running", "mode": "act"})
+    for run in running:
+        await tx.work.add(WorkKind.ADVANCE, run.id, now)
+    detail = {"reason": reason, "running": len(running)}
+    await tx.ledger.append([Entry(at=now, stage=Stage.EXECUTE, what="paused", actor=actor, detail=detail)])
+    return len(running)
+
+
+_MOST_RUNS = 10_000
+
+
+async def resume(tx: Tx, reason: str, actor: str, now: datetime) -> bool:
+    """Let runs act again; False when nothing was paused. What was stopped stays stopped."""
+    if await tx.switches.get(PAUSED) is None:
+        return False
+    await tx.switches.set(PAUSED, None)
+    await tx.ledger.append(
+        [Entry(at=now, stage=Stage.EXECUTE, what="resumed", actor=actor, detail={"reason": reason})]
+    )
+    return True
+
+
+def _run(desk: Desk, proposal: Proposal, mode: Mode, now: datetime) -> Run:
+    name = proposal.playbook.playbook
+    return Run(
+        id=desk.ids.new("run"),
+        playbook=name,
+        plan_hash=desk.freeze(name).hash,
+        mode=mode,
+        created_at=now,
+        deadline_at=now + proposal.playbook.deadline,
+        target=proposal.target,
+    )
+
+
+async def _start(tx: Tx, desk: Desk, run: Run, now: datetime) -> None:
+    frozen = desk.freeze(run.playbook)
+    await tx.runs.add(run)
+    await tx.runs.add_plan(frozen.hash, frozen.text)
+    if run.target is not None and run.mode is Mode.ACT:
+        await tx.runs.lock(run.target, run.id, now)
+    await tx.work.add(WorkKind.ADVANCE, run.id, now)
+
+
+async def _noted(tx: Tx, request: Request, answer: Answer, now: datetime, run: Run | None = None) -> Answer:
+    entry = Entry(
+        at=now,
+        stage=Stage.PLAN,
+        what=answer.reason.value,
+        actor=request.actor,
+        run_id=run.id if run is not None else None,
+        detail={
+            "playbook": request.playbook,
+            "mode": (run.mode if run is not None else request.mode).value,
+            "target": run.target if run is not None else None,
+            "inputs": run.scope.get("inputs") if run is not None else None,
+            "detail": answer.detail,
+        },
+    )
+    await tx.ledger.append([entry])
+    return answer
+
+
+def _no_incident(now: datetime) -> dict[str, object]:
+    """`incident` for a run that is for none: the fields of `incident_view`, empty."""
+    return {"id": "", "rule": "", "priority": "", "title": "", "opened_at": now, "key": ""}
