@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-CHUNK = 200
+CHUNK = 64
 """Events admitted in one transaction: a delivery of thousands must not keep the store from everyone else."""
 
 

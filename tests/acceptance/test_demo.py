@@ -49,7 +49,7 @@ def test_the_story_ends_well_with_real_monitoring(tmp_path: Path) -> None:
     assert "prometheus    http://127.0.0.1:" in story
     assert ENDED_WELL in story
     assert "rollbacks         1 carried out by the shop" in story
-    assert not list(tmp_path.iterdir())
+    assert nothing_in(tmp_path)
 
 
 def test_the_story_ends_well_without_monitoring(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_the_story_ends_well_without_monitoring(tmp_path: Path) -> None:
     assert ENDED_WELL in story
     assert "receivers:" in story
     assert "\x1b" not in story
-    assert not list(tmp_path.iterdir())
+    assert nothing_in(tmp_path)
 
 
 def test_keep_leaves_the_folder(tmp_path: Path) -> None:
@@ -94,7 +94,12 @@ async def test_ended_in_the_middle_it_takes_everything_with_it(tmp_path: Path, n
 
     assert child.returncode == 130
     await eventually(lambda: not any(alive(pid) for pid in started), within=5, what="the children are gone")
-    assert not list(tmp_path.iterdir())
+    assert nothing_in(tmp_path)
+
+
+def nothing_in(folder: Path) -> bool:
+    """Whether a folder is empty."""
+    return not list(folder.iterdir())
 
 
 def children_of(pid: int) -> list[int]:

@@ -81,7 +81,7 @@ ORDERS: dict[str, tuple[list[Delivery], list[str], int]] = {
     "an end told before its beginning": ([[OVER], [FIRING]], ["resolved_unseen", "stale_firing"], 0),
     "the second one's end told before its beginning": (
         [[FIRING], [OVER], [AGAIN_OVER], [AGAIN]],
-        ["new_alert", "resolved", "stale_resolve", "stale_firing"],
+        ["new_alert", "resolved", "resolved_unseen", "stale_firing"],
         1,
     ),
     "both episodes told backwards": (

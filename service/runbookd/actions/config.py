@@ -5,12 +5,13 @@ choose it. Secrets are given by name (`token_secret: prom_token`) and resolved w
 """
 
 import re
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from runbookd.model.base import Name
+from runbookd.model.base import Duration, Name
 
 MEBIBYTE = 1024 * 1024
 
@@ -116,10 +117,58 @@ class Command(Section):
     )
 
 
+class KubernetesCluster(Section):
+    """One cluster, and how to sign in: the pod's service account, or a kubeconfig.
+
+    With nothing set: the service account where there is one, else `$KUBECONFIG` or `~/.kube/config`.
+    """
+
+    in_cluster: bool = Field(default=False, description="Sign in with the service account of the pod.")
+    kubeconfig: AbsolutePath | None = Field(
+        default=None, description="The kubeconfig file. None: `$KUBECONFIG`, else `~/.kube/config`."
+    )
+    context: str | None = Field(
+        default=None, description="The context of the kubeconfig. None: its current context."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> "KubernetesCluster":
+        if self.in_cluster and (self.kubeconfig is not None or self.context is not None):
+            message = "give either `in_cluster` or `kubeconfig` and `context`"
+            raise ValueError(message)
+        return self
+
+
+class KubernetesAccess(Section):
+    """The clusters, and what no action may change in any of them."""
+
+    clusters: dict[Name, KubernetesCluster] = Field(
+        default_factory=dict, description="Clusters by name. None listed: one named `default`."
+    )
+    protected_namespaces: list[str] = Field(
+        default=["kube-system", "kube-public", "kube-node-lease"],
+        description="Namespaces nothing is changed in, `*` and `?` as in file names.",
+    )
+    protected: list[str] = Field(
+        default_factory=list,
+        description="Objects nothing is changed of, as `deployments/shop/ledger` or `nodes/control-*`.",
+    )
+    max_targets: int = Field(
+        default=10, ge=1, le=1000, description="The most objects one call may change; more is refused."
+    )
+    request_timeout: Duration = Field(
+        default=timedelta(seconds=30), description="The longest wait for one answer of the API server."
+    )
+    page_size: int = Field(
+        default=200, ge=1, le=1000, description="Objects asked for at once; a longer list comes in pages."
+    )
+
+
 class ActionsConfig(Section):
     """Everything the shipped actions are configured with."""
 
     http: HttpAccess = Field(default_factory=HttpAccess)
+    kubernetes: KubernetesAccess = Field(default_factory=KubernetesAccess)
     prometheus: dict[Name, Endpoint] = Field(default_factory=dict, description="Prometheus servers by name.")
     alertmanagers: dict[Name, Endpoint] = Field(default_factory=dict, description="Alertmanagers by name.")
     commands: dict[Name, Command] = Field(

@@ -12,8 +12,8 @@ import click
 from runbookd.cli import exit_codes
 from runbookd.cli.complete import incident_ids, run_ids
 from runbookd.cli.database import find_event, find_incident, find_run, look
-from runbookd.cli.output import limit_option, output_option, print_json
 from runbookd.cli.group import examples
+from runbookd.cli.output import limit_option, output_option, print_json
 from runbookd.cli.shared import Shared, pass_shared
 from runbookd.stages.audit import GENESIS, broken_links
 
@@ -48,7 +48,7 @@ def audit() -> None:
 @output_option
 @pass_shared
 def show(shared: Shared, /, *, limit: int, output: str, **wanted: str | None) -> None:
-    """Show entries in order, the newest `--limit` of them."""
+    """Show the newest entries, in order."""
 
     async def unit(tx: Tx) -> list[LedgerEntry]:
         filters = await _filters(tx, wanted)
@@ -88,7 +88,9 @@ def show(shared: Shared, /, *, limit: int, output: str, **wanted: str | None) ->
 @output_option
 @pass_shared
 def verify(shared: Shared, file: Path | None, noted: str | None, output: str) -> int:
-    """Check every entry against the one before it, and exit with 1 at the first that was changed, dropped or moved.
+    """Check every entry against the one before it.
+
+    Exits with 1 at the first that was changed, dropped, inserted or moved.
 
     Prints the chain's end. Note it elsewhere: with --head a later check finds out whether the tail was cut.
     """
@@ -124,7 +126,10 @@ def verify(shared: Shared, file: Path | None, noted: str | None, output: str) ->
 )
 @pass_shared
 def export(shared: Shared, target: str) -> None:
-    """Write the ledger as JSON Lines that `runbookd audit verify --file` checks without the database."""
+    """Write the ledger as JSON Lines.
+
+    `runbookd audit verify --file` checks them without the database.
+    """
     from runbookd.cli.ledger_file import line_of, opened_to_write
 
     look(shared, head)  # before a file is made

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from runbookd.cli import exit_codes
-from runbookd.cli.output import print_json
 from runbookd.cli.group import examples
+from runbookd.cli.output import print_json
 from runbookd.cli.shared import Shared, pass_shared
 
 if TYPE_CHECKING:
@@ -132,9 +132,9 @@ def _problem(problem: Problem) -> dict[str, object]:
     }
 
 
-def counted(count: int, word: str) -> str:
-    """Say how many: `1 rule`, `3 rules`."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
+def counted(count: int, word: str, words: str = "") -> str:
+    """Say how many: `1 rule`, `3 rules`; `words` is the plural when it is not made by an s."""
+    return f"{count} {word if count == 1 else words or f'{word}s'}"
 
 
 def annotation(kind: str, problem: Problem) -> str:

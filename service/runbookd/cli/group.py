@@ -78,7 +78,7 @@ class LazyGroup(click.Group):
 
 
 class ListGroup(click.Group):
-    """A group about one noun: without a command's name it lists. `runs --state failed` is `runs list --state failed`."""
+    """A group about one noun that lists by itself: `runs --state failed` is `runs list --state failed`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `list` in front when options come first, or nothing at all."""

@@ -84,7 +84,7 @@ def list_(
 @output_option
 @pass_shared
 def show(shared: Shared, incident_id: str, output: str) -> None:
-    """Show one incident: its clocks, alerts and runs, and its timeline from the ledger.
+    """Show one incident: its clocks, alerts, runs and timeline.
 
     ID may be any part of at least 4 letters that the id begins or ends with.
     """

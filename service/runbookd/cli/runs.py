@@ -92,7 +92,7 @@ def list_(shared: Shared, /, *, limit: int, output: str, **wanted: str | None) -
 @output_option
 @pass_shared
 def show(shared: Shared, run_id: str, output: str, *, all_looks: bool) -> None:
-    """Show one run: what it was given, every step with its attempts, and the evidence it kept.
+    """Show one run: its inputs, every step, the evidence it kept.
 
     A step marked ! changes something. ID may be any part of at least 4 letters that the id begins or ends with.
     """
@@ -121,7 +121,7 @@ def show(shared: Shared, run_id: str, output: str, *, all_looks: bool) -> None:
 @click.argument("name")
 @pass_shared
 def evidence(shared: Shared, run_id: str, name: str) -> None:
-    """Write one piece of evidence to standard output, byte by byte as it was kept."""
+    """Write one piece of evidence to standard output, byte by byte."""
 
     async def unit(tx: Tx) -> list[Evidence]:
         return await tx.runs.evidence((await find_run(tx, run_id)).id)

@@ -12,7 +12,7 @@ from runbookd.language.fuzzy import did_you_mean
 from runbookd.language.matchers import parse_matcher
 from runbookd.model.rule import Rule
 
-MATCHING = frozenset({"event", "vars"})
+MATCHING = frozenset({"event", "alert", "vars", "now"})
 """What a rule's `when` and an incident's title can read: there is no incident yet, and no run."""
 
 RUNNING = MATCHING | {"incident"}

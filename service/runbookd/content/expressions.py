@@ -11,6 +11,7 @@ from runbookd.content.read import Located, texts
 from runbookd.content.yaml import Path
 from runbookd.errors import LanguageError, Problem
 from runbookd.language.cel import compile_expression
+from runbookd.language.conditions import compile_condition
 from runbookd.language.fuzzy import did_you_mean
 from runbookd.language.render import compile_template
 from runbookd.language.tokens import place
@@ -57,11 +58,11 @@ def expression(located: Located[BaseModel], below: Path, text: str, view: View) 
         yield located.problem("this is an expression already; write it without ${ and }", *below)
         return
     try:
-        references = compile_expression(text).references
+        compiled = compile_condition(text) if below[-1] == "when" else compile_expression(text)
     except LanguageError as error:
         yield located.problem_inside(str(error), below, error.line, error.column)
         return
-    yield from _unreadable(located, below, text, references, view)
+    yield from _unreadable(located, below, text, compiled.references, view)
 
 
 def templates(located: Located[BaseModel], below: Path, value: object, view: View) -> Iterator[Problem]:

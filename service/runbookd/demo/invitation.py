@@ -69,7 +69,8 @@ def command() -> str:
     """How the reader calls this very runbookd."""
     beside = Path(sys.executable).with_name("runbookd")
     found = shutil.which("runbookd")
-    return "runbookd" if found is not None and Path(found).samefile(beside) else shown(beside)
+    known = found is not None and beside.exists() and Path(found).samefile(beside)
+    return "runbookd" if known else shown(beside)
 
 
 def shown(path: Path) -> str:

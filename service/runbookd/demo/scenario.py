@@ -122,6 +122,8 @@ class _Stage:
     async def play(self) -> bool | None:
         """Break the shop, watch, and sum up; None when it was stopped in the middle."""
         await self._shop.proven()
+        if self._stop.is_set():
+            return None
         screen, timeline = self._screen, self.timeline
         broken_at = datetime.now(UTC)
         await self._shop.deploy("v2", "bad")

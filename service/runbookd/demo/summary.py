@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import orjson
+
 from runbookd.demo.processes import RUNBOOKD
 from runbookd.demo.screen import Screen
 from runbookd.demo.shop_client import ShopClient
@@ -100,12 +102,14 @@ def _row(record: StepRecord) -> tuple[str, str, str, str, str]:
 
 
 async def verified_ledger(workspace: Workspace) -> tuple[str, bool]:
-    """Ask `runbookd audit verify`, in a process of its own; returns what it said last and whether all is well."""
+    """Ask `runbookd audit verify`, in a process of its own; returns what it says and whether all is well."""
     child = await asyncio.create_subprocess_exec(
-        *(*RUNBOOKD, "--config", str(workspace.config), "audit", "verify"),
+        *(*RUNBOOKD, "--config", str(workspace.config), "audit", "verify", "--output", "json"),
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stderr=asyncio.subprocess.PIPE,
     )
-    output, _ = await child.communicate()
-    lines = output.decode(errors="replace").strip().splitlines()
-    return (lines[-1] if lines else "runbookd audit verify said nothing"), child.returncode == 0
+    output, errors = await child.communicate()
+    if child.returncode == 0:
+        return f"whole, {orjson.loads(output)['checked']} entries", True
+    said = (errors or output).decode(errors="replace").strip()
+    return f"`runbookd audit verify` ended with status {child.returncode}: {said}", False

@@ -78,12 +78,16 @@ class Scope:
             self._activation = _environment().Activation(self._ready)
         return self._activation
 
+    def _prepared(self) -> tuple[dict[str, Any], dict[str, str]]:
+        self._prepare()
+        return self._ready, self._refused
+
     def _prepare(self) -> None:
         if self._base is not None:
-            base, self._base = self._base, None
-            base._prepare()
-            self._ready = {name: value for name, value in base._ready.items() if name not in self._pending}
-            self._refused = {name: why for name, why in base._refused.items() if name not in self._pending}
+            ready, refused = self._base._prepared()  # noqa: SLF001 - another scope, of this very class
+            self._base = None
+            self._ready = {name: value for name, value in ready.items() if name not in self._pending}
+            self._refused = {name: why for name, why in refused.items() if name not in self._pending}
         for name, value in self._pending.items():
             try:
                 self._ready[name] = to_cel(value)
@@ -107,6 +111,12 @@ class Expression:
         """CEL's name of the type it results in: BOOL, INT, STRING, ... or DYN when only the values decide."""
         self._program = program
         self._always_bool = self.result_type == "BOOL"
+
+    def called(self, text: str) -> Expression:
+        """Return the same program under the text its author wrote, which errors then show."""
+        renamed = Expression(text, self._program)
+        renamed.references = self.references
+        return renamed
 
     def __repr__(self) -> str:
         """Show the expression as written."""

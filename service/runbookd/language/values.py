@@ -21,11 +21,19 @@ from datetime import UTC, datetime, timedelta
 from types import NoneType
 from typing import Any, Final
 
+import orjson
+
 from runbookd.errors import EvaluationError
 
 MAX_DEPTH = 64
 """How deep maps and lists may nest. Kubernetes objects stay under 20; deeper text is a mistake or an attack."""
 
+_CANONICAL = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
 _EXACT = timedelta(microseconds=2**53)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -81,6 +89,14 @@ def canonical_json(value: object) -> str:
     surrogate pair, which JSON input may smuggle in, stays escaped. Raises EvaluationError for NaN, infinities and
     types JSON does not know; `encode` first makes any value fit.
     """
+    try:
+        quick = orjson.dumps(value, option=_CANONICAL)
+    except orjson.JSONEncodeError:
+        quick = b"null"
+    if (
+        b"null" not in quick
+    ):  # the quick writer makes null of NaN, and leaves what it cannot do to the slow one
+        return quick.decode()
     try:
         text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:

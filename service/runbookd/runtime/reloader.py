@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,7 +12,6 @@ from runbookd.errors import ContentError, StoreError
 from runbookd.model.audit import Entry, Stage
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -44,7 +44,7 @@ class Reloader:
     async def reload(self) -> bool:
         """Load, check and swap; False when the new content was refused, or is what is in force already."""
         try:
-            library = self._load()
+            library = await asyncio.to_thread(self._load)
         except ContentError as error:
             self._metrics.reloads.labels("refused").inc()
             log.error(

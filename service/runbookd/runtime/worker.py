@@ -172,7 +172,7 @@ class Worker:
             said.warning("lease lost", stage="execute")
         except StoreUnavailable as error:
             said.error("store unavailable", stage="execute", error=str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a boundary: what nobody foresaw must not end the loop
             said.exception("work failed", stage="execute")
             return error
         return None

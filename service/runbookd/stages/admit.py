@@ -24,23 +24,22 @@ def judge_episode(event: Event, latest: Alert | None) -> Episode:
     """Say what the event means, given the fingerprint's open or else last episode (None when there never was one).
 
     A firing that began no later than the last episode ended is the same trouble, told late. A resolve that
-    ended before the open episode began speaks of an earlier one.
+    ended before the open episode began speaks of an earlier one; one that began after the last episode ended
+    speaks of an episode that was never seen to fire.
     """
     if event.status is Status.UNKNOWN:
         return Episode.UNKNOWN
-    is_open = latest is not None and latest.resolved_at is None
-    if event.status is Status.RESOLVED:
-        if latest is None or not is_open:
-            return Episode.RESOLVED_UNSEEN if latest is None else Episode.STALE_RESOLVE
+    if latest is not None and latest.resolved_at is None:
+        if event.status is Status.FIRING:
+            return Episode.REPEAT
         older = event.ends_at is not None and event.ends_at < latest.starts_at
         return Episode.STALE_RESOLVE if older else Episode.RESOLVED
-    if is_open:
-        return Episode.REPEAT
-    if latest is None:
-        return Episode.NEW
-    closed_at = latest.ends_at or latest.resolved_at
-    begins_later = event.starts_at is None or closed_at is None or event.starts_at > closed_at
-    return Episode.NEW if begins_later else Episode.STALE
+    closed_at = None if latest is None else latest.ends_at or latest.resolved_at
+    if event.status is Status.FIRING:
+        begins_later = event.starts_at is None or closed_at is None or event.starts_at > closed_at
+        return Episode.NEW if begins_later else Episode.STALE
+    begins_later = closed_at is None or (event.starts_at is not None and event.starts_at > closed_at)
+    return Episode.RESOLVED_UNSEEN if begins_later else Episode.STALE_RESOLVE
 
 
 def new_alert(event: Event, alert_id: str, now: datetime) -> Alert:
@@ -54,6 +53,11 @@ def new_alert(event: Event, alert_id: str, now: datetime) -> Alert:
         last_seen=now,
         event=event,
     )
+
+
+def unseen_alert(event: Event, alert_id: str, now: datetime) -> Alert:
+    """Keep an episode of which only the end was told, so that its firing, should it come late, is known for stale."""
+    return replace(new_alert(event, alert_id, now), ends_at=event.ends_at or now, resolved_at=now)
 
 
 def heard_again(alert: Alert, event: Event, now: datetime) -> Alert:

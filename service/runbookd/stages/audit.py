@@ -7,6 +7,7 @@ inserting or re-ordering any entry breaks every hash after it.
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from runbookd.language.values import canonical_json, encode
@@ -21,21 +22,23 @@ GENESIS = "0" * 64
 
 def seal(entry: Entry, *, chain: str, seq: int, previous: str) -> LedgerEntry:
     """Bind an entry to its place: after the entry whose hash is `previous`, as number `seq` (from 1) of `chain`."""
-    text = canonical_json(
-        {
-            "actor": entry.actor,
-            "at": entry.at.isoformat(),
-            "chain": chain,
-            "delivery": entry.delivery_id,
-            "detail": encode(dict(entry.detail)),
-            "event": entry.event_id,
-            "incident": entry.incident_id,
-            "run": entry.run_id,
-            "seq": seq,
-            "stage": entry.stage.value,
-            "what": entry.what,
-        }
+    sealed: dict[str, object] = {
+        "actor": entry.actor,
+        "at": entry.at.astimezone(UTC).isoformat(),
+        "chain": chain,
+        "detail": encode(entry.detail),
+        "seq": seq,
+        "stage": entry.stage.value,
+        "what": entry.what,
+    }
+    about = (
+        ("delivery", entry.delivery_id),
+        ("event", entry.event_id),
+        ("incident", entry.incident_id),
+        ("run", entry.run_id),
     )
+    sealed.update((name, value) for name, value in about if value is not None)
+    text = canonical_json(sealed)
     return LedgerEntry(
         chain=chain, seq=seq, text=text, previous=previous, hash=chain_hash(previous, text), entry=entry
     )

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from runbookd.errors import EvaluationError, MissingValue
-from runbookd.language.cel import Scope, compile_expression
+from runbookd.language.cel import Scope
+from runbookd.language.conditions import compile_condition
 from runbookd.language.render import compile_template
 from runbookd.model.action import Mode, Outcome, OutcomeState, Probed, Repeat
 from runbookd.model.plan import Ask, Start
@@ -97,7 +98,9 @@ class Journal:
         A call that succeeded and whose `assert` or `outputs` then failed has changed something too.
         """
         rows = [row for rows in self._rows.values() for row in rows]
-        done = [row for row in rows if row.mutating and not row.path.startswith("undo/") and _took_effect(row)]
+        done = [
+            row for row in rows if row.mutating and not row.path.startswith("undo/") and _took_effect(row)
+        ]
         return sorted(done, key=lambda row: row.ended_at or row.started_at)[::-1]
 
     def note(self, row: StepRecord) -> StepRecord:
@@ -132,7 +135,7 @@ class Journal:
         if when is None:
             return None
         try:
-            if compile_expression(when).holds(scope):
+            if compile_condition(when).holds(scope):
                 return None
         except EvaluationError as error:
             return self.unrenderable(path, error)

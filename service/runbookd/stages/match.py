@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runbookd.errors import EvaluationError
-from runbookd.language.cel import Expression, Scope, compile_expression
+from runbookd.language.cel import Expression, Scope
+from runbookd.language.conditions import compile_condition
 from runbookd.language.matchers import Matcher, parse_matcher
 from runbookd.model.reasons import Verdict
 
@@ -28,9 +29,9 @@ UNMATCHED = "unmatched"
 _Filed = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CompiledRule:
-    """A rule, ready to be tried. `order` is its place among all rules."""
+    """A rule, ready to be tried. `order` is its place among all rules; each is equal to itself alone."""
 
     order: int
     rule: Rule
@@ -82,7 +83,7 @@ def compile_rules(rules: Sequence[Rule]) -> RuleSet:
             order,
             rule,
             tuple(parse_matcher(text) for text in rule.match),
-            compile_expression(rule.when) if rule.when is not None else None,
+            compile_condition(rule.when) if rule.when is not None else None,
         )
         for order, rule in enumerate(rules)
     ]

@@ -89,7 +89,7 @@ def _judged(row: StepRecord, wanted: Wanted, scope: Scope) -> StepRecord:
 
 
 def failed_assertion(text: str, message: str | None, scope: Scope) -> str:
-    """Say what a false assertion says: the operator's own words, else (or when they cannot be rendered) the assertion."""
+    """Say what a false assertion says: the operator's own words if there are any that render, else the assertion."""
     plain = f"assert does not hold: {text}"
     if message is None:
         return plain

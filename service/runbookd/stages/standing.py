@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-RESERVED = frozenset({"outcome", "error"})
-"""Names under `steps.ID` that a result may not use: they say how the step went."""
-
 
 class Standing(StrEnum):
     """How a step stands. `OBSERVED`: not done because the run only observes. `STOPPED`: not done because it stops."""

@@ -13,7 +13,9 @@ from runbookd.language.cel import compile_expression
 from runbookd.model.durations import format_duration
 from runbookd.model.reasons import RunReason, StepReason
 from runbookd.model.run import StepRecord, StepState
-from runbookd.stages.journal import PENDING, Actions, Journal, Standing, Status, Wanted, status_of
+from runbookd.stages.journal import Actions, Journal
+from runbookd.stages.settling import Wanted
+from runbookd.stages.standing import PENDING, STOPPED, Status, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +30,7 @@ def verify(journal: Journal, path: str, checks: Sequence[Check], scope: Scope, a
     begun = journal.last(path)
     if begun is None:
         if journal.stopping:
-            return Status(standing=Standing.STOPPED)
+            return STOPPED
         begun = journal.note(journal.row(path, StepState.WAITING))
     if begun.state is not StepState.WAITING:
         return status_of(begun)
@@ -36,7 +38,7 @@ def verify(journal: Journal, path: str, checks: Sequence[Check], scope: Scope, a
         _check(journal, f"{path}/{number}", check, begun.started_at, (scope, actions))
         for number, check in enumerate(checks)
     ]
-    stopped = next((status for status in statuses if status.standing is Standing.STOPPED), None)
+    stopped = next((status for status in statuses if status.stopped), None)
     if stopped is not None:
         return stopped
     failed = next((status for status in statuses if status.bad), None)
@@ -71,7 +73,7 @@ def _check(journal: Journal, path: str, check: Check, since: datetime, seen: tup
     if journal.now >= since + check.within:
         return _late(journal, path, check, looks[-1].message or "" if looks else "")
     if journal.stopping:
-        return Status(standing=Standing.STOPPED)
+        return STOPPED
     next_look = looks[-1].started_at + check.every if looks else journal.now
     if journal.now < next_look:
         journal.wake(min(next_look, since + check.within))
@@ -100,7 +102,7 @@ def _alert(journal: Journal, path: str, check: Check, since: datetime, scope: Sc
     if journal.now >= since + check.within:
         return _late(journal, path, check, "the alert still fires")
     if journal.stopping:
-        return Status(standing=Standing.STOPPED)
+        return STOPPED
     journal.wake(since + check.within)
     return PENDING
 

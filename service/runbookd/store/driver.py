@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Value = str | int | float | bytes | None
 """What a parameter may be. Times travel as whole microseconds and trees as text, see `columns.py`."""
@@ -40,4 +40,8 @@ class Driver(Protocol):
 
     async def run(self, statement: str, /, **params: Value) -> int:
         """Run a statement and return how many rows it inserted, updated or deleted."""
+        ...
+
+    async def many(self, statement: str, /, rows: Sequence[Mapping[str, Value]]) -> None:
+        """Run a statement once for each of `rows`, in order."""
         ...

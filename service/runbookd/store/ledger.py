@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from runbookd.stages.audit import GENESIS, seal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from runbookd.store.driver import Driver, Row
+    from runbookd.store.driver import Driver, Row, Value
 
 _UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, RecursionError, EvaluationError)
 """What reading a tampered text back may raise."""
@@ -27,35 +26,29 @@ class Ledger:
     def __init__(self, driver: Driver, chain: str) -> None:
         self._driver = driver
         self._chain = chain
+        self._waiting: list[Entry] = []
 
     async def append(self, entries: Sequence[Entry]) -> None:
-        """Chain the entries, in order.
+        """Chain the entries, in order; they are written, all together, when the unit of work ends."""
+        self._waiting.extend(entries)
+
+    async def flush(self) -> None:
+        """Write the entries that wait.
 
         The head is read in the same transaction every time: another process may have moved it.
         """
-        if not entries:
+        if not self._waiting:
             return
         head = await self._driver.one("ledger_head", chain=self._chain)
         seq, previous = (head["seq"], head["hash"]) if head else (0, GENESIS)
-        for entry in entries:
-            sealed = seal(
-                replace(entry, at=entry.at.astimezone(UTC)), chain=self._chain, seq=seq + 1, previous=previous
-            )
-            await self._driver.run(
-                "append_entry",
-                chain=sealed.chain,
-                seq=sealed.seq,
-                text=sealed.text,
-                previous=sealed.previous,
-                hash=sealed.hash,
-                stage=entry.stage.value,
-                what=entry.what,
-                delivery_id=entry.delivery_id,
-                event_id=entry.event_id,
-                incident_id=entry.incident_id,
-                run_id=entry.run_id,
-            )
-            seq, previous = sealed.seq, sealed.hash
+        rows: list[Mapping[str, Value]] = []
+        for entry in self._waiting:
+            seq += 1
+            sealed = seal(entry, chain=self._chain, seq=seq, previous=previous)
+            previous = sealed.hash
+            rows.append(_row(sealed))
+        self._waiting.clear()
+        await self._driver.many("append_entry", rows)
 
     async def read(self, after: int, limit: int, filters: Mapping[str, str]) -> list[LedgerEntry]:
         """Entries of the chain with seq > `after`, in order; raises StoreError for an unknown filter.
@@ -63,6 +56,7 @@ class Ledger:
         An entry that was changed until it cannot be understood is given as `unreadable`, so that a check of the
         chain finds it and goes on.
         """
+        await self.flush()
         rows = await self._driver.all(
             "entries", where=tuple(filters), chain=self._chain, after=after, limit=limit, **filters
         )
@@ -77,6 +71,23 @@ class Ledger:
             )
             for row in rows
         ]
+
+
+def _row(sealed: LedgerEntry) -> dict[str, Value]:
+    entry = sealed.entry
+    return {
+        "chain": sealed.chain,
+        "seq": sealed.seq,
+        "text": sealed.text,
+        "previous": sealed.previous,
+        "hash": sealed.hash,
+        "stage": entry.stage.value,
+        "what": entry.what,
+        "delivery_id": entry.delivery_id,
+        "event_id": entry.event_id,
+        "incident_id": entry.incident_id,
+        "run_id": entry.run_id,
+    }
 
 
 def _entry(row: Row) -> Entry:

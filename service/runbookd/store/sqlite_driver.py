@@ -13,6 +13,8 @@ from runbookd.errors import StoreError, StoreUnavailable
 from runbookd.store.statements import text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from runbookd.store.driver import Value
 
 _PASSING = {
@@ -81,15 +83,23 @@ class SqliteDriver:
         """Run a statement and return how many rows it changed."""
         return self._execute(text_of(statement, ()), params).rowcount
 
+    async def many(self, statement: str, /, rows: Sequence[Mapping[str, Value]]) -> None:
+        """Run a statement once for each of `rows`, in order."""
+        self._guarded(lambda: self._connection.executemany(text_of(statement, ()), rows))
+
     def end(self) -> None:
         """Refuse every later statement: the connection belongs to other units now."""
         self.fault = StoreError("This transaction is over; begin another with store.write or store.read.")
 
     def _execute(self, text: str, params: dict[str, Value]) -> sqlite3.Cursor:
+        return self._guarded(lambda: self._connection.execute(text, params))
+
+    def _guarded(self, execute: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
+        """Run a statement; the first error loses the transaction, and is what every later statement hears."""
         if self.fault is not None:
             raise type(self.fault)(str(self.fault))
         try:
-            return self._connection.execute(text, params)
+            return execute()
         except sqlite3.Error as error:
             self.fault = explain(error) if self._writes else _explain_read(error)
         except (OverflowError, UnicodeEncodeError) as error:

@@ -42,7 +42,7 @@ def complete(unit: Callable[[Tx], Awaitable[T]], transaction: Transaction) -> T:
 
     Raises what the unit raises, and StoreError when it awaits anything but its transaction.
     """
-    steps = unit(transaction).__await__()
+    steps = _whole(unit, transaction).__await__()
     try:
         next(steps)
     except StopIteration as done:
@@ -53,3 +53,9 @@ def complete(unit: Callable[[Tx], Awaitable[T]], transaction: Transaction) -> T:
         "A unit of work awaited something other than its transaction, and was undone. Do what takes time before "
         "or after it: a unit holds up everyone who writes."
     )
+
+
+async def _whole(unit: Callable[[Tx], Awaitable[T]], transaction: Transaction) -> T:
+    answer = await unit(transaction)
+    await transaction.ledger.flush()
+    return answer

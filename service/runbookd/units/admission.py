@@ -6,26 +6,25 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from runbookd.errors import MissingValue
-from runbookd.language.cel import Scope
 from runbookd.language.values import canonical_json
 from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.event import Event, StoredEvent
 from runbookd.model.incident import Incident, IncidentState
 from runbookd.model.reasons import Episode, Escalate, Guard, Verdict
-from runbookd.model.views import event_view
 from runbookd.model.work import WorkKind
-from runbookd.stages.admit import heard_again, judge_episode, new_alert, resolved
+from runbookd.stages.admit import heard_again, judge_episode, new_alert, resolved, unseen_alert
 from runbookd.stages.escalate import ALERT_RESOLVED, clocks_for
 from runbookd.stages.match import Decision, match
 from runbookd.stages.plan import incident_key, incident_title
 from runbookd.units.desk import Desk
 from runbookd.units.escalation import close_incident, escalate
-from runbookd.units.planning import Trouble, plan_rung
+from runbookd.units.planning import Trouble, plan_rung, rule_scope
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from runbookd.language.cel import Scope
     from runbookd.model.alert import Alert
     from runbookd.model.rule import ForCount, Rule
     from runbookd.ports import Tx
@@ -81,6 +80,10 @@ async def admit_event(tx: Tx, desk: Desk, batch: Batch, event: Event, tally: Tal
         await tx.alerts.save(replace(latest, last_seen=batch.now))
     elif episode is Episode.RESOLVED and latest is not None:
         await _end(tx, desk, resolved(latest, event, batch.now), batch.now)
+    elif episode is Episode.RESOLVED_UNSEEN:
+        unseen = unseen_alert(event, desk.ids.new("alt"), batch.now)
+        await tx.alerts.save(unseen)
+        stored = replace(stored, alert_id=unseen.id, incident_id=None, rule=None)
     tally.count(stored.outcome)
     if not (batch.asked and episode in {Episode.REPEAT, Episode.UNKNOWN}):
         await tx.deliveries.add_event(stored)
@@ -92,7 +95,7 @@ async def _begin(
 ) -> StoredEvent:
     """A new alert: match it, and act on every rule that takes it."""
     event = stored.event
-    scope = Scope({"event": event_view(event), "vars": desk.library.vars})
+    scope = rule_scope(desk, alert, batch.now)
     taken, reasons = match(desk.rules, event, scope)
     rules: list[Rule] = []
     waiting: list[Rule] = []
@@ -112,7 +115,9 @@ async def _begin(
     await tx.alerts.save(alert)
     for trouble in troubles:
         await tx.alerts.link(alert.id, trouble.incident.id)
-        started = await _respond(tx, desk, replace(trouble, alert=alert, paused=batch.paused), scope, batch.now)
+        started = await _respond(
+            tx, desk, replace(trouble, alert=alert, paused=batch.paused), scope, batch.now
+        )
         tally.started += [started] if started else []
     return replace(stored, incident_id=first.id, rule=rules[0].name)
 
@@ -164,23 +169,22 @@ async def _incident(tx: Tx, desk: Desk, rule: Rule, alert: Alert, stored: Stored
         key = canonical_json({"fingerprint": event.fingerprint, "source": event.source})
     incident = await tx.incidents.open_for(rule.name, key)
     if incident is None:
-        incident = await _open(tx, desk, rule, event, (key, now, stored))
+        incident = await _open(tx, desk, rule, alert, (key, now, stored))
     return Trouble(
         rule=rule, alert=alert, event=event, incident=incident, event_id=stored.id, missing=missing
     )
 
 
 async def _open(
-    tx: Tx, desk: Desk, rule: Rule, event: Event, known: tuple[str, datetime, StoredEvent]
+    tx: Tx, desk: Desk, rule: Rule, alert: Alert, known: tuple[str, datetime, StoredEvent]
 ) -> Incident:
     key, now, stored = known
-    scope = Scope({"event": event_view(event), "vars": desk.library.vars})
     incident = Incident(
         id=desk.ids.new("inc"),
         rule=rule.name,
         key=key,
         priority=rule.priority,
-        title=incident_title(rule, event, scope),
+        title=incident_title(rule, alert.event, rule_scope(desk, alert, now)),
         opened_at=now,
         escalation=rule.escalation,
     )

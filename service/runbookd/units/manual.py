@@ -15,7 +15,7 @@ from runbookd.model.rule import Limits
 from runbookd.model.run import Run
 from runbookd.model.views import event_view
 from runbookd.model.work import WorkKind
-from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, guard, propose
+from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, Reach, guard, propose
 from runbookd.units.desk import PAUSED, Desk
 from runbookd.units.planning import with_scope
 
@@ -67,7 +67,7 @@ async def start_run(tx: Tx, desk: Desk, request: Request, now: datetime) -> Run 
     bounds = Bounds(
         mode=mode,
         reach=desk.reach,
-        facts=await target_facts(tx, desk, proposal.target, now),
+        facts=await target_facts(tx, desk.reach, proposal.target, now),
         now=now,
         later_rung=True,
     )
@@ -80,12 +80,12 @@ async def start_run(tx: Tx, desk: Desk, request: Request, now: datetime) -> Run 
     return run
 
 
-async def target_facts(tx: Tx, desk: Desk, target: str | None, now: datetime) -> Facts:
+async def target_facts(tx: Tx, reach: Reach, target: str | None, now: datetime) -> Facts:
     """What the past says of a target and of the budget, whoever asks."""
     return Facts(
         target_acted=await tx.runs.last_acted(target) if target is not None else None,
         holder=await tx.runs.holder(target) if target is not None else None,
-        acted_in_window=await tx.runs.acted_since(now - desk.reach.budget_window, desk.reach.budget),
+        acted_in_window=await tx.runs.acted_since(now - reach.budget_window, reach.budget),
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from runbookd.language.cel import Scope
 from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.reasons import Escalate, Guard
 from runbookd.model.run import Run, RunState
-from runbookd.model.views import event_view, incident_view, run_view
+from runbookd.model.views import alert_view, event_view, incident_view, run_view
 from runbookd.model.work import WorkKind
 from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, guard, propose
 from runbookd.units.desk import Desk
@@ -18,7 +19,6 @@ from runbookd.units.escalation import escalate
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from runbookd.language.cel import Scope
     from runbookd.model.alert import Alert
     from runbookd.model.event import Event
     from runbookd.model.incident import Incident
@@ -41,6 +41,18 @@ class Trouble:
     event_id: str | None = None
     missing: str = ""
     paused: bool = False
+
+
+def rule_scope(desk: Desk, alert: Alert, now: datetime) -> Scope:
+    """Return what a rule's expressions see; the incident joins them once there is one."""
+    return Scope(
+        {
+            "event": event_view(alert.event),
+            "alert": alert_view(alert),
+            "vars": desk.library.vars,
+            "now": now,
+        }
+    )
 
 
 async def plan_rung(

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runbookd.language.cel import Scope
 from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.reasons import Escalate
-from runbookd.model.views import alert_view, event_view
+from runbookd.model.views import alert_view
 from runbookd.stages.escalate import after_run, may_climb
 from runbookd.stages.execute import Situation, advance
 from runbookd.stages.verify import verify
 from runbookd.units.desk import PAUSED, Desk, Plans
 from runbookd.units.escalation import escalate
-from runbookd.units.planning import Trouble, plan_rung
+from runbookd.units.planning import Trouble, plan_rung, rule_scope
 from runbookd.units.records import answer_evidence, entries_of
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ async def _next(tx: Tx, desk: Desk, run: Run, finish: Finish, alert: Alert, now:
         )
         await tx.ledger.append([entry])
         return
-    scope = Scope({"event": event_view(alert.event), "vars": desk.library.vars})
+    scope = rule_scope(desk, alert, now)
     trouble = Trouble(
         rule=rule,
         alert=alert,

@@ -104,7 +104,6 @@ def test_rule_expectations_that_hold(expect: str, tmp_path: Path) -> None:
         ),
         ("severity: critical, env", "env", "12:15", 'severity="critical": no such label'),
         ("env: prod", "env: dev", "12:15", 'when_false): event.labels.env != "dev"'),
-        ("env: prod, ", "", "12:15", "when_error): event.labels.env"),
         ("app: shop}", "app: shop, team: db}", "12:15", "earlier_rule_matched): taken by first"),
         ("expect: {}", "expect: {matched: false}", "12:25", "test 't': the rule matches"),
         ("expect: {}", "expect: {incident: P2}", "12:26", "expected priority P2, got P1"),

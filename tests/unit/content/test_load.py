@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from runbookd.actions.catalogue import ActionCatalogue
 from runbookd.content.load import examine, load
-from runbookd.content.reload import reload
 from runbookd.errors import ContentError
 from runbookd.model.library import Library
 from tests.unit.content.catalogue import FakeCatalogue
@@ -274,31 +273,6 @@ def test_the_version_changes_with_any_byte_name_or_order(tmp_path: Path) -> None
     commented = load(folder, [], CATALOGUE).version
     (tmp_path / "a.yaml").rename(tmp_path / "b.yaml")
     assert len({first, commented, load(folder, [], CATALOGUE).version}) == 3
-
-
-def test_reload_is_all_or_nothing(tmp_path: Path) -> None:
-    """Good content is swapped whole; bad content, a failed embedded test too, changes nothing and says why."""
-    write(tmp_path, {"a.yaml": PRIORITIES + rules_named("one")})
-    current = load(tmp_path, [], CATALOGUE)
-    same = reload(current, tmp_path, [], CATALOGUE)
-    assert same.library is current
-    assert (same.changed, same.report.problems) == (False, ())
-
-    write(tmp_path, {"b.yaml": rules_named("two") + "- name: three\n"})
-    broken = reload(current, tmp_path, [], CATALOGUE)
-    assert broken.library is current
-    assert len(broken.report.problems) == 1
-
-    failing = "  tests: [{name: t, event: {labels: {a: c}}, expect: {}}]\n"
-    write(tmp_path, {"b.yaml": "rules:\n- name: two\n  priority: P1\n  match: ['a=\"b\"']\n" + failing})
-    refused = reload(current, tmp_path, [], CATALOGUE)
-    assert refused.library is current
-    assert (refused.report.tests_run, refused.report.tests_failed) == (1, 1)
-
-    write(tmp_path, {"b.yaml": rules_named("two")})
-    fresh = reload(current, tmp_path, [], CATALOGUE)
-    assert fresh.changed
-    assert [rule.name for rule in fresh.library.rules] == ["one", "two"]
 
 
 def test_a_thousand_rules_load(tmp_path: Path) -> None:
