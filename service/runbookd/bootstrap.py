@@ -116,7 +116,7 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
     # The doors' libraries are not for the CLI's other commands to pay for.
     from prometheus_client import CollectorRegistry
 
-    from runbookd.runtime.limits import raise_open_files
+    from runbookd.runtime.limits import only_server_of, raise_open_files
     from runbookd.runtime.metrics import Metrics
     from runbookd.runtime.reloader import Reloader
 
@@ -124,7 +124,10 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     async with AsyncExitStack() as stack:
+        stack.enter_context(only_server_of(settings.database))
         parts = await stack.enter_async_context(wire(settings, watch=metrics))
+        inherited = await parts.store.write(lambda tx: tx.work.inherit(settings.name))
+        log.info("work of an earlier life released", stage="execute", rows=inherited)
         scheduler = _sweeps(parts, metrics)
         runner = await _listen(parts, registry)
         stack.push_async_callback(runner.cleanup)

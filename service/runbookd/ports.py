@@ -264,6 +264,13 @@ class WorkQueue(Protocol):
         """Release the row until `due_at` (or an earlier wake-up made since the claim). Raises LeaseLost."""
         ...
 
+    async def inherit(self, replica: str) -> int:
+        """Release every row held by an earlier life of this replica (owner `replica/...`); returns how many.
+
+        Only for who knows that no other process of that name lives.
+        """
+        ...
+
     async def next_due(self) -> datetime | None:
         """When the nearest row that nobody holds is due (or the nearest lease runs out); None when there is none."""
         ...

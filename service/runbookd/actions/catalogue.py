@@ -120,7 +120,7 @@ def collect(actions: Iterable[AnyAction]) -> Mapping[str, AnyAction]:
 
 def _shipped() -> Sequence[AnyAction]:
     """The actions of the providers in this folder."""
-    from runbookd.actions import alertmanager, command, evidence, flow, http, prometheus, tls
+    from runbookd.actions import alertmanager, command, evidence, flow, http, kubernetes, prometheus, tls
 
     return (
         *alertmanager.ACTIONS,
@@ -128,6 +128,7 @@ def _shipped() -> Sequence[AnyAction]:
         *evidence.ACTIONS,
         *flow.ACTIONS,
         *http.ACTIONS,
+        *kubernetes.ACTIONS,
         *prometheus.ACTIONS,
         *tls.ACTIONS,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ from runbookd.cli.output import (
     fields,
     heading,
     limit_option,
+    listed,
     moment,
     output_option,
     print_json,
@@ -75,10 +77,11 @@ def list_(shared: Shared, /, *, limit: int, output: str, **wanted: str | None) -
 
         print_json([noun(event) for event in found])
         return
+    now = datetime.now(UTC)
     rows = [
         [
             short(stored.id),
-            moment(stored.received_at),
+            listed(stored.received_at, now),
             stored.event.status.value,
             stored.outcome,
             stored.event.name,

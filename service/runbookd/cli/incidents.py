@@ -16,6 +16,7 @@ from runbookd.cli.output import (
     heading,
     length,
     limit_option,
+    listed,
     moment,
     output_option,
     print_json,
@@ -141,7 +142,7 @@ def _row(incident: Incident, now: datetime) -> list[str]:
         short(incident.id),
         incident.priority,
         incident.state.value,
-        moment(incident.opened_at),
+        listed(incident.opened_at, now),
         length(lasted),
         incident.title,
     ]

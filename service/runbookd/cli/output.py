@@ -115,6 +115,13 @@ def moment(at: datetime | None) -> str:
     return "-" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
+def listed(at: datetime, now: datetime) -> str:
+    """Write a time for a list: at a terminal without what today goes without saying; else whole."""
+    if not at_terminal():
+        return moment(at)
+    return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M}"
+
+
 def length(took: timedelta | None) -> str:
     """Write how long something took as people say it: `0.4s`, `12s`, `5m3s`, `2d4h`; `-` for None."""
     if took is None:

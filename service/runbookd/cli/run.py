@@ -16,6 +16,8 @@ from runbookd.cli.shared import Shared, actor, pass_shared
 from runbookd.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runbookd.bootstrap import Parts
     from runbookd.cli.progress import Progress
     from runbookd.model.run import Run, StepRecord
@@ -71,6 +73,7 @@ def run(
     """
     from runbookd.cli.event_file import events_in
     from runbookd.cli.inputs import read_inputs
+    from runbookd.content.load import load
     from runbookd.model.action import Mode
     from runbookd.runtime.logs import set_up
     from runbookd.units.manual import Request
@@ -79,23 +82,23 @@ def run(
     file, event_file = options["inputs_json"], options["event_file"]
     events = events_in(event_file) if isinstance(event_file, Path) else []
 
+    settings = shared.settings()
+    library = load(settings.rules, settings.playbooks, shared.catalogue())
+    if playbook not in library.playbooks:
+        raise NotFound(_no_playbook(playbook, library.playbooks))
+    declared = library.playbooks[playbook].inputs
+    request = Request(
+        playbook=playbook,
+        inputs=read_inputs(declared, given, file if isinstance(file, Path) else None),
+        mode=Mode.OBSERVE if options["observe"] else Mode.ACT,
+        actor=actor(),
+        event=events[0] if events else None,
+    )
+
     async def go() -> int:
         from runbookd.bootstrap import wire
 
-        async with wire(shared.settings()) as parts:
-            library = parts.pipeline.desk.library
-            if playbook not in library.playbooks:
-                raise NotFound(_no_playbook(playbook, library.playbooks))
-            inputs = read_inputs(
-                library.playbooks[playbook].inputs, given, file if isinstance(file, Path) else None
-            )
-            request = Request(
-                playbook=playbook,
-                inputs=inputs,
-                mode=Mode.OBSERVE if options["observe"] else Mode.ACT,
-                actor=actor(),
-                event=events[0] if events else None,
-            )
+        async with wire(settings, library) as parts:
             return await _run(parts, request, output)
 
     return asyncio.run(go())
@@ -177,7 +180,7 @@ def _progress(parts: Parts, playbook: str, output: str) -> Progress:
 
 
 async def _ended(parts: Parts, ended: Run, steps: list[StepRecord], output: str) -> int:
-    from runbookd.cli.runs import shape
+    from runbookd.cli.runs import shape, state_of
 
     evidence = await parts.store.read(lambda tx: tx.runs.evidence(ended.id))
     good = ended.state.good or ended.state.value == "observed"
@@ -185,7 +188,7 @@ async def _ended(parts: Parts, ended: Run, steps: list[StepRecord], output: str)
         print_json(shape(ended, steps, evidence))
         return exit_codes.OK if good else exit_codes.BAD
     state = ended.state.value
-    reason = "" if ended.reason in {None, state, "done"} else f" ({ended.reason})"
+    reason = state_of(ended).removeprefix(state)
     took = length((ended.ended_at or ended.created_at) - ended.created_at)
     colour = style_of(state).rpartition(" ")[2] or None
     click.echo(f"\n{click.style(state, fg=colour, bold=True)}{reason} in {took}")
@@ -194,9 +197,8 @@ async def _ended(parts: Parts, ended: Run, steps: list[StepRecord], output: str)
     return exit_codes.OK if good else exit_codes.BAD
 
 
-def _no_playbook(name: str, known: object) -> str:
+def _no_playbook(name: str, known: Iterable[str]) -> str:
     from runbookd.language.fuzzy import did_you_mean
 
-    names = list(known) if isinstance(known, dict) else []
-    listed = ", ".join(sorted(names)) or "none"
-    return f"there is no playbook {name!r}.{did_you_mean(name, names)} There are: {listed}"
+    listed = ", ".join(sorted(known)) or "none"
+    return f"there is no playbook {name!r}.{did_you_mean(name, known)} There are: {listed}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from runbookd.cli.output import (
     heading,
     length,
     limit_option,
+    listed,
     moment,
     output_option,
     print_json,
@@ -154,15 +156,27 @@ def cancel(shared: Shared, run_id: str, reason: str) -> None:
     click.echo(f"{identity} stops at its next step border")
 
 
+_IMPLIED = frozenset({None, "done", "step_failed", "not_verified"})
+"""Reasons that say no more than the state does."""
+
+
 def row(run: Run, now: datetime) -> list[str]:
     """One line of the list."""
     took = (run.ended_at or now) - run.created_at
-    state = (
-        run.state.value
-        if run.reason in {None, run.state.value, "done"}
-        else f"{run.state.value} ({run.reason})"
-    )
-    return [short(run.id), run.playbook, state, moment(run.created_at), length(took), run.target or "-"]
+    return [
+        short(run.id),
+        run.playbook,
+        state_of(run),
+        listed(run.created_at, now),
+        length(took),
+        run.target or "-",
+    ]
+
+
+def state_of(run: Run) -> str:
+    """The state, and its reason when that says more."""
+    state = run.state.value
+    return state if run.reason in _IMPLIED or run.reason == state else f"{state} ({run.reason})"
 
 
 def shape(run: Run, steps: Sequence[StepRecord], evidence: Sequence[Evidence]) -> dict[str, object]:
@@ -225,6 +239,24 @@ def step_row(step: StepRecord) -> list[str]:
 
 
 def last_looks(steps: Sequence[StepRecord]) -> list[StepRecord]:
-    """Leave out the looks of a check (`verify/0@3`) that were followed by another."""
-    last = {step.path.rpartition("@")[0]: step for step in steps if "@" in step.path}
-    return [step for step in steps if "@" not in step.path or last[step.path.rpartition("@")[0]] is step]
+    """Shorten the journal for people: of a check only its end, or else its last look, whose number is the attempt.
+
+    Checks stand in the order of the playbook, where the journal has them as they came.
+    """
+    ended = {step.path for step in steps}
+    shown: dict[tuple[str, int], StepRecord] = {}
+    for step in steps:
+        path, _, look = step.path.rpartition("@")
+        if look.isdecimal() and path:
+            if path not in ended:
+                shown[path, 0] = replace(step, path=path, attempt=int(look))
+        else:
+            shown[step.path, step.attempt] = step
+    place = {path: number for number, (path, _) in enumerate(shown)}
+
+    def order(step: StepRecord) -> tuple[int, str]:
+        checks, _, number = step.path.rpartition("/")
+        is_check = checks.rpartition("/")[2] == "verify" and checks in place
+        return (place[checks], number.zfill(4)) if is_check else (place[step.path], "")
+
+    return sorted(shown.values(), key=order)

@@ -95,7 +95,7 @@ def _told(found: Standing, now: datetime, database: str) -> list[tuple[str, str]
         ("runs", f"{found.running} running"),
         ("queue", _queue(found, now)),
         ("overdue", f"{counted(late, 'row')} of work{f', the oldest by {length(now - due)}' if due else ''}"),
-        ("content", (found.content or "unknown: no service has started lately")[:16]),
+        ("content", found.content[:16] if found.content else "unknown: no service has started lately"),
         ("service", _last_start(found)),
         ("ledger", _last_entry(found, now)),
     ]

@@ -59,7 +59,8 @@ def _match(detail: Mapping[str, object]) -> str:
     rules = detail["rules"]
     assert isinstance(rules, list)  # noqa: S101 - the caller looked
     taken = [str(each["rule"]) for each in rules if each["verdict"] == "matched"]
-    return f"{detail.get('name', '')}  {', '.join(taken) or 'no rule takes it'}"
+    by = f"by rule {', '.join(taken)}" if taken else "by no rule"
+    return f"{detail.get('name', '')} {by}"
 
 
 _TOLD = (

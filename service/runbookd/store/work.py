@@ -65,6 +65,10 @@ class WorkQueue:
         """Release the row until `due_at`, or an earlier wake-up made since the claim; raises LeaseLost."""
         await self._fenced("reschedule_work", work, due_at=columns.micros(due_at), attempts=attempts)
 
+    async def inherit(self, replica: str) -> int:
+        """Release every row whose owner is `replica/...`; returns how many."""
+        return await self._driver.run("inherit_work", prefix=f"{replica}/")
+
     async def next_due(self) -> datetime | None:
         """When the nearest row can be claimed; None when there is none."""
         free = await self._driver.one("next_free")

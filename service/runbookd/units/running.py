@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.reasons import Escalate
+from runbookd.model.run import Run, RunState
 from runbookd.model.views import alert_view
 from runbookd.stages.escalate import after_run, may_climb
 from runbookd.stages.execute import Situation, advance
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from runbookd.model.alert import Alert
     from runbookd.model.plan import Finish, Moves, Start
-    from runbookd.model.run import Run
     from runbookd.model.work import Work
     from runbookd.ports import Performer, Tx
     from runbookd.stages.journal import Answered
@@ -109,7 +109,8 @@ async def carry_on(
 
 async def _finish(tx: Tx, desk: Desk, run: Run, finish: Finish, now: datetime) -> None:
     """End a run: free its target, write down how it ended, and see to what comes next."""
-    reason = finish.message if run.cancel_reason is not None and finish.message else finish.reason.value
+    cancelled = finish.state is RunState.CANCELLED and run.cancel_reason is not None
+    reason = run.cancel_reason if cancelled else finish.reason.value
     ended = replace(run, state=finish.state, reason=reason, ended_at=now)
     await tx.runs.save(ended)
     await tx.runs.unlock(run.id)

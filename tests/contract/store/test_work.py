@@ -255,3 +255,19 @@ async def test_overdue(store: Store) -> None:
         await add(store, f"r{n}", n)
     await claim(store, seconds=0)
     assert await store.read(lambda tx: tx.work.overdue(at(2))) == (2, at(0))
+
+
+async def test_an_earlier_life_of_a_replica_is_inherited(store: Store) -> None:
+    """What a replica held when it died is free at once, what others hold is not, and the dead one can write nothing."""
+    for ref in ("mine", "theirs", "similar"):
+        await add(store, ref)
+    (mine,) = await claim(store, owner="a/1", limit=1)
+    await claim(store, owner="b/1", limit=1)
+    await claim(store, owner="ab/1", limit=1)
+
+    assert await store.write(lambda tx: tx.work.inherit("a")) == 1
+
+    (again,) = await claim(store, owner="a/2")
+    assert (again.ref, again.epoch) == (mine.ref, mine.epoch + 1)
+    with pytest.raises(LeaseLost):
+        await finish(store, mine)

@@ -41,10 +41,7 @@ def failure_of(
 def missing_permission(ref: Ref, verb: str) -> str:
     """The right in words: what a Role or ClusterRole would have to hold."""
     group = f'API group "{ref.kind.group}"'
-    if ref.namespace is not None:
-        place = f'in namespace "{ref.namespace}"'
-    else:
-        place = "in the whole cluster"
+    place = f'in namespace "{ref.namespace}"' if ref.namespace is not None else "in the whole cluster"
     return f'verb "{verb}" on "{ref.resource}" ({group}) {place}; `runbookd rbac` prints the roles needed'
 
 

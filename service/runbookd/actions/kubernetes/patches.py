@@ -144,9 +144,7 @@ def holds(tree: Any, wanted: Sequence[Operation]) -> bool:
 
 def fulfilled(tree: Any, wanted: Sequence[Operation]) -> bool:
     """Whether the tree is already what the operations would make of it."""
-    return all(
-        at(tree, one["path"]) == one.get("value", _MISSING) for one in wanted if one["op"] != "test"
-    )
+    return all(at(tree, one["path"]) == one.get("value", _MISSING) for one in wanted if one["op"] != "test")
 
 
 def at(tree: Any, pointer: str) -> Any:

@@ -51,6 +51,11 @@ UPDATE work SET
     wake_at = NULL, owner = NULL, lease_until = NULL, attempts = :attempts
 WHERE kind = :kind AND ref = :ref AND owner = :owner AND epoch = :epoch
 
+-- name: inherit_work
+-- Release the rows of an owner who is gone; what it was about is decided by whoever claims them next.
+UPDATE work SET owner = NULL, lease_until = NULL
+WHERE owner IS NOT NULL AND lease_until > 0 AND substr(owner, 1, length(:prefix)) = :prefix
+
 -- name: next_free
 -- When the nearest row that nobody holds is due.
 SELECT min(due_at) AS at FROM work WHERE owner IS NULL
