@@ -108,15 +108,16 @@ RUNGS = st.lists(
         {"playbook": st.sampled_from(["p0", "p1", "p2"])},
         optional={"with": st.just({"host": "${event.labels.host}"})},
     ),
+    min_size=1,
     max_size=3,
 )
 RULES = st.fixed_dictionaries(
     {
-        "match": st.sampled_from([['alertname="Red"'], ['alertname=~"Red|Blue"'], ['host="a"'], []]),
-        "when": st.sampled_from(["true", "event.labels.host != 'b'"]),
+        "match": st.sampled_from([[], ['alertname=~"Red|Blue"'], ['host="a"']]),
+        "when": st.sampled_from(["true", "true", "event.labels.host != 'b'"]),
         "priority": st.sampled_from(["P0", "P1"]),
         "incident": st.sampled_from([{}, {"key": ["alertname"]}, {"key": ["host"]}]),
-        "run": RUNGS,
+        "run": st.one_of(RUNGS, RUNGS, RUNGS, st.just([])),
     },
     optional={
         "mode": st.sampled_from(["act", "observe"]),
@@ -132,6 +133,7 @@ PRIORITIES = {
 }
 MOVES = st.tuples(st.just("move"), st.just(""), st.just(""), st.sampled_from([1, 3, 7, 40]))
 NEWS = st.tuples(st.sampled_from(["fire", "clear"]), st.sampled_from(NAMES), st.sampled_from(HOSTS), st.just(0))
+FIRST: Op = ("fire", "Red", "a", 0)
 SWITCH = st.tuples(st.sampled_from(["pause", "resume"]), st.just(""), st.just(""), st.just(0))
 
 
@@ -149,7 +151,7 @@ def stories(draw: st.DrawFn) -> Story:
         rules.append(Rule.model_validate({"name": "unmatched", "priority": "P1"}))
     return Story(
         library=Library(rules=tuple(rules), playbooks=playbooks, priorities=PRIORITIES, version="story"),
-        ops=draw(st.lists(st.one_of(NEWS, NEWS, MOVES, SWITCH), min_size=2, max_size=12)),
+        ops=[FIRST, *draw(st.lists(st.one_of(NEWS, MOVES, SWITCH), max_size=12))],
         words=draw(st.lists(st.sampled_from(WORDS), max_size=25)),
         probes=draw(st.lists(st.sampled_from(PROBES), max_size=5)),
     )

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import click
+
 from runbookd.errors import LeaseLost, NotFound
 from runbookd.model.work import Work, WorkKind
 from runbookd.units.manual import cancel_run
@@ -67,6 +69,9 @@ class Carrier:
     def _interrupted(self, gone: asyncio.Future[None]) -> None:
         self.asked += 1
         if self.asked == 1:
+            click.echo(
+                "asked to stop at the next step border; once more leaves the run to the service", err=True
+            )
             task = asyncio.get_running_loop().create_task(self._cancel())
             self._tasks.add(task)
         elif not gone.done():

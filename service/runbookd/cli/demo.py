@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from runbookd.cli import exit_codes
+from runbookd.cli.group import examples
 
 if TYPE_CHECKING:
     from runbookd.demo.scenario import Options
 
 
-@click.command()
+@click.command(epilog=examples("runbookd demo --once"))
 @click.option("--once", is_flag=True, help="End when the story has ended.")
 @click.option("--keep", is_flag=True, help="Leave the folder with the database, settings and logs there.")
 @click.option(
@@ -24,15 +25,11 @@ if TYPE_CHECKING:
     help="Post the notifications itself, even where Prometheus is installed.",
 )
 def demo(*, once: bool, keep: bool, without_prometheus: bool) -> None:
-    r"""Start a small shop and the service beside it, let a bad release go out, and watch it being taken back.
+    """Start a small shop and the service beside it, let a bad release go out, and watch it being taken back.
 
     The shop, the service and, where they are on the PATH, Prometheus and Alertmanager are real processes on loopback.
     No cluster, account or secret is needed; everything is in a temporary folder, and gone afterwards. The exit code
     is 1 when the story did not end well.
-
-    \b
-    Example:
-      runbookd demo --once
     """
     from runbookd.demo.processes import DemoError
     from runbookd.demo.scenario import Options

@@ -12,25 +12,27 @@ from runbookd.settings import shipped
 _LOOK_AROUND = """
 It stays up until Ctrl-C. In another terminal:
 
-  export RUNBOOKD_CONFIG={config}
-  {me} status
-  {me} incidents                 what happened; `{me} incidents show ID` tells one in full
-  {me} runs                      `{me} runs show ID` lists every step, attempt and result
-  {me} audit show                the ledger; `{me} audit verify` proves that nobody edited it
+{alias}  export RUNBOOKD_CONFIG={config}
+  runbookd status
+  runbookd incidents       # `runbookd incidents show ID` tells one in full
+  runbookd runs            # `runbookd runs show ID` lists every step, attempt and result
+  runbookd audit show      # the ledger; `runbookd audit verify` proves that nobody edited it
   curl {service}/metrics
 
-Break the shop again (a second time within two minutes of a mended run meets the rule's cooldown: nothing is done,
-and the ledger says that people must be told):
+Break the shop again:
 
-  curl -X POST {shop}/admin/releases -H "Authorization: Bearer $(cat {vault}/shop_token)" \\
+  curl -X POST {shop}/admin/releases \\
+       -H "Authorization: Bearer $(cat {vault}/shop_token)" \\
        -H "Content-Type: application/json" -d '{{"name": "v3", "quality": "bad"}}'
+
+Within two minutes of the last run this meets the rule's cooldown: nothing is done, and people are to be told.
 """
 
 _ONES_OWN = """
 With an Alertmanager of your own: start the service with a token of yours,
 
-  export RUNBOOKD_WEB__HOOKS='{{"alertmanager": {{"bearer": ["a-long-random-token"]}}}}'
-  {me} serve --rules my-rules --playbooks my-playbooks
+{alias}  export RUNBOOKD_WEB__HOOKS='{{"alertmanager": {{"bearer": ["a-long-random-token"]}}}}'
+  runbookd serve --rules my-rules --playbooks my-playbooks
 
 and add a receiver to alertmanager.yml:
 
@@ -41,14 +43,14 @@ and add a receiver to alertmanager.yml:
           send_resolved: true
           http_config: {{authorization: {{type: Bearer, credentials: a-long-random-token}}}}
 
-The rule and the playbook you saw are {rule} and
-{playbook}: copy them, and `{me} check my-rules my-playbooks` tells what is wrong."""
+The rule and the playbook you saw are in {rules} and
+{playbooks}: copy them, and `runbookd check my-rules my-playbooks` tells what is wrong."""
 
 
 def to_look_around(workspace: Workspace) -> str:
     """Say what can be done while the demo is up."""
     return _LOOK_AROUND.format(
-        me=command(),
+        alias=alias(),
         config=workspace.config,
         service=workspace.service_url,
         shop=workspace.shop_url,
@@ -59,18 +61,18 @@ def to_look_around(workspace: Workspace) -> str:
 def to_ones_own() -> str:
     """Say how to point the service at one's own Alertmanager and runbook."""
     return _ONES_OWN.format(
-        me=command(),
-        rule=shown(shipped("rules") / "20-shop.yaml"),
-        playbook=shown(shipped("playbooks") / "rollback-release.yaml"),
+        alias=alias(),
+        rules=shown(shipped("rules")),
+        playbooks=shown(shipped("playbooks")),
     )
 
 
-def command() -> str:
-    """How the reader calls this very runbookd."""
+def alias() -> str:
+    """The line that makes `runbookd` mean this very installation; nothing when the PATH does."""
     beside = Path(sys.executable).with_name("runbookd")
     found = shutil.which("runbookd")
     known = found is not None and beside.exists() and Path(found).samefile(beside)
-    return "runbookd" if known else shown(beside)
+    return "" if known else f"  alias runbookd={beside}\n"
 
 
 def shown(path: Path) -> str:

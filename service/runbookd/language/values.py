@@ -73,7 +73,7 @@ def decode(tree: object) -> Any:
         return tree
     tag = next(iter(tree)) if len(tree) == 1 else ""
     if not tag.startswith("$"):
-        return {key: decode(item) for key, item in tree.items()}
+        return {key: item if type(item) in _AS_IT_IS else decode(item) for key, item in tree.items()}
     restore = _RESTORE.get(tag)
     if restore is None:
         raise EvaluationError(

@@ -245,6 +245,7 @@ async def _client(link: Connection, context: Context, request: Request) -> Async
 async def _call(api: Any, context: Context, request: Request) -> Any:
     """Send a request through the SDK, which signs it; the answer is not read yet."""
     most = min(context.call.timeout, context.config.kubernetes.request_timeout)
+    api.user_agent = _USER_AGENT
     return await api.call_api(
         request.ref.path,
         request.method,
@@ -252,7 +253,6 @@ async def _call(api: Any, context: Context, request: Request) -> Any:
         header_params={
             "Accept": "application/json, */*",
             "Content-Type": request.content_type,
-            "User-Agent": _USER_AGENT,
         },
         body=request.body,
         auth_settings=["BearerToken"],

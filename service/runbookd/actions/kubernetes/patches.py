@@ -13,10 +13,6 @@ from typing import Any
 
 from runbookd.actions.kubernetes.kinds import Json
 
-STRATEGIC = "application/strategic-merge-patch+json"
-MERGE = "application/merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
-
 Operation = dict[str, Any]
 """One operation of a JSON Patch: `op`, `path`, and `value` or `from` where it has one."""
 
