@@ -22,7 +22,7 @@ run: venv ## Run the demonstration: a small shop, its alerts, and the service th
 check: venv ## Hold the laws: style, types, layers, sizes, shipped content (offline, about a minute)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy service tests
+	$(BIN)/mypy service tests tools
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/architecture
 	$(if $(wildcard service/runbookd/cli/main.py),$(BIN)/runbookd check rules playbooks)
@@ -31,9 +31,19 @@ check: venv ## Hold the laws: style, types, layers, sizes, shipped content (offl
 test: venv ## Run every test, against real servers, with the coverage gates (under 6 minutes)
 	@tools/test $(ARGS)
 
+.PHONY: e2e
+e2e: ## Test against a real Kubernetes control plane, built on first use (5 minutes, then cached)
+	@tools/bootstrap e2e
+	@tools/control-plane
+	@$(BIN)/python -m pytest tests/e2e $(ARGS)
+
 .PHONY: bench
 bench: venv ## Measure against the bare limits of this machine
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: docs
+docs: venv ## Write docs/reference/ and schemas/ anew from the code
+	@$(BIN)/python -m tools.docs
 
 .PHONY: format
 format: venv ## Format the code and mend what can be mended

@@ -62,7 +62,7 @@ steps:
         url: ${inputs.url}/admin/releases
         headers: {Authorization: "Bearer ${secret.shop_token}"}
         json: {current: "${steps.seen.good}"}
-    timeout: 5s
+    timeout: 1s
     retry: {attempts: 20, backoff: 20ms}
   - {id: settle, wait: 50ms}
   - id: health

@@ -63,7 +63,9 @@ class ControlPlane:
             "kind": "Config",
             "clusters": [{"name": "test", "cluster": cluster}],
             "users": [{"name": user, "user": {"token": self.users[user]}}],
-            "contexts": [{"name": user, "context": {"cluster": "test", "user": user, "namespace": namespace}}],
+            "contexts": [
+                {"name": user, "context": {"cluster": "test", "user": user, "namespace": namespace}}
+            ],
             "current-context": user,
         }
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -75,7 +77,11 @@ def binaries() -> Path:
     """The folder with the three programs; the test is skipped, or fails where CI is set, when one is missing."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = Path(os.environ.get("KUBEBUILDER_ASSETS") or cache / "runbookd" / "kubebuilder" / "bin")
-    missing = [name for name in ("etcd", "kube-apiserver", "kube-controller-manager") if not (folder / name).is_file()]
+    missing = [
+        name
+        for name in ("etcd", "kube-apiserver", "kube-controller-manager")
+        if not (folder / name).is_file()
+    ]
     if missing:
         reason = f"needs {', '.join(missing)} in {folder}: tools/control-plane"
         if os.environ.get("CI"):
@@ -99,14 +105,22 @@ async def control_plane(users: Sequence[str] = ()) -> AsyncIterator[ControlPlane
         server = [
             *(f"--etcd-servers={etcd}", f"--tls-cert-file={certificate}", f"--tls-private-key-file={key}"),
             *(f"--secure-port={port}", "--bind-address=127.0.0.1", "--endpoint-reconciler-type=none"),
-            *("--advertise-address=127.0.0.1", "--service-cluster-ip-range=10.96.0.0/16", "--allow-privileged=true"),
+            *(
+                "--advertise-address=127.0.0.1",
+                "--service-cluster-ip-range=10.96.0.0/16",
+                "--allow-privileged=true",
+            ),
             *("--service-account-issuer=https://kubernetes.default.svc", "--api-audiences=api"),
             *(f"--service-account-key-file={public}", f"--service-account-signing-key-file={private}"),
             *("--authorization-mode=RBAC", f"--token-auth-file={folder / 'tokens.csv'}"),
             *("--disable-admission-plugins=ServiceAccount", "--enable-priority-and-fairness=false"),
             "--kubelet-preferred-address-types=InternalIP",
         ]
-        store = [f"--data-dir={folder / 'etcd'}", f"--listen-client-urls={etcd}", f"--advertise-client-urls={etcd}"]
+        store = [
+            f"--data-dir={folder / 'etcd'}",
+            f"--listen-client-urls={etcd}",
+            f"--advertise-client-urls={etcd}",
+        ]
         peers = [f"--listen-peer-urls=http://127.0.0.1:{free_port()}", "--unsafe-no-fsync"]
         async with (
             child(programs / "etcd", [*store, *peers], folder) as first,
@@ -132,7 +146,10 @@ def _manager_flags(program: Path, kubeconfig: Path) -> list[str]:
 
 def _write_tokens(path: Path, tokens: dict[str, str]) -> None:
     """The API server's token file: token, user, uid, groups."""
-    rows = [f"{token},{user},{user}" + (',"system:masters"' if user == ADMIN else "") for user, token in tokens.items()]
+    rows = [
+        f"{token},{user},{user}" + (',"system:masters"' if user == ADMIN else "")
+        for user, token in tokens.items()
+    ]
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     path.chmod(0o600)
 
@@ -142,7 +159,10 @@ async def _ready(plane: ControlPlane, children: Sequence[asyncio.subprocess.Proc
     async with plane.api() as api:
 
         async def answers() -> bool:
-            return any(process.returncode is not None for process in children) or (await api.text("/readyz")) == "ok"
+            return (
+                any(process.returncode is not None for process in children)
+                or (await api.text("/readyz")) == "ok"
+            )
 
         await eventually(answers, within=START_WITHIN, what="the API server is ready")
     for process, name in zip(children, ("etcd", "kube-apiserver"), strict=True):
@@ -151,7 +171,9 @@ async def _ready(plane: ControlPlane, children: Sequence[asyncio.subprocess.Proc
 
 
 @contextlib.asynccontextmanager
-async def child(program: Path, flags: Sequence[str], folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def child(
+    program: Path, flags: Sequence[str], folder: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a program until the block ends, its output in `<name>.log`; SIGTERM, then SIGKILL.
 
     It is in a session of its own, so that Ctrl-C reaches only the tests, which then end it; and the kernel ends

@@ -55,7 +55,7 @@ def behaviour_of(image: str) -> Behaviour:
     """What the tag of an image asks for; `registry:5000/app` has no tag."""
     _, _, tag = image.rpartition("/")[2].partition(":")
     word = tag.partition("-")[0]
-    return Behaviour(word) if word in Behaviour else Behaviour.GOOD
+    return next((behaviour for behaviour in Behaviour if behaviour == word), Behaviour.GOOD)
 
 
 def runs_for_ever(pod: Object) -> bool:
@@ -95,7 +95,8 @@ def status_of(pod: Object, containers: dict[str, Condition], now: dt.datetime) -
             _condition("ContainersReady", known, now, holds=ready) | ({} if ready else not_ready),
         ],
         "containerStatuses": [
-            _container_status(container, containers[container["name"]]) for container in pod["spec"]["containers"]
+            _container_status(container, containers[container["name"]])
+            for container in pod["spec"]["containers"]
         ],
     }
 
@@ -116,7 +117,7 @@ def _pod_phase(containers: dict[str, Condition]) -> str:
 def _condition(name: str, known: Object, now: dt.datetime, *, holds: bool) -> Object:
     """A pod condition, which keeps its transition time while its status stays."""
     status = "True" if holds else "False"
-    before = next((each for each in known.get("conditions", []) if each["type"] == name), {})
+    before: Object = next((each for each in known.get("conditions", []) if each["type"] == name), {})
     since = before.get("lastTransitionTime") if before.get("status") == status else None
     # null takes a reason that no longer holds away.
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from runbookd.errors import NotFound
@@ -38,6 +37,8 @@ def look(shared: Shared, unit: Callable[[Tx], Awaitable[T]]) -> T:
 
 def change(shared: Shared, unit: Callable[[Tx], Awaitable[T]]) -> T:
     """Write to the database, which must be there and up to date. Raises StoreError."""
+    import asyncio
+
     look(shared, _nothing)
     return asyncio.run(_change(database_of(shared), unit))
 

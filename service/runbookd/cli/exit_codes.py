@@ -17,7 +17,7 @@ NOT_FOUND: Final = 3
 """There is nothing by that name or id."""
 
 UNAVAILABLE: Final = 4
-"""The database, a file or the port could not be used; the same command may succeed later."""
+"""The database or a file could not be used; the same command may succeed later."""
 
 INTERRUPTED: Final = 130
 """Ended by Ctrl-C (128 + SIGINT, as shells say it)."""

@@ -16,10 +16,10 @@ from runbookd.language.cel import Scope
 from runbookd.model.action import Mode
 from runbookd.model.durations import format_duration
 from runbookd.model.incident import Incident
-from runbookd.model.reasons import Episode, Guard
+from runbookd.model.reasons import Episode, Guard, Verdict
 from runbookd.model.views import event_view, incident_view
 from runbookd.stages.admit import judge_episode
-from runbookd.stages.match import compile_rules, explain, match
+from runbookd.stages.match import compile_rules, explain, judge, match
 from runbookd.stages.plan import (
     Answer,
     Bounds,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from runbookd.model.rule import Rule, Rung
     from runbookd.ports import Catalogue, Tx
     from runbookd.settings import Settings
-    from runbookd.stages.match import RuleSet
+    from runbookd.stages.match import CompiledRule, Decision, RuleSet
 
 Shape = dict[str, Any]
 
@@ -78,17 +78,18 @@ class _Explainer:
 
     def _verdicts(self, event: Event, scope: Scope) -> list[Shape]:
         """Every rule with its verdict; `held` is the part of its matchers that hold, from 0 to 1."""
-        compiled = {one.rule.name: one for one in self._rules.rules}
+        every = [*self._rules.rules, *([self._rules.unmatched] if self._rules.unmatched else [])]
+        compiled = {one.rule.name: one for one in every}
         verdicts = []
         for decision in explain(self._rules, event, scope):
-            one = compiled.get(decision.rule)
-            matchers = one.matchers if one is not None else ()
-            held = sum(matcher.matches(event.labels) for matcher in matchers) / max(1, len(matchers))
+            one = compiled[decision.rule]
+            held = sum(matcher.matches(event.labels) for matcher in one.matchers) / max(1, len(one.matchers))
+            told = _by_itself(one, decision, event, scope)
             verdicts.append(
                 {
-                    "rule": decision.rule,
-                    "verdict": decision.verdict.value,
-                    "detail": decision.detail,
+                    "rule": told.rule,
+                    "verdict": told.verdict.value,
+                    "detail": told.detail,
                     "held": round(held, 3),
                     "place": self._library.places.get(f"rule:{decision.rule}"),
                 }
@@ -190,6 +191,14 @@ class _Explainer:
         if paused and answer.go:
             return Answer(answer.reason, "but the service is paused: it would only observe")
         return answer
+
+
+def _by_itself(one: CompiledRule, decision: Decision, event: Event, scope: Scope) -> Decision:
+    """Say of a rule that was not even tried, because an earlier one took the event, whether it would have."""
+    if decision.verdict is not Verdict.EARLIER:
+        return decision
+    own = judge(one, event.labels, scope)
+    return replace(decision, detail=f"it fits too, but {decision.detail}") if own.matched else own
 
 
 def _answer(answer: Answer) -> Shape:

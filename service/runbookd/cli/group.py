@@ -23,6 +23,10 @@ class Lazy:
     summary: str
 
 
+class ReaderLeft(Exception):
+    """Whoever read the output stopped reading, as `head` does."""
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands by name and summary only.
 
@@ -62,6 +66,13 @@ class LazyGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the group's own options from wherever they stand."""
         return super().parse_args(ctx, gathered(args, self._anywhere))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command; raises ReaderLeft, as click would take a broken pipe for an ordinary failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderLeft from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands under their headings, from the table alone."""

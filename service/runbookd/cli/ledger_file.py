@@ -91,10 +91,10 @@ def _entry_of(text: str) -> Entry:
             stage=Stage(fields["stage"]),
             what=fields["what"],
             actor=fields["actor"],
-            delivery_id=fields["delivery"],
-            event_id=fields["event"],
-            incident_id=fields["incident"],
-            run_id=fields["run"],
+            delivery_id=fields.get("delivery"),
+            event_id=fields.get("event"),
+            incident_id=fields.get("incident"),
+            run_id=fields.get("run"),
             detail=dict(decode(fields["detail"])),
         )
     except _UNREADABLE:

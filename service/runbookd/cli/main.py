@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from runbookd.cli import exit_codes
-from runbookd.cli.group import Lazy, LazyGroup
-from runbookd.cli.shared import Shared, Unavailable
+from runbookd.cli.group import Lazy, LazyGroup, ReaderLeft
+from runbookd.cli.shared import Shared
 from runbookd.errors import ContentError, NotFound, RunbookdError, StoreError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ Exit codes:
   {exit_codes.BAD}    what was asked about is bad: a problem found, a run not verified, a ledger broken
   {exit_codes.USAGE}    the command line, the settings, or the rules and playbooks are wrong
   {exit_codes.NOT_FOUND}    there is nothing by that name or id
-  {exit_codes.UNAVAILABLE}    the database, a file or the port cannot be used
+  {exit_codes.UNAVAILABLE}    the database or a file cannot be used
   {exit_codes.INTERRUPTED}  ended by Ctrl-C
 """
 
@@ -109,7 +109,7 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         code = cli.main(args, prog_name="runbookd", standalone_mode=False)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (ReaderLeft, BrokenPipeError):
         # What is still buffered cannot be written either, and Python would complain at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = exit_codes.BROKEN_PIPE
@@ -127,7 +127,7 @@ def failed(error: BaseException) -> int:
         return exit_codes.USAGE
     if isinstance(error, click.ClickException):
         click.echo(_message(error.format_message()), err=True)
-        return exit_codes.UNAVAILABLE if isinstance(error, Unavailable) else exit_codes.USAGE
+        return exit_codes.USAGE
     if isinstance(error, click.Abort | KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return exit_codes.INTERRUPTED

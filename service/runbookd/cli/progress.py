@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from runbookd.cli.output import QUIET, clean, console, length, style_of
-from runbookd.cli.runs import last_looks
+from runbookd.cli.runs import last_looks, told
 from runbookd.model.run import StepState
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Lines:
                 continue
             self._told.add(key)
             at = (step.ended_at or step.started_at) - run.created_at
-            said = step.message or step.reason or ""
+            said = step.message or step.reason or told(step)
             mark = "!" if step.mutating else " "
             line = f"+{length(at):<6} {mark} {step.path}  {step.state.value}  {clean(said)}"
             click.echo(line.rstrip())
@@ -99,7 +99,7 @@ class LiveTable:
         for step in steps:
             running = step.state in {StepState.INTENT, StepState.WAITING} and not run.state.ended
             took = (step.ended_at or now) - step.started_at if running or step.ended_at else None
-            said = clean(step.message or step.reason or step.action or "")
+            said = clean(step.message or step.reason or told(step))
             table.add_row(
                 self._spinner
                 if running

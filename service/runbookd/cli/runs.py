@@ -234,8 +234,14 @@ def print_steps(steps: Sequence[StepRecord]) -> None:
 def step_row(step: StepRecord) -> list[str]:
     """One attempt at one step."""
     took = step.ended_at - step.started_at if step.ended_at is not None else None
-    said = ": ".join(part for part in (step.reason, step.message) if part) or step.action or ""
+    said = ": ".join(part for part in (step.reason, step.message) if part) or told(step)
     return [step.path, "!" if step.mutating else "", step.state.value, str(step.attempt), length(took), said]
+
+
+def told(step: StepRecord) -> str:
+    """What there is to say of a step without a reason: the message it was there to write, else its action."""
+    message = step.output.get("message") if step.action == "flow.log" else None
+    return str(message) if message else step.action or ""
 
 
 def last_looks(steps: Sequence[StepRecord]) -> list[StepRecord]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -11,14 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from runbookd.cli.group import examples
-from runbookd.cli.shared import Shared, Unavailable, pass_shared
+from runbookd.cli.shared import Shared, pass_shared
 from runbookd.errors import SettingsError
 
 if TYPE_CHECKING:
     from runbookd.settings import Settings
     from runbookd.web.config import HookAuth
 
-_UNLISTENABLE = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
 _NO_DOOR = """nobody may send events: no hook has credentials, so every delivery would be refused. \
 Give the one for Alertmanager a token,
     as a variable:    RUNBOOKD_WEB__HOOKS='{"alertmanager": {"bearer": ["a-long-random-token"]}}'
@@ -40,16 +38,7 @@ def serve(shared: Shared) -> None:
     if not any(_lets_in(auth) for auth in settings.web.hooks.values()):
         raise SettingsError(_NO_DOOR)
     _set_up_logs(settings)
-    try:
-        asyncio.run(_serve(settings))
-    except OSError as error:
-        if error.errno not in _UNLISTENABLE:
-            raise
-        message = (
-            f"cannot listen at {settings.web.host}:{settings.web.port}: {error.strerror or error}; end who listens "
-            "there, or choose another with RUNBOOKD_WEB__PORT or web.port in --config"
-        )
-        raise Unavailable(message) from None
+    asyncio.run(_serve(settings))
 
 
 def _lets_in(auth: HookAuth) -> bool:

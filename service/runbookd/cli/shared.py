@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runbookd.cli import exit_codes
-
 if TYPE_CHECKING:
     from runbookd.actions.catalogue import ActionCatalogue
     from runbookd.settings import Settings
@@ -45,12 +43,6 @@ class Shared:
 
 pass_shared = click.make_pass_decorator(Shared)
 """Gives a command the shared options as its first argument."""
-
-
-class Unavailable(click.ClickException):
-    """Something outside cannot be used now, other than the database."""
-
-    exit_code = exit_codes.UNAVAILABLE
 
 
 def actor() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbookd.cli.output import Column, length, moment, table
+from runbookd.cli.output import Column, at_terminal, length, moment, table
 from runbookd.cli.shapes import written
 from runbookd.model.audit import Stage
 
@@ -21,12 +21,19 @@ def timeline(entries: Sequence[LedgerEntry], *, indent: int = 0) -> None:
     if not entries:
         return
     begin = entries[0].entry.at
-    columns = [Column("AT (UTC)"), Column("+", right=True), Column("STAGE"), Column("WHAT", grow=True)]
+    one_day = at_terminal() and entries[-1].entry.at.date() == begin.date()
+    columns = [
+        Column(f"{begin:%Y-%m-%d} UTC" if one_day else "AT (UTC)"),
+        Column("+", right=True),
+        Column("STAGE"),
+        Column("WHAT", grow=True),
+    ]
     rows = []
     for entry in (sealed.entry for sealed in entries):
         said = summary(entry)
         text = f"{entry.what}{'  ' if said else ''}{said}"
-        rows.append([moment(entry.at), length(entry.at - begin), entry.stage.value, text])
+        at = f"{entry.at:%H:%M:%S}" if one_day else moment(entry.at)
+        rows.append([at, length(entry.at - begin), entry.stage.value, text])
     table(columns, rows, indent=indent)
 
 

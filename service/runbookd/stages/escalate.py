@@ -102,13 +102,13 @@ def judge_clock(clock: IncidentClock, incident: Incident, now: datetime) -> Inci
 
 
 def _met_at(kind: ClockKind, incident: Incident) -> datetime | None:
-    match kind:
-        case ClockKind.ACKNOWLEDGE:
-            return incident.acknowledged_at or incident.resolved_at
-        case ClockKind.RESPOND:
-            return incident.responded_at or incident.acknowledged_at or incident.resolved_at
-        case ClockKind.RESOLVE:
-            return incident.resolved_at
+    """When the incident met a clock of this kind: the earliest of all that meets it."""
+    meets = {
+        ClockKind.ACKNOWLEDGE: (incident.acknowledged_at, incident.resolved_at),
+        ClockKind.RESPOND: (incident.responded_at, incident.acknowledged_at, incident.resolved_at),
+        ClockKind.RESOLVE: (incident.resolved_at,),
+    }
+    return min((at for at in meets[kind] if at is not None), default=None)
 
 
 def next_clock(clocks: Sequence[IncidentClock], incident: Incident) -> datetime | None:

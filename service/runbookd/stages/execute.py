@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from runbookd.language.values import decode
 from runbookd.model.action import Mode
 from runbookd.model.plan import Finish, Moves, Plan
 from runbookd.model.reasons import RunReason
@@ -60,9 +59,8 @@ def advance(plan: Plan, situation: Situation, actions: Actions, verify: Verify) 
 
 def _outer(plan: Plan, situation: Situation) -> dict[str, object]:
     """What every expression of the run sees, besides `steps`."""
-    frozen = decode(dict(situation.run.scope))
-    assert isinstance(frozen, dict)  # noqa: S101 - a map decodes to a map
-    return {"inputs": {}, **frozen, "alert": situation.alert, "vars": plan.vars, "now": situation.now}
+    frozen = {"inputs": {}, **situation.run.scope}
+    return {**frozen, "alert": situation.alert, "vars": plan.vars, "now": situation.now}
 
 
 def _finish(plan: Plan, run: Run, status: Status) -> Finish:

@@ -277,7 +277,12 @@ class Journal:
             text = f"{row.message or 'no answer'}; asked whether it took effect, the target could not say"
             return self._give_up(row, text)
         if answered.probed is Probed.NOT_DONE:
-            return self._repeated(row, wanted, actions)
+            # The target may still be at work on the call that was cut off; "not done" counts once its time is up.
+            over_at = row.started_at + _timeout(wanted, actions)
+            if self.now >= over_at:
+                return self._repeated(row, wanted, actions)
+            self.wake(over_at)
+            return PENDING
         outcome = answered.outcome or Outcome(state=OutcomeState.SUCCEEDED)
         settled = settle(row, outcome, wanted, scope, self.now)
         if settled.state is StepState.SUCCEEDED:

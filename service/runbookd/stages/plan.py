@@ -118,9 +118,10 @@ def incident_title(rule: Rule, event: Event, scope: Scope) -> str:
     if rule.incident.title is None:
         return event.name
     try:
-        return str(compile_template(rule.incident.title).render(scope))
+        title = compile_template(rule.incident.title).render(scope)
     except EvaluationError:
         return event.name
+    return event.name if title is None else str(title)
 
 
 def propose(
@@ -133,8 +134,6 @@ def propose(
         return Answer(Guard.MISSING_VALUE, str(error))
     except EvaluationError as error:
         return Answer(Guard.BAD_INPUT, str(error))
-    if not isinstance(rendered, dict):  # pragma: no cover - a map renders to a map
-        return Answer(Guard.BAD_INPUT, "inputs must be a map")
     try:
         inputs = fit_inputs(playbook.inputs, rendered)
     except EvaluationError as error:
@@ -143,9 +142,11 @@ def propose(
         return Proposal(playbook=playbook, inputs=inputs, target=None)
     inner = Scope({"inputs": inputs, "vars": library_vars})
     try:
-        target = str(compile_template(playbook.target).render(inner))
+        target = compile_template(playbook.target).render(inner)
     except EvaluationError as error:
         return Answer(Guard.MISSING_VALUE, f"target: {error}")
+    if not isinstance(target, str):
+        return Answer(Guard.MISSING_VALUE, f"target {playbook.target!r} is not a text")
     if not all(part.strip() for part in target.split("/")):
         return Answer(Guard.MISSING_VALUE, f"target {target!r} has an empty part")
     return Proposal(playbook=playbook, inputs=inputs, target=target)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from runbookd.errors import EvaluationError
 from runbookd.language.cel import Scope, compile_expression
@@ -141,7 +141,8 @@ class Walk:
         return self._single(path, step, names) if step.foreach is None else self._foreach(path, step, names)
 
     def _single(self, path: str, step: Step, names: _Names) -> Status:
-        match step.kind:
+        kind = step.kind
+        match kind:
             case "action":
                 return self._journal.call(path, _wanted(step), _scope(names), self._actions)
             case "wait":
@@ -152,6 +153,8 @@ class Walk:
                 return self._parallel(path, step, names)
             case "playbook":
                 return self._called(path, step, names)
+            case _:
+                assert_never(kind)
 
     def _open(self, path: str, step: Step, scope: Scope) -> StepRecord | Status:
         """Return the row of something that is not a call, made if it is to begin; or how it stands if it is not."""

@@ -21,7 +21,7 @@ _UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, RecursionError, E
 
 
 class Ledger:
-    """The ledger in one transaction. `chain` is the one this store appends to and reads."""
+    """The ledger in one transaction. `chain` is the one this store appends to, and reads where no other is named."""
 
     def __init__(self, driver: Driver, chain: str) -> None:
         self._driver = driver
@@ -51,26 +51,40 @@ class Ledger:
         await self._driver.many("append_entry", rows)
 
     async def read(self, after: int, limit: int, filters: Mapping[str, str]) -> list[LedgerEntry]:
-        """Entries of the chain with seq > `after`, in order; raises StoreError for an unknown filter.
+        """Entries of one chain with seq > `after`, in order; raises StoreError for an unknown filter.
 
         An entry that was changed until it cannot be understood is given as `unreadable`, so that a check of the
         chain finds it and goes on.
         """
         await self.flush()
+        others = {name: value for name, value in filters.items() if name != "chain"}
+        chain = filters.get("chain", self._chain)
         rows = await self._driver.all(
-            "entries", where=tuple(filters), chain=self._chain, after=after, limit=limit, **filters
+            "entries", where=tuple(others), chain=chain, after=after, limit=limit, **others
         )
-        return [
-            LedgerEntry(
-                chain=row["chain"],
-                seq=row["seq"],
-                text=row["text"],
-                previous=row["previous"],
-                hash=row["hash"],
-                entry=_entry(row),
-            )
-            for row in rows
-        ]
+        return list(map(_sealed, rows))
+
+    async def recent(self, limit: int, filters: Mapping[str, str]) -> list[LedgerEntry]:
+        """Return the newest entries of every chain, merged by their time; raises StoreError for an unknown filter."""
+        await self.flush()
+        rows = await self._driver.all("recent_entries", where=tuple(filters), limit=limit, **filters)
+        return sorted(map(_sealed, reversed(rows)), key=lambda sealed: sealed.entry.at)
+
+    async def heads(self) -> list[LedgerEntry]:
+        """Return the last entry of every chain, by the chain's name."""
+        await self.flush()
+        return list(map(_sealed, await self._driver.all("ledger_heads")))
+
+
+def _sealed(row: Row) -> LedgerEntry:
+    return LedgerEntry(
+        chain=row["chain"],
+        seq=row["seq"],
+        text=row["text"],
+        previous=row["previous"],
+        hash=row["hash"],
+        entry=_entry(row),
+    )
 
 
 def _row(sealed: LedgerEntry) -> dict[str, Value]:

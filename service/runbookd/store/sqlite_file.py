@@ -5,17 +5,15 @@ https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import tempfile
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runbookd.errors import StoreError, StoreUnavailable
+from runbookd.store.schema import Migration, migrations_of, missing
 from runbookd.store.sqlite_driver import explain
 
 if TYPE_CHECKING:
@@ -31,25 +29,9 @@ _CHECKPOINT_PAGES = 4000  # of 4 kB: a page written often is copied from the log
 _LOG_BYTES = 64 * 1024 * 1024  # what the log is cut back to after a burst
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One numbered step of the schema; `checksum` is the SHA-256 of its text in hex."""
-
-    version: int
-    name: str
-    text: str
-    checksum: str
-
-
 def migrations() -> list[Migration]:
     """Return every migration of this engine, in order."""
-    found = []
-    for file in files("runbookd.store").joinpath("migrations", "sqlite").iterdir():
-        if file.name.endswith(".sql"):
-            text = file.read_text(encoding="utf-8")
-            checksum = hashlib.sha256(text.encode()).hexdigest()
-            found.append(Migration(int(file.name.partition("_")[0]), file.name, text, checksum))
-    return sorted(found, key=lambda migration: migration.version)
+    return migrations_of("sqlite")
 
 
 def prepare(path: Path) -> None:
@@ -148,23 +130,9 @@ def _check_ours(file: sqlite3.Connection) -> None:
 
 def _missing(file: sqlite3.Connection) -> list[Migration]:
     """Return what is yet to be applied; raises StoreError when what was applied is not what this version knows."""
-    known = migrations()
     if not file.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migrations'").fetchone():
-        return known
-    applied: dict[int, str] = dict(file.execute("SELECT version, checksum FROM migrations"))
-    newest = max(applied, default=0)
-    if newest > known[-1].version:
-        raise StoreError(
-            f"it was written by a newer runbookd (schema {newest}; this one knows up to {known[-1].version}). "
-            "Install that version, or restore a backup made before it."
-        )
-    for migration in known:
-        if applied.get(migration.version, migration.checksum) != migration.checksum:
-            raise StoreError(
-                f"its schema was made by another {migration.name} than the one installed. Install the version that "
-                "made it; a released migration is never edited."
-            )
-    return [migration for migration in known if migration.version not in applied]
+        return migrations()
+    return missing(migrations(), dict(file.execute("SELECT version, checksum FROM migrations")))
 
 
 def _migrate(file: sqlite3.Connection) -> None:

@@ -6,9 +6,10 @@ A file holds blocks of one form:
     -- What it is for, in one line.
     SELECT * FROM runs WHERE TRUE /*filters: state rule*/ ORDER BY created_at DESC LIMIT :limit
 
-Parameters are written `:name`. Two comments are for the engine to fill in: `/*filters: a b*/` becomes ` AND a = :a`
+Parameters are written `:name`. Three comments are for the engine to fill in: `/*filters: a b*/` becomes ` AND a = :a`
 for each filter a caller gives, and no others are allowed; `/*skip_locked*/` marks where an engine with row locks
-passes over rows that another transaction holds.
+passes over rows that another transaction holds; `/*wakes*/` marks a statement after which other processes have
+something to do, for an engine that can tell them.
 """
 
 from __future__ import annotations

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+AWAITED_SOMETHING_ELSE = (
+    "A unit of work awaited something other than its transaction, and was undone. Do what takes time before "
+    "or after it: a unit holds up everyone who writes."
+)
+
 
 class Transaction:
     """Every repository over one driver, so that what they do is kept or undone together."""
@@ -42,20 +47,18 @@ def complete(unit: Callable[[Tx], Awaitable[T]], transaction: Transaction) -> T:
 
     Raises what the unit raises, and StoreError when it awaits anything but its transaction.
     """
-    steps = _whole(unit, transaction).__await__()
+    steps = whole(unit, transaction).__await__()
     try:
         next(steps)
     except StopIteration as done:
         answer: T = done.value
         return answer
     steps.close()
-    raise StoreError(
-        "A unit of work awaited something other than its transaction, and was undone. Do what takes time before "
-        "or after it: a unit holds up everyone who writes."
-    )
+    raise StoreError(AWAITED_SOMETHING_ELSE)
 
 
-async def _whole(unit: Callable[[Tx], Awaitable[T]], transaction: Transaction) -> T:
+async def whole(unit: Callable[[Tx], Awaitable[T]], transaction: Transaction) -> T:
+    """Run the unit, and write what it left to be written at its end."""
     answer = await unit(transaction)
     await transaction.ledger.flush()
     return answer

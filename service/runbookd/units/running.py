@@ -140,7 +140,10 @@ async def _next(tx: Tx, desk: Desk, run: Run, finish: Finish, alert: Alert, now:
         return
     rule, playbook = desk.rule(run.rule), desk.library.playbooks.get(run.playbook)
     more = rule is not None and run.rung + 1 < len(rule.run) and may_climb(finish)
-    quiet = playbook is not None and playbook.on_failure == "next_rung"
+    paused = await tx.switches.get(PAUSED) is not None
+    # A next rung that will only observe mends nothing: people must know of this end.
+    acts = rule is not None and rule.mode is desk.mode is Mode.ACT and not paused
+    quiet = playbook is not None and playbook.on_failure == "next_rung" and acts
     why = after_run(run, finish, more_rungs=more, quiet_next_rung=quiet)
     if why is not None:
         incident = await escalate(tx, incident, why, now, finish.message)
@@ -158,13 +161,7 @@ async def _next(tx: Tx, desk: Desk, run: Run, finish: Finish, alert: Alert, now:
         await tx.ledger.append([entry])
         return
     scope = rule_scope(desk, alert, now)
-    trouble = Trouble(
-        rule=rule,
-        alert=alert,
-        event=alert.event,
-        incident=incident,
-        paused=await tx.switches.get(PAUSED) is not None,
-    )
+    trouble = Trouble(rule=rule, alert=alert, event=alert.event, incident=incident, paused=paused)
     await plan_rung(tx, desk, trouble, scope, now, run.rung + 1)
 
 

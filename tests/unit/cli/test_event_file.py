@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import pytest
+
 from runbookd.cli.event_file import events_in
 from runbookd.model.event import Event, Status
 

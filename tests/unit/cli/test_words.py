@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+
 from runbookd.cli.check import annotation, counted
 from runbookd.cli.database import is_part
 from runbookd.cli.group import gathered

@@ -64,10 +64,17 @@ def test_a_duration_is_written(duration: timedelta, text: str) -> None:
     assert format_duration(duration) == text
 
 
-@given(st.timedeltas(min_value=timedelta(0)))
+@given(st.timedeltas(min_value=timedelta(0), max_value=LONGEST))
 def test_what_is_written_is_read_back(duration: timedelta) -> None:
-    """Writing and reading a duration loses nothing, whatever its length."""
+    """Writing and reading a duration loses nothing."""
     assert parse_duration(format_duration(duration)) == duration
+
+
+def test_the_longest_duration_is_ten_years() -> None:
+    """Ten years are read, a microsecond more is a mistake: no date is ever overrun."""
+    assert parse_duration("3650d") == LONGEST
+    with pytest.raises(LanguageError, match="longer than ten years"):
+        parse_duration("3650d1us")
 
 
 @given(st.text(alphabet="0123456789wdhmsu.- ") | st.text())
@@ -77,3 +84,15 @@ def test_no_text_crashes_the_reader(text: str) -> None:
         assert parse_duration(text) >= timedelta(0)
     except LanguageError as error:
         assert str(error)  # noqa: PT017  # both ends are right
+
+
+def test_content_takes_texts_and_durations() -> None:
+    """A duration of a file is a text; one that is a duration already is kept."""
+    assert as_duration("90s") == as_duration(timedelta(seconds=90)) == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize("value", [15, None, True, "15min", ["5m"]])
+def test_content_refuses_anything_else(value: object) -> None:
+    """A number alone has no unit: what is wrong and how to write it is said, as a ValueError for pydantic."""
+    with pytest.raises(ValueError, match="is not a duration; write whole numbers with units"):
+        as_duration(value)

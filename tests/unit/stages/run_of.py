@@ -204,7 +204,7 @@ class RunOf:
             mode=self.mode,
             created_at=BEGIN,
             deadline_at=BEGIN + plan.playbooks[plan.root].deadline,
-            scope={"inputs": encode(self.inputs), "run": {"id": "run-1"}},
+            scope={"inputs": self.inputs, "run": {"id": "run-1"}},
             cancel_reason=self.cancel,
         )
 

@@ -98,7 +98,7 @@ class Watched(RunOf):
 
 
 def hold_to_promises(run: Watched, before: dict[str, Any], moves: Moves) -> None:
-    """No ended attempt changes, no step that ended begins again, no mutating call begins twice without a good reason."""
+    """No ended attempt changes, nothing that ended begins again, no mutating call begins twice without reason."""
     for row in moves.records:
         old = before.get(f"{row.path}#{row.attempt}")
         if old is not None and old.ended_at is not None:

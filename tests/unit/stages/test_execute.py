@@ -412,7 +412,7 @@ CHECKED = CHILD + "verify: [{action: read, every: 5s, within: 10s}]\n"
 
 @pytest.mark.parametrize("child", [CHILD, CHECKED])
 def test_a_called_playbook_runs_all_its_parts(child: str) -> None:
-    """Evidence, steps, checks and `finally` of a called playbook run inside the step, and its results are the step's."""
+    """Evidence, steps, checks and `finally` of a called playbook run inside the step, whose results they are."""
     run = RunOf(CALLER, {"steps/before": ok(n=3), "steps/child/steps/work": ok(n=4)}, others=[child])
     assert ended(run)[:2] == ("succeeded", "done")
     checks = ["steps/child/verify/0@1"] if child is CHECKED else []
@@ -481,7 +481,7 @@ steps: [{action: read}]
 
 
 def test_observe_mode_skips_what_mutates_and_what_depends_on_it() -> None:
-    """Reads are made, mutating calls are asked for without an effect, what needs their results is skipped; no checks."""
+    """Reads are made, mutating calls are not, what needs their results is skipped, and nothing is checked."""
     text = """
 steps:
   - {id: look, action: read}
@@ -537,3 +537,11 @@ def test_expressions_see_vars_and_now() -> None:
     run = RunOf(text).at(5)
     run.look()
     assert run.row("steps/a").params == {"v": 1, "now": BEGIN + timedelta(seconds=5), "run": "run-1"}
+
+
+def test_inputs_reach_expressions_as_they_are() -> None:
+    """A value of an input is never taken for anything else, not even a map that looks like the store's own tags."""
+    odd = {"$secret": "x"}
+    run = RunOf('steps: [{id: a, action: read, with: {odd: "${inputs.odd}"}}]', inputs={"odd": odd})
+    run.to_the_end()
+    assert run.row("steps/a").params == {"odd": odd}

@@ -86,7 +86,7 @@ def test_retry_after_is_kept_to_within_reason(after: float, least: float, most: 
     key=st.text(max_size=20),
 )
 def test_backoff_doubles_within_bounds_with_jitter(attempt: int, first: int, longest: int, key: str) -> None:
-    """The wait lies between half and all of the doubled backoff, never above the longest; the same key waits the same."""
+    """The wait lies between half and all of the doubled backoff, never above the longest, the same for the same key."""
     retry = Retry(backoff=timedelta(seconds=first), max_backoff=timedelta(seconds=longest))
     full = min(first * 2 ** (attempt - 1), longest)
     wait = backoff(retry, attempt, key)
@@ -119,7 +119,7 @@ def test_no_retry_means_no_wait() -> None:
 )
 @pytest.mark.parametrize("cut", ["crash", "no answer"])
 def test_a_call_cut_off(action: str, calls: list[str], state: str, cut: str) -> None:
-    """Cut off by a crash or without an answer: a safe call is repeated, a probed one asked about, any other left alone."""
+    """Without an answer a safe call is repeated, a probed one asked about, any other left to a person."""
     run = one(action, *([ok()] if cut == "crash" else [doubt(), ok()]))
     run.look()
     finish = (run.crash() if cut == "crash" else run).to_the_end()
@@ -156,15 +156,32 @@ def test_a_probe_that_says_done_without_a_result() -> None:
 
 
 def test_a_probe_that_says_not_done_allows_another_attempt() -> None:
-    """What surely did not happen is tried again, at most three times in all, and then has failed without doubt."""
+    """What surely did not happen is tried again, at most three times in all, and then has failed without doubt.
+
+    A first "not done" is not believed before the attempt's time is up: the target may still be at work on it.
+    """
     run = one("probe", doubt(), ok(), (Probed.NOT_DONE, None))
+    run.look()
+    run.at(1)
     assert run.to_the_end().state == "succeeded"
-    assert run.calls == ["steps/a", "? steps/a", "steps/a"]
+    assert run.calls == ["steps/a", "? steps/a", "? steps/a", "steps/a"]
     assert [row.attempt for row in run.rows.values() if row.ended_at is not None] == [1, 2]
     run = one("probe", doubt("lost"), (Probed.NOT_DONE, None))
     assert run.to_the_end().reason == "step_failed"
     assert run.calls.count("steps/a") == 3
     assert run.row("steps/a").message == "lost; not repeated: it was tried 3 times"
+
+
+def test_not_done_counts_once_the_calls_own_time_is_up() -> None:
+    """A call that was cut off may still arrive, so a "not done" is asked for again when its timeout has passed."""
+    run = one("probe", (Probed.NOT_DONE, None), (Probed.DONE, None), keys="timeout: 10s")
+    run.look()
+    run.at(4).crash().look()
+    moves = run.answer()
+    assert (moves.starts, moves.due) == ((), run.at(10).now)
+    run.to_the_end()
+    assert run.calls == ["steps/a", "? steps/a", "? steps/a"]
+    assert run.state("steps/a") == "succeeded:probed_done"
 
 
 def test_a_crash_during_a_probe_asks_again() -> None:

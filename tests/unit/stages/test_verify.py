@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.unit.stages.run_of import BEGIN, Canned, RunOf, doubt, fails, ok
+from tests.unit.stages.run_of import BEGIN, Canned, RunOf, fails, ok
 
 CHECK = "verify: [{{action: read, every: 10s, within: 60s, {keys}}}]"
 RESOLVED = "verify: [{check: alert_resolved, within: 15m}]"
@@ -16,7 +18,7 @@ def checked(keys: str = "timeout: 1s", **looks: Canned) -> RunOf:
     return RunOf(CHECK.format(keys=keys), answers)
 
 
-def bad(*numbers: int) -> dict[str, Canned]:
+def bad(*numbers: int) -> dict[str, Any]:
     """Looks that see trouble."""
     return {f"look_{number}": fails("down") for number in numbers}
 

@@ -19,7 +19,7 @@ from runbookd.actions.base import AnyValue, Change, Context
 from runbookd.actions.base import Result as BaseResult
 from runbookd.actions.failures import Rejected, Unavailable
 from runbookd.actions.kubernetes.cluster import Cluster, Patch
-from runbookd.actions.kubernetes.kinds import Json, Ref
+from runbookd.actions.kubernetes.kinds import Json, Kind, Ref
 from runbookd.actions.kubernetes.patches import (
     LAST_CHANGE,
     Operation,
@@ -33,6 +33,7 @@ from runbookd.actions.kubernetes.patches import (
     touched,
     touched_by,
 )
+from runbookd.actions.kubernetes.revisions import annotations_of
 from runbookd.model.action import Probed
 
 _TRIES = 5
@@ -57,13 +58,15 @@ WantedOf = Callable[[Json], Wanted | None]
 class Changed:
     """What came of a change. `revert` is the JSON Patch that takes it back; empty when nothing was changed.
 
-    `known` is False when an earlier attempt is known to have changed the object, but not what stood there before.
+    `earlier`: an earlier attempt at the step made it, not this one. `known` is False when what stood there before
+    that is not known any more.
     """
 
     ref: Ref
     before: Json
     after: Json
     revert: Sequence[Operation] = ()
+    earlier: bool = False
     known: bool = True
 
     @property
@@ -99,6 +102,15 @@ def target_text(ref: Ref) -> str:
     return "/".join(part for part in (ref.kind.plural, ref.namespace, ref.name) if part)
 
 
+def ref_of(target: str, kinds: Sequence[Kind]) -> Ref:
+    """The object a `target` text names, of one of these kinds; raises Rejected (`invalid`) for another text."""
+    plural, *place = target.split("/")
+    for kind in kinds:
+        if kind.plural == plural and len(place) == (2 if kind.namespaced else 1):
+            return kind.at(place[0] if kind.namespaced else None, place[-1])
+    raise Rejected(f"{target!r} is not an object this action changes", kind="invalid")
+
+
 async def change(cluster: Cluster, context: Context, ref: Ref, wanted_of: WantedOf) -> Changed:
     """Change the object unless this very step has done so, looking again when somebody else was quicker.
 
@@ -116,6 +128,27 @@ async def change(cluster: Cluster, context: Context, ref: Ref, wanted_of: Wanted
         if after is not None:
             return Changed(ref=ref, before=before, after=after, revert=operations(bare(after), bare(before)))
     raise _contested(ref)
+
+
+async def made_once(cluster: Cluster, context: Context, ref: Ref, body: Json) -> tuple[Json, bool]:
+    """Make an object that is named for this step; the object, and False when an earlier attempt had made it.
+
+    Raises Rejected (`conflict`) when somebody else's object has the name.
+    """
+    mark = orjson.dumps({"key": context.call.key, "action": context.call.action}).decode()
+    metadata = body["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), LAST_CHANGE: mark}
+    marked = {**body, "metadata": {**metadata, "annotations": annotations}}
+    collection = ref.kind.at(ref.namespace)
+    try:
+        return await cluster.create(collection, marked), True
+    except Rejected as error:
+        if error.kind != "conflict":
+            raise
+        found = await cluster.find(ref)
+        if found is None or _mark_of(found).get("key") != context.call.key:
+            raise
+        return found, False
 
 
 async def take_back(cluster: Cluster, ref: Ref, revert: Sequence[Operation]) -> Changed:
@@ -155,18 +188,17 @@ def made_before(obj: Json, ref: Ref, key: str) -> Changed | None:
     mark = _mark_of(obj)
     if key != mark.get("key"):
         return (
-            Changed(ref=ref, before=obj, after=obj, known=False) if key in mark.get("earlier", ()) else None
+            Changed(ref=ref, before=obj, after=obj, earlier=True, known=False)
+            if key in mark.get("earlier", ())
+            else None
         )
     former = mark.get("before")
     if not isinstance(former, dict):
-        return Changed(ref=ref, before=obj, after=obj, known=False)
+        return Changed(ref=ref, before=obj, after=obj, earlier=True, known=False)
     before = merged(obj, former)
-    return Changed(ref=ref, before=before, after=obj, revert=operations(bare(obj), bare(before)))
-
-
-def annotations_of(obj: Json) -> dict[str, str]:
-    """The object's annotations; empty when it has none."""
-    return obj.get("metadata", {}).get("annotations") or {}
+    return Changed(
+        ref=ref, before=before, after=obj, revert=operations(bare(obj), bare(before)), earlier=True
+    )
 
 
 async def _sent(

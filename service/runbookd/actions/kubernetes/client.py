@@ -11,7 +11,7 @@ holds TLS; objects stay the plain JSON the API gives, so that nothing a newer se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -96,6 +96,23 @@ async def send(link: Connection, context: Context, request: Request, most: int) 
         return body
     wait = retry_after_of(retry_after, context.now())
     raise failure_of(link.name, request.method, request.ref, (status, body), wait)
+
+
+async def lines(link: Connection, context: Context, request: Request) -> AsyncGenerator[bytes, None]:
+    """A read whose answer goes on (a watch), line by line as it comes. Raises as `send`; close it with `aclosing`."""
+    try:
+        async with await _call(link.reads, context, request) as response:
+            if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+                wait = retry_after_of(response.headers.get("Retry-After"), context.now())
+                refusal = await _read(response, _MAX_REFUSAL)
+                raise failure_of(link.name, request.method, request.ref, (response.status, refusal), wait)
+            rest = b""
+            async for part in response.content.iter_any():
+                *whole, rest = (rest + part).split(b"\n")
+                for line in whole:
+                    yield line
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise _broken(link, request.method, request.ref, error) from error
 
 
 @asynccontextmanager

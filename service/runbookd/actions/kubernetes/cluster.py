@@ -6,8 +6,9 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -17,14 +18,16 @@ from pydantic import Field
 
 from runbookd.actions.base import Context
 from runbookd.actions.config import MEBIBYTE, KubernetesAccess
-from runbookd.actions.failures import Rejected
-from runbookd.actions.kubernetes.client import Connection, Request, connect, send, stream
+from runbookd.actions.failures import Rejected, Unavailable
+from runbookd.actions.kubernetes.client import Connection, Request, connect, lines, send, stream
 from runbookd.actions.kubernetes.kinds import Json, Kind, Ref
 from runbookd.model.action import Mode
 from runbookd.model.base import Name
 
 FIELD_MANAGER = "runbookd"
 MAX_ANSWER = 64 * MEBIBYTE
+_SHORTEST_WATCH = timedelta(seconds=1)
+"""A watch that ends sooner, and saw nothing, is broken; asking again and again would be a flood."""
 
 ClusterName = Annotated[
     Name | None,
@@ -119,6 +122,45 @@ class Cluster:
             for item in page:
                 yield item
 
+    async def states(self, ref: Ref) -> AsyncGenerator[Json, None]:
+        """The object as it is, and again whenever it changes, without end; needs `get` and `watch` on it.
+
+        https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes. Raises `not_found`
+        when it is deleted. Close it with `aclosing`.
+        """
+        while True:
+            found = await self.get(ref)
+            yield found
+            began, changes = self._context.now(), 0
+            async with aclosing(self._watch(ref, found["metadata"]["resourceVersion"])) as events:
+                async for event in events:
+                    if event["type"] == "ERROR":
+                        break
+                    if event["type"] == "DELETED":
+                        raise Rejected(
+                            f"cluster {self.name!r}: {ref} was deleted meanwhile", kind="not_found"
+                        )
+                    changes += 1
+                    yield event["object"]
+            if not changes and self._context.now() - began < _SHORTEST_WATCH:
+                message = f"cluster {self.name!r}: the watch of {ref} ended as soon as it began"
+                raise Unavailable(message, kind="connection_lost")
+
+    async def _watch(self, ref: Ref, version: str) -> AsyncGenerator[Json, None]:
+        """The changes of one object after a version, until the server ends the watch."""
+        seconds = max(1, int(self.access.request_timeout.total_seconds() * 0.8))
+        query = [
+            ("watch", "true"),
+            ("fieldSelector", f"metadata.name={ref.name}"),
+            ("resourceVersion", version),
+            ("timeoutSeconds", str(seconds)),
+        ]
+        request = Request(method="GET", ref=ref.kind.at(ref.namespace), query=query)
+        async with aclosing(lines(self._connection, self._context, request)) as found:
+            async for line in found:
+                if line.strip():
+                    yield orjson.loads(line)
+
     async def text(self, ref: Ref, query: Sequence[tuple[str, str]], most: int) -> tuple[bytes, bool]:
         """A subresource that is text (`log`): up to `most` bytes of it, and whether there was more."""
         request = Request(method="GET", ref=ref, query=query)
@@ -143,14 +185,14 @@ class Cluster:
 
     @asynccontextmanager
     async def stream(
-        self, ref: Ref, query: Sequence[tuple[str, str | list[str]]]
+        self, ref: Ref, query: Sequence[tuple[str, str | list[str]]], *, reads: bool = False
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """A WebSocket to a subresource (`pods/exec`), protocol `v4.channel.k8s.io`; `("command", [argv...])`.
 
         The caller bounds it in time; what breaks while it is read is raised as aiohttp does. Raises Rejected
-        (`observed`) in observe mode, where no command may run.
+        (`observed`) in observe mode, where no command may run but one that `reads` only.
         """
-        if self._context.mode is Mode.OBSERVE:
+        if self._context.mode is Mode.OBSERVE and not reads:
             raise Rejected(f"{ref} was not called: observe mode changes nothing", kind="observed")
         async with stream(self._connection, self._context, ref, query) as socket:
             yield socket

@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from runbookd.actions.failures import Rejected
+from runbookd.language.fuzzy import did_you_mean
 from runbookd.model.action import Permission
 
 Json = dict[str, Any]
@@ -31,6 +33,16 @@ ObjectName = Annotated[
     str,
     StringConstraints(pattern=NAME_PATTERN),
     Field(description="The object's name."),
+]
+KindName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z][a-z0-9-]{0,62}(\.v[0-9][a-z0-9]{0,20}(\.[a-z0-9][-a-z0-9.]{0,200})?)?$"
+    ),
+    Field(
+        description="A kind by its plural, such as `deployments`; one not built in as `plural.version.group`, such as "
+        "`certificates.v1.cert-manager.io`."
+    ),
 ]
 Selector = Annotated[
     str,
@@ -116,6 +128,11 @@ def permission(
     return Permission(system="kubernetes", rule=rule)
 
 
+def permission_of(parameter: str, *verbs: str) -> Permission:
+    """The right to these verbs on whatever kind, or kinds, the parameter of this name gives (`kind_of` reads them)."""
+    return Permission(system="kubernetes", rule={"kindFrom": parameter, "verbs": list(verbs)})
+
+
 POD = Kind("", "v1", "pods", "Pod")
 NODE = Kind("", "v1", "nodes", "Node", namespaced=False)
 EVENT = Kind("", "v1", "events", "Event")
@@ -170,3 +187,18 @@ KINDS: tuple[Kind, ...] = (
     ROLE_BINDING,
 )
 """The kinds that can be named by their plural alone; any other is given as `plural.version.group`."""
+
+
+def kind_of(text: str, *, namespaced: bool = True) -> Kind:
+    """The kind of this name; `namespaced` is for those written as `plural.version.group`. Raises Rejected."""
+    plural, _, place = text.partition(".")
+    known = {kind.plural: kind for kind in KINDS}
+    if not place:
+        if plural in known:
+            return known[plural]
+        message = (
+            f"there is no built-in kind {text!r}.{did_you_mean(plural, known)} Others: `plural.version.group`"
+        )
+        raise Rejected(message, kind="invalid")
+    version, _, group = place.partition(".")
+    return Kind(group, version, plural, plural, namespaced)

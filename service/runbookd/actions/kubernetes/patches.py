@@ -24,14 +24,15 @@ _MISSING = object()
 
 
 def bare(obj: Json) -> Json:
-    """The object without what the server keeps of it: status, versions, field managers, and our own annotation."""
+    """The object without what the server keeps of it: status, versions, field managers, and our own annotation.
+
+    Labels and annotations are always there, if empty: what is put into them is then a change of one key.
+    """
     metadata = {key: value for key, value in obj.get("metadata", {}).items() if key not in _SERVER_OWNED}
     annotations = {
         key: value for key, value in (metadata.get("annotations") or {}).items() if key != LAST_CHANGE
     }
-    metadata.pop("annotations", None)
-    if annotations:
-        metadata["annotations"] = annotations
+    metadata |= {"annotations": annotations, "labels": metadata.get("labels") or {}}
     return {**{key: value for key, value in obj.items() if key != "status"}, "metadata": metadata}
 
 

@@ -14,3 +14,20 @@ VALUES
 SELECT * FROM ledger
 WHERE chain = :chain AND seq > :after /*filters: incident_id run_id event_id delivery_id stage what*/
 ORDER BY seq LIMIT :limit
+
+-- name: recent_entries
+-- The newest entries of all chains, as they arrived.
+SELECT * FROM ledger WHERE TRUE /*filters: chain incident_id run_id event_id delivery_id stage what*/
+ORDER BY rowid DESC LIMIT :limit
+
+-- name: ledger_heads
+-- The last entry of every chain.
+WITH RECURSIVE names (chain) AS (
+    SELECT min(chain) FROM ledger
+    UNION ALL
+    SELECT (SELECT min(ledger.chain) FROM ledger WHERE ledger.chain > names.chain) FROM names
+    WHERE names.chain IS NOT NULL
+)
+SELECT ledger.* FROM names JOIN ledger ON ledger.chain = names.chain
+WHERE ledger.seq = (SELECT max(last.seq) FROM ledger AS last WHERE last.chain = names.chain)
+ORDER BY ledger.chain

@@ -1,6 +1,6 @@
 -- name: add_work
 -- Add a row, or make it due earlier; a row somebody holds also remembers the wake-up for when it is released.
-INSERT INTO work (kind, ref, due_at) VALUES (:kind, :ref, :due_at)
+INSERT INTO work (kind, ref, due_at) VALUES (:kind, :ref, :due_at) /*wakes*/
 ON CONFLICT (kind, ref) DO UPDATE SET
     due_at = CASE WHEN excluded.due_at < work.due_at THEN excluded.due_at ELSE work.due_at END,
     wake_at = CASE
@@ -11,14 +11,15 @@ ON CONFLICT (kind, ref) DO UPDATE SET
 
 -- name: claim_work
 -- Take due rows that nobody holds. A wake-up that is due is answered by this claim; a later one is kept.
-UPDATE work SET
-    owner = :owner, epoch = epoch + 1, lease_until = :lease_until,
-    wake_at = CASE WHEN wake_at > :now THEN wake_at END
-WHERE (kind, ref) IN (
+WITH due AS MATERIALIZED (
     SELECT kind, ref FROM work
     WHERE due_at <= :now AND (lease_until IS NULL OR lease_until <= :now)
     ORDER BY due_at, kind, ref LIMIT :limit /*skip_locked*/
 )
+UPDATE work SET
+    owner = :owner, epoch = epoch + 1, lease_until = :lease_until,
+    wake_at = CASE WHEN wake_at > :now THEN wake_at END
+WHERE (kind, ref) IN (SELECT kind, ref FROM due)
 RETURNING kind, ref, due_at, owner, epoch, lease_until, attempts
 
 -- name: take_work

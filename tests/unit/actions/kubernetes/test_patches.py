@@ -116,15 +116,19 @@ def test_the_difference_is_what_is_recorded() -> None:
 
 
 def test_a_bare_object_has_only_what_people_write() -> None:
-    """Status, versions, field managers and the mark are left out; annotations only when there are others."""
-    obj = {
+    """Status, versions, field managers and the mark are left out; labels and annotations are there, if empty."""
+    obj: dict[str, Any] = {
         "kind": "Deployment",
         "metadata": {"name": "a", "uid": "u", "resourceVersion": "1", "annotations": {LAST_CHANGE: "{}"}},
         "spec": {"replicas": 1},
         "status": {"replicas": 1},
     }
-    assert bare(obj) == {"kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replicas": 1}}
-    obj["metadata"]["annotations"]["x"] = "y"  # type: ignore[index]
+    assert bare(obj) == {
+        "kind": "Deployment",
+        "metadata": {"name": "a", "annotations": {}, "labels": {}},
+        "spec": {"replicas": 1},
+    }
+    obj["metadata"]["annotations"]["x"] = "y"
     assert bare(obj)["metadata"]["annotations"] == {"x": "y"}
 
 

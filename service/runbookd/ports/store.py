@@ -1,7 +1,7 @@
-"""What the inside asks of the outside: a clock, ids, a store, performers of actions.
+"""What the inside asks of a store: one transaction at a time, and in it a repository per noun.
 
-These docstrings are the specification: every implementation does exactly this, and one contract suite per port
-holds them to it (`tests/contract/`).
+These docstrings are the specification: every engine does exactly this, and one contract suite holds them to it
+(`tests/contract/store/`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from pydantic import BaseModel
-
-    from runbookd.model.action import Call, Outcome, Probed, Repeat, Spec
     from runbookd.model.alert import Alert
     from runbookd.model.audit import Entry, LedgerEntry
     from runbookd.model.event import Delivery, DeliveryState, StoredEvent
@@ -23,22 +20,6 @@ if TYPE_CHECKING:
     from runbookd.model.work import Work, WorkKind
 
 T = TypeVar("T")
-
-
-class Clock(Protocol):
-    """Time. The only source of `now`; in tests it is set."""
-
-    def now(self) -> datetime:
-        """Return the time as an aware UTC datetime."""
-        ...
-
-
-class Ids(Protocol):
-    """Names for new things."""
-
-    def new(self, prefix: str) -> str:
-        """Return `prefix-` and 26 characters that sort by time of making and never repeat (a ULID)."""
-        ...
 
 
 class Deliveries(Protocol):
@@ -281,17 +262,28 @@ class WorkQueue(Protocol):
 
 
 class Ledger(Protocol):
-    """The hash-chained record of everything that happened. There is no way to change or delete."""
+    """The hash-chained record of everything that happened. There is no way to change or delete.
+
+    Each replica has a chain of its own (on SQLite there is one), so that none waits for another to append.
+    """
 
     async def append(self, entries: Sequence[Entry]) -> None:
         """Chain the entries, in order, to this store's chain."""
         ...
 
     async def read(self, after: int, limit: int, filters: Mapping[str, str]) -> list[LedgerEntry]:
-        """Entries with seq > `after`, in order.
+        """Entries of one chain with seq > `after`, in order; this store's own chain where `filters` name no other.
 
-        Filters by equality on: incident_id, run_id, event_id, delivery_id, stage, what.
+        Filters by equality on: chain, incident_id, run_id, event_id, delivery_id, stage, what.
         """
+        ...
+
+    async def recent(self, limit: int, filters: Mapping[str, str]) -> list[LedgerEntry]:
+        """Return the newest entries of all chains, merged by their time, oldest first. Filters as for `read`."""
+        ...
+
+    async def heads(self) -> list[LedgerEntry]:
+        """Return the last entry of every chain, by the chain's name."""
         ...
 
 
@@ -342,66 +334,14 @@ class Store(Protocol):
         """Run a unit that only reads, on one consistent state; it does not wait for writers."""
         ...
 
+    async def attend(self, name: str, wake: Callable[[], None]) -> bool:
+        """Be the replica of this name until `close`; whether no other living process has the name.
+
+        `wake` is called when another process left work to do; it may be called for nothing, and now and then not
+        be called at all, so whoever waits for work looks by itself as well.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish what was queued, and let go of the database."""
-        ...
-
-
-class Performer(Protocol):
-    """Carries out calls of actions. Never raises for a fault of an action: that is an Outcome."""
-
-    def spec(self, action: str) -> Spec | None:
-        """What the action declares; None when there is no such action."""
-        ...
-
-    def mutates(self, action: str, params: Mapping[str, object]) -> bool:
-        """Whether this call changes anything; unknown is yes."""
-        ...
-
-    def repeat(self, action: str, params: Mapping[str, object]) -> Repeat:
-        """What a crash between this call and its answer allows; unknown is never."""
-        ...
-
-    async def perform(self, call: Call) -> Outcome:
-        """Make one attempt."""
-        ...
-
-    async def probe(self, call: Call) -> tuple[Probed, Outcome | None]:
-        """Ask whether a call in doubt took effect; the outcome it would have had when it did and that is known."""
-        ...
-
-    async def undo(self, call: Call, output: Mapping[str, object]) -> Outcome:
-        """Reverse a call that succeeded with this output. `call.path` and `call.key` are those of the undo itself."""
-        ...
-
-
-class Catalogue(Protocol):
-    """The actions there are, for those who check content or show it."""
-
-    def names(self) -> Sequence[str]:
-        """Every action's name, sorted."""
-        ...
-
-    def spec(self, action: str) -> Spec | None:
-        """What the action declares; None when there is no such action."""
-        ...
-
-    def params(self, action: str) -> type[BaseModel]:
-        """The model of its `with:`. Raises NotFound."""
-        ...
-
-    def result(self, action: str) -> type[BaseModel]:
-        """The model of its result. Raises NotFound."""
-        ...
-
-    def mutates(self, action: str, params: Mapping[str, object]) -> bool:
-        """Whether this call changes anything; unknown is yes."""
-        ...
-
-
-class Secrets(Protocol):
-    """Where `${secret.NAME}` comes from."""
-
-    def get(self, name: str) -> str:
-        """Return the secret. Raises NotFound when it is not set; the message holds the name, never a value."""
         ...

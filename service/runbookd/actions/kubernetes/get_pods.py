@@ -1,0 +1,104 @@
+"""`kubernetes.get_pods`: pods with their phase, readiness, restarts and the reasons of their trouble.
+
+Changes nothing, so there is nothing to undo.
+https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#list-list-or-watch-objects-of-kind-pod
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from runbookd.actions.base import Action, Context
+from runbookd.actions.base import Params as BaseParams
+from runbookd.actions.base import Result as BaseResult
+from runbookd.actions.kubernetes.cluster import ClusterName, cluster
+from runbookd.actions.kubernetes.kinds import POD, Namespace, Selector, permission
+from runbookd.actions.kubernetes.pods import Pod, is_running, summary
+from runbookd.model.action import Repeat, Spec
+
+
+class Params(BaseParams):
+    """Which pods."""
+
+    cluster: ClusterName = None
+    namespace: Namespace | None = Field(default=None, description="The namespace. null: every one.")
+    selector: Selector | None = Field(
+        default=None, description="Label selector, such as `app=shop,tier!=cache`. null: every pod."
+    )
+    only: Literal["all", "not_running", "not_ready"] = Field(
+        default="all",
+        description="`not_running`: those that neither run nor have ended well; `not_ready`: also those that run "
+        "and are not ready.",
+    )
+    most: int = Field(
+        default=200,
+        ge=1,
+        le=2000,
+        description="Pods to return; all are counted, the first by name are shown.",
+    )
+
+
+class Result(BaseResult):
+    """The pods found. The counts are of all that fit, shown or not."""
+
+    pods: list[Pod] = Field(description="In order of namespace and name.")
+    count: int = Field(description="How many pods fit `selector` and `only`.")
+    looked_at: int = Field(description="How many pods fit `selector`.")
+    ready: int = Field(description="How many of those looked at are ready.")
+    restarts: int = Field(description="Restarts of all those looked at.")
+    statuses: dict[str, int] = Field(description="How many of those looked at have each status.")
+    truncated: bool = Field(description="True when more fit than are shown.")
+
+
+SPEC = Spec(
+    name="kubernetes.get_pods",
+    summary="List pods with phase, readiness, restarts and reasons.",
+    mutates=False,
+    repeat=Repeat.SAFE,
+    undo="Nothing to undo: it changes nothing.",
+    timeout=timedelta(seconds=30),
+    example={"namespace": "shop", "selector": "app=api", "only": "not_running"},
+    permissions=(permission(POD, "list"),),
+)
+
+
+async def run(params: Params, context: Context) -> Result:
+    """List them, page by page; what is not shown is only counted."""
+    where = await cluster(context, params.cluster)
+    shown: list[Pod] = []
+    statuses: Counter[str] = Counter()
+    count = looked_at = ready = restarts = 0
+    async for found in where.each(POD, params.namespace, labels=params.selector):
+        pod = summary(found)
+        looked_at += 1
+        ready += pod.ready
+        restarts += pod.restarts
+        statuses[pod.status] += 1
+        if not _asked_for(pod, params.only):
+            continue
+        count += 1
+        if len(shown) < params.most:
+            shown.append(pod)
+    return Result(
+        pods=shown,
+        count=count,
+        looked_at=looked_at,
+        ready=ready,
+        restarts=restarts,
+        statuses=dict(sorted(statuses.items())),
+        truncated=count > len(shown),
+    )
+
+
+def _asked_for(pod: Pod, only: str) -> bool:
+    """Whether the pod is among those the step wants to see."""
+    if only == "all" or not is_running(pod):
+        return True
+    return only == "not_ready" and pod.status == "Running" and not pod.ready
+
+
+ACTION = Action(spec=SPEC, params=Params, result=Result, run=run)

@@ -1,0 +1,155 @@
+"""A pod in few words: what `kubectl get pods` prints in its columns STATUS, READY and RESTARTS.
+
+https://github.com/kubernetes/kubernetes/blob/master/pkg/printers/internalversion/printers.go (printPod)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from runbookd.actions.kubernetes.events import moment
+from runbookd.actions.kubernetes.kinds import Json
+
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+_RUNNING = frozenset({"Running", "Completed", "Succeeded"})
+
+
+class Pod(BaseModel):
+    """One pod."""
+
+    namespace: str = Field(description="Its namespace.")
+    name: str = Field(description="Its name.")
+    phase: str = Field(description="`Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.")
+    status: str = Field(
+        description="As `kubectl get pods` says it: `Running`, `CrashLoopBackOff`, `Terminating`, ..."
+    )
+    ready: bool = Field(description="Whether its condition Ready holds.")
+    containers_ready: int = Field(description="How many of its containers are ready.")
+    containers: int = Field(description="How many containers it has.")
+    restarts: int = Field(description="Restarts of all its containers together.")
+    last_exit_code: int | None = Field(
+        description="Exit code of the container that ended last. null: none has."
+    )
+    last_reason: str = Field(description='Why it ended, such as `OOMKilled`; "" when none has.')
+    message: str = Field(description='What the status is about, in Kubernetes\' words; "" for none.')
+    node: str = Field(description='The node it is on; "" while it is on none.')
+    ip: str = Field(description='Its address; "" while it has none.')
+    images: list[str] = Field(description="The images of its containers.")
+    started_at: datetime | None = Field(description="When it was taken up by a node. null: not yet.")
+    owner: str = Field(description='What controls it, as `ReplicaSet/api-6b7f`; "" for nothing.')
+
+
+def summary(pod: Json) -> Pod:
+    """The pod in few words."""
+    metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
+    containers = status.get("containerStatuses") or []
+    every = [*containers, *(status.get("initContainerStatuses") or [])]
+    ended = _ended_last(every)
+    return Pod(
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+        phase=status.get("phase", "Unknown"),
+        status=status_word(pod),
+        ready=is_ready(pod),
+        containers_ready=sum(bool(one.get("ready")) for one in containers),
+        containers=len(spec.get("containers") or []),
+        restarts=sum(one.get("restartCount") or 0 for one in containers),
+        last_exit_code=ended.get("exitCode"),
+        last_reason=ended.get("reason") or "",
+        message=next(_messages(status, every), ""),
+        node=spec.get("nodeName") or "",
+        ip=status.get("podIP") or "",
+        images=[one.get("image", "") for one in spec.get("containers") or []],
+        started_at=moment(status.get("startTime")),
+        owner=_owner(metadata),
+    )
+
+
+def is_ready(pod: Json) -> bool:
+    """Whether its condition Ready holds."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
+
+
+def is_running(pod: Pod) -> bool:
+    """Whether its status is one that asks for nothing: running, or ended well."""
+    return pod.status in _RUNNING
+
+
+def status_word(pod: Json) -> str:
+    """The word in kubectl's column STATUS."""
+    status = pod.get("status") or {}
+    if pod["metadata"].get("deletionTimestamp"):
+        return "Unknown" if status.get("reason") == "NodeLost" else "Terminating"
+    beginning = _initializing(pod)
+    if beginning:
+        return beginning
+    word = status.get("reason") or status.get("phase") or "Unknown"
+    running = False
+    for one in reversed(status.get("containerStatuses") or []):
+        state = one.get("state") or {}
+        running = running or bool(one.get("ready") and state.get("running"))
+        word = _stopped(state) or word
+    if word == "Completed" and running:
+        return "Running" if is_ready(pod) else "NotReady"
+    return str(word)
+
+
+def _initializing(pod: Json) -> str | None:
+    """The word while init containers are not done; None when they are."""
+    status = pod.get("status") or {}
+    total = len((pod.get("spec") or {}).get("initContainers") or [])
+    for index, one in enumerate(status.get("initContainerStatuses") or []):
+        state = one.get("state") or {}
+        ended = state.get("terminated")
+        if (ended is not None and ended.get("exitCode") == 0) or one.get("started"):
+            continue
+        word = _stopped(state)
+        return f"Init:{word}" if word and word != "PodInitializing" else f"Init:{index}/{total}"
+    return None
+
+
+def _stopped(state: Json) -> str | None:
+    """Why a container waits or has ended; None when it does neither."""
+    waiting, ended = state.get("waiting"), state.get("terminated")
+    if waiting and waiting.get("reason"):
+        return str(waiting["reason"])
+    if not ended:
+        return None
+    if ended.get("reason"):
+        return str(ended["reason"])
+    if ended.get("signal"):
+        return f"Signal:{ended['signal']}"
+    return f"ExitCode:{ended.get('exitCode', 0)}"
+
+
+def _ended_last(containers: list[Json]) -> Json:
+    """How the container that ended last did; empty when none has ended."""
+    ended = [
+        found["terminated"]
+        for one in containers
+        for found in (one.get("state") or {}, one.get("lastState") or {})
+        if found.get("terminated")
+    ]
+    return max(ended, key=lambda one: one.get("finishedAt") or "", default={})
+
+
+def _messages(status: Json, containers: list[Json]) -> Iterator[str]:
+    """What Kubernetes says about the trouble, the most telling first."""
+    for one in containers:
+        for state in (one.get("state") or {}).values():
+            if state and state.get("message"):
+                yield state["message"]
+    if status.get("message"):
+        yield status["message"]
+    for one in status.get("conditions") or []:
+        if one.get("status") == "False" and one.get("message"):
+            yield one["message"]
+
+
+def _owner(metadata: Json) -> str:
+    owners = metadata.get("ownerReferences") or []
+    return next((f"{one['kind']}/{one['name']}" for one in owners if one.get("controller")), "")

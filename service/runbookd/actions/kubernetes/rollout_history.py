@@ -1,0 +1,116 @@
+"""`kubernetes.rollout_history`: the revisions of a Deployment, when it last changed, and which revision was good.
+
+Changes nothing, so there is nothing to undo. What counts as good, and on which evidence, is written down in
+`runbookd.actions.kubernetes.revisions`; without evidence it is null rather than a guess.
+https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#checking-rollout-history-of-a-deployment
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, Field
+
+from runbookd.actions.base import Action, Context
+from runbookd.actions.base import Params as BaseParams
+from runbookd.actions.base import Result as BaseResult
+from runbookd.actions.kubernetes.cluster import ClusterName, cluster
+from runbookd.actions.kubernetes.kinds import DEPLOYMENT, REPLICA_SET, Namespace, ObjectName, permission
+from runbookd.actions.kubernetes.revisions import (
+    CHANGE_CAUSE,
+    Revision,
+    annotations_of,
+    changed_at,
+    last_good,
+    previous_good,
+    revisions_of,
+)
+from runbookd.model.action import Repeat, Spec
+
+
+class Params(BaseParams):
+    """Whose history."""
+
+    cluster: ClusterName = None
+    namespace: Namespace
+    deployment: ObjectName = Field(description="Name of the Deployment.")
+
+
+class KeptRevision(BaseModel):
+    """One revision that can be returned to."""
+
+    revision: int = Field(description="Its number.")
+    replica_set: str = Field(description="The ReplicaSet that keeps it.")
+    images: dict[str, str] = Field(description="The image of each container.")
+    change_cause: str = Field(description='Annotation `kubernetes.io/change-cause`; "" without one.')
+    created_at: datetime | None = Field(description="When its template was first rolled out.")
+    replicas: int = Field(description="Pods it should have now.")
+    available: int = Field(description="Pods of it that are available now.")
+    good: bool = Field(description="Whether it is known to have been fully available.")
+    evidence: str = Field(description="How that is known, or why it is not.")
+
+
+class Result(BaseResult):
+    """The history. `last_good` and `previous_good` are revision numbers for `kubernetes.rollout_undo`."""
+
+    revisions: list[KeptRevision] = Field(description="Oldest first.")
+    current: int | None = Field(description="The newest revision. null: there is none yet.")
+    last_good: int | None = Field(
+        description="The newest revision known to have been fully available, the current one included. null: none is."
+    )
+    previous_good: int | None = Field(
+        description="The newest such revision before the current one, for a release that is available and bad all "
+        "the same. null: none is."
+    )
+    changed_at: datetime | None = Field(description="When the pod template last changed. null: not known.")
+    changed_ago: timedelta | None = Field(description="How long ago that is. null: not known.")
+    paused: bool = Field(description="Whether the Deployment is paused.")
+
+
+SPEC = Spec(
+    name="kubernetes.rollout_history",
+    summary="List a Deployment's revisions, and the last that was fully available.",
+    mutates=False,
+    repeat=Repeat.SAFE,
+    undo="Nothing to undo: it changes nothing.",
+    timeout=timedelta(seconds=30),
+    example={"namespace": "shop", "deployment": "api"},
+    permissions=(permission(DEPLOYMENT, "get"), permission(REPLICA_SET, "list")),
+)
+
+
+async def run(params: Params, context: Context) -> Result:
+    """Read the Deployment and its ReplicaSets."""
+    where = await cluster(context, params.cluster)
+    deployment = await where.get(DEPLOYMENT.at(params.namespace, params.deployment))
+    revisions = await revisions_of(where, deployment)
+    good, previous = last_good(revisions), previous_good(revisions)
+    changed = changed_at(deployment, revisions)
+    return Result(
+        revisions=[_kept(one) for one in revisions],
+        current=revisions[-1].number if revisions else None,
+        last_good=good.number if good else None,
+        previous_good=previous.number if previous else None,
+        changed_at=changed,
+        changed_ago=None if changed is None else max(timedelta(0), context.now() - changed),
+        paused=bool(deployment["spec"].get("paused")),
+    )
+
+
+def _kept(revision: Revision) -> KeptRevision:
+    found = revision.replica_set
+    containers = found["spec"]["template"]["spec"]["containers"]
+    return KeptRevision(
+        revision=revision.number,
+        replica_set=found["metadata"]["name"],
+        images={one["name"]: one.get("image", "") for one in containers},
+        change_cause=annotations_of(found).get(CHANGE_CAUSE, ""),
+        created_at=revision.created_at,
+        replicas=found["spec"].get("replicas") or 0,
+        available=(found.get("status") or {}).get("availableReplicas") or 0,
+        good=revision.good,
+        evidence=revision.evidence,
+    )
+
+
+ACTION = Action(spec=SPEC, params=Params, result=Result, run=run)

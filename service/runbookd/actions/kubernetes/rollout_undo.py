@@ -1,0 +1,176 @@
+"""`kubernetes.rollout_undo`: return a workload's pod template to an earlier revision.
+
+Changes the pod template of the Deployment, StatefulSet or DaemonSet, and nothing else of it; the rollout that
+follows replaces the pods. ConfigMaps and Secrets are not returned. The revision is always named, so a second attempt
+never toggles back. Undone by putting back the template there was.
+https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-back-a-deployment
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import Field
+
+from runbookd.actions.base import Action, Context
+from runbookd.actions.failures import Rejected
+from runbookd.actions.kubernetes.changes import (
+    Changed,
+    ChangeResult,
+    Wanted,
+    change,
+    probed,
+    take_back,
+    told,
+)
+from runbookd.actions.kubernetes.cluster import Cluster, Patch, cluster
+from runbookd.actions.kubernetes.kinds import (
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    REPLICA_SET,
+    Json,
+    permission,
+)
+from runbookd.actions.kubernetes.revisions import (
+    controller_of,
+    find_revision,
+    number_of,
+    revisions_of,
+    same_template,
+    selector_text,
+)
+from runbookd.actions.kubernetes.targets import check_protected
+from runbookd.actions.kubernetes.workloads import OneTemplate, check_gitops, check_running, rights, when
+from runbookd.model.action import Probed, Repeat, Spec
+
+
+class Params(OneTemplate):
+    """Which workload, and which revision."""
+
+    to_revision: int = Field(ge=1, description="The revision to return to, as `rollout_history` numbers it.")
+    allow_paused: bool = Field(
+        default=False, description="Change the template although the rollout is paused and will not follow."
+    )
+    allow_gitops: bool = Field(
+        default=False, description="Change it although a GitOps controller owns it and may put it back."
+    )
+
+
+class Result(ChangeResult):
+    """The rollback; not `changed` when the template was that of the revision already."""
+
+    from_revision: int | None = Field(description="The newest revision before. null: not known any more.")
+    to_revision: int = Field(description="The revision whose template the workload has now.")
+    images: list[str] = Field(description="The images of the template now, container by container.")
+
+
+SPEC = Spec(
+    name="kubernetes.rollout_undo",
+    summary="Return a workload's pod template to an earlier revision.",
+    mutates=True,
+    repeat=Repeat.PROBE,
+    undo="The template there was is put back, unless somebody has changed it since.",
+    undoable=True,
+    timeout=timedelta(seconds=60),
+    example={
+        "namespace": "medinovai",
+        "deployment": "medinovai-backend",
+        "to_revision": "${steps.history.last_good}",
+    },
+    permissions=(
+        *rights(OneTemplate, "get", "patch"),
+        when("deployment", permission(REPLICA_SET, "list")),
+        when("statefulset", permission(CONTROLLER_REVISION, "list")),
+        when("daemonset", permission(CONTROLLER_REVISION, "list")),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Former:
+    """What is to be returned to: the template, the patch that brings it, and the newest revision's number."""
+
+    template: Json
+    patch: Wanted
+    newest: int | None
+
+
+async def run(params: Params, context: Context) -> Result:
+    """Patch the template. Raises Rejected: `not_found` without the revision, `refused` or `conflict` by its checks."""
+    where = await cluster(context, params.cluster)
+    check_protected(where.access, params.ref)
+    seen = await where.get(params.ref)
+    former = await _former(where, params, seen)
+
+    def wanted(now: Json) -> Wanted | None:
+        check_running(now, params.ref, allowed=params.allow_paused)
+        check_gitops(now, params.ref, allowed=params.allow_gitops)
+        if same_template(now["spec"]["template"], former.template):
+            return None
+        if now["spec"]["template"] != seen["spec"]["template"]:
+            message = f"{params.ref} got a new template while it was to be rolled back; nothing was changed"
+            raise Rejected(message, kind="conflict")
+        return former.patch
+
+    changed = await change(where, context, params.ref, wanted)
+    return _result(params, changed, None if changed.earlier else former.newest)
+
+
+async def probe(params: Params, context: Context) -> tuple[Probed, Result | None]:
+    """Look for the mark of this step."""
+    answer, changed = await probed(await cluster(context, params.cluster), context, params.ref)
+    return answer, None if changed is None else _result(params, changed, None)
+
+
+async def undo(params: Params, result: Result, context: Context) -> Result | None:
+    """Put the template back; raises Rejected (`conflict`) when somebody has changed it since."""
+    where = await cluster(context, params.cluster)
+    check_protected(where.access, params.ref)
+    changed = await take_back(where, params.ref, result.revert)
+    back = result.from_revision or params.to_revision
+    return _result(params, changed, None).model_copy(update={"to_revision": back})
+
+
+async def _former(where: Cluster, params: Params, seen: Json) -> _Former:
+    """The revision that is asked for; raises Rejected (`not_found`) naming those there are."""
+    if params.ref.kind == DEPLOYMENT:
+        template = find_revision(await revisions_of(where, seen), params.to_revision).template
+        replace = {"op": "replace", "path": "/spec/template", "value": template}
+        return _Former(template, Wanted(how=Patch.JSON, body=[replace]), number_of(seen))
+    data = await _controller_revisions(where, seen)
+    if params.to_revision not in data:
+        known = ", ".join(str(number) for number in sorted(data)) or "none"
+        message = f"there is no revision {params.to_revision} of {params.ref}; those kept are: {known}"
+        raise Rejected(message, kind="not_found")
+    patch = data[params.to_revision]
+    template = {key: value for key, value in patch["spec"]["template"].items() if key != "$patch"}
+    return _Former(template, Wanted(how=Patch.STRATEGIC, body={"spec": patch["spec"]}), max(data))
+
+
+async def _controller_revisions(where: Cluster, owner: Json) -> Mapping[int, Json]:
+    """The patches a StatefulSet or DaemonSet keeps, one a revision, by number.
+
+    https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/controller-revision-v1/
+    """
+    metadata = owner["metadata"]
+    labels = selector_text(owner["spec"]["selector"])
+    return {
+        one["revision"]: one["data"]
+        async for one in where.each(CONTROLLER_REVISION, metadata["namespace"], labels=labels)
+        if controller_of(one) == metadata["uid"]
+    }
+
+
+def _result(params: Params, changed: Changed, newest: int | None) -> Result:
+    containers = changed.after["spec"]["template"]["spec"]["containers"]
+    return Result(
+        **told(changed),
+        from_revision=newest,
+        to_revision=params.to_revision,
+        images=[one.get("image", "") for one in containers],
+    )
+
+
+ACTION = Action(spec=SPEC, params=Params, result=Result, run=run, probe=probe, undo=undo, observe=run)

@@ -1,0 +1,31 @@
+"""What the inside asks of the outside, as protocols (`world.py`, `store.py`); the docstrings specify."""
+
+from runbookd.ports.store import (
+    Alerts,
+    Deliveries,
+    Incidents,
+    Ledger,
+    Runs,
+    Store,
+    Switches,
+    Tx,
+    WorkQueue,
+)
+from runbookd.ports.world import Catalogue, Clock, Ids, Performer, Secrets
+
+__all__ = [
+    "Alerts",
+    "Catalogue",
+    "Clock",
+    "Deliveries",
+    "Ids",
+    "Incidents",
+    "Ledger",
+    "Performer",
+    "Runs",
+    "Secrets",
+    "Store",
+    "Switches",
+    "Tx",
+    "WorkQueue",
+]
