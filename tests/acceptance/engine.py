@@ -19,7 +19,7 @@ from runbookd.model.run import Run, StepRecord
 from runbookd.pipeline import Pipeline, Ports
 from runbookd.ports import Performer, Store
 from runbookd.runtime.worker import Worker
-from runbookd.settings import load_settings
+from runbookd.settings import Settings
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 NEVER = "0001-01-01T00:00:00Z"
@@ -106,7 +106,7 @@ async def engine(
         "playbooks": [folder / "playbooks"],
         **(settings or {}),
     }
-    async with wire(load_settings(None, **given), library, clock) as parts:
+    async with wire(Settings(**given), library, clock) as parts:
         pipeline, worker = parts.pipeline, parts.worker
         if performer is not None:
             pipeline = Pipeline(Ports(parts.store, performer, clock), pipeline.desk)

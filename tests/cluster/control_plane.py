@@ -51,8 +51,11 @@ class ControlPlane:
 
     def api(self, user: str = ADMIN) -> Api:
         """A client for the harness; `async with` it."""
-        trust = ssl.create_default_context(cafile=self.authority)
-        return Api(self.url, self.users[user], trust)
+        return Api(self.url, self.users[user], self.trust())
+
+    def trust(self) -> ssl.SSLContext:
+        """What a client checks the API server's certificate by."""
+        return ssl.create_default_context(cafile=self.authority)
 
     def kubeconfig(self, user: str = ADMIN, *, server: str | None = None, namespace: str = "default") -> Path:
         """A kubeconfig file for this user; `server` is another address of the same API, such as a proxy's."""

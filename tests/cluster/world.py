@@ -93,7 +93,8 @@ def world(users: Sequence[str] = ()) -> Iterator[World]:
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="cluster") as thread:
         ended = thread.submit(asyncio.run, play())
         try:
-            wait({started, ended}, 2 * START_WITHIN, FIRST_COMPLETED)
+            either: set[Future[Any]] = {started, ended}
+            wait(either, 2 * START_WITHIN, FIRST_COMPLETED)
             if not started.done():
                 ended.result(0)
             yield started.result()

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
+from runbookd.actions.kubernetes.kinds import NAME_PATTERN, NAMESPACE_PATTERN
 from runbookd.model.base import Duration, Name
 from runbookd.model.durations import format_duration
 from runbookd.model.playbook import Identifier
@@ -31,6 +32,9 @@ _NAMED_PATTERNS = {
 _NAMED_PATTERNS[Calendar.model_json_schema()["properties"]["from"]["pattern"]] = (
     'time of day such as `"09:00"`'
 )
+_NAMED_PATTERNS |= {NAMESPACE_PATTERN: "Kubernetes namespace", NAME_PATTERN: "Kubernetes name"}
+_LONGEST_PATTERN = 30
+"""The longest regular expression that is shown; a longer one helps nobody, and the schemas have it."""
 _FORMATS = {"path": "path", "date-time": "timestamp", "password": "secret text", "duration": "duration"}
 _TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
 _BOUNDS = {
@@ -169,8 +173,13 @@ def _scalar_text(schema: Schema) -> str:
     kind = schema.get("type")
     if not isinstance(kind, str):
         return "anything"
-    pattern = f" like {code(schema['pattern'])}" if "pattern" in schema else ""
-    return f"{_TYPES[kind]}{pattern}{_bounds(schema)}"
+    return f"{_TYPES[kind]}{_form(schema.get('pattern', ''))}{_bounds(schema)}"
+
+
+def _form(pattern: str) -> str:
+    if not pattern:
+        return ""
+    return f" like {code(pattern)}" if len(pattern) <= _LONGEST_PATTERN else " of a fixed form"
 
 
 def _bounds(schema: Schema) -> str:

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
     from runbookd.model.event import Event
 
+VANISHED = "vanished"
+"""Marks, in an event's `extra`, an end that no sender told: it was concluded from silence."""
+
 
 def judge_episode(event: Event, latest: Alert | None) -> Episode:
     """Say what the event means, given the fingerprint's open or else last episode (None when there never was one).
 
     A firing that began no later than the last episode ended is the same trouble, told late. A resolve that
     ended before the open episode began speaks of an earlier one; one that began after the last episode ended
-    speaks of an episode that was never seen to fire.
+    speaks of an episode that was never seen to fire. An end that we only concluded is refuted by any firing.
     """
     if event.status is Status.UNKNOWN:
         return Episode.UNKNOWN
@@ -37,7 +40,8 @@ def judge_episode(event: Event, latest: Alert | None) -> Episode:
     closed_at = None if latest is None else latest.ends_at or latest.resolved_at
     if event.status is Status.FIRING:
         begins_later = event.starts_at is None or closed_at is None or event.starts_at > closed_at
-        return Episode.NEW if begins_later else Episode.STALE
+        refuted = latest is not None and VANISHED in latest.event.extra
+        return Episode.NEW if begins_later or refuted else Episode.STALE
     begins_later = closed_at is None or (event.starts_at is not None and event.starts_at > closed_at)
     return Episode.RESOLVED_UNSEEN if begins_later else Episode.STALE_RESOLVE
 
@@ -79,5 +83,5 @@ def resolved(alert: Alert, event: Event, now: datetime) -> Alert:
 
 
 def vanished(alert: Alert, now: datetime) -> Event:
-    """Make the resolve of an episode that its sender, asked, no longer lists."""
-    return replace(alert.event, status=Status.RESOLVED, ends_at=now)
+    """Make the resolve of an episode that its sender, asked, no longer lists; a firing told later refutes it."""
+    return replace(alert.event, status=Status.RESOLVED, ends_at=now, extra={VANISHED: True})

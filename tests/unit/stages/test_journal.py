@@ -156,15 +156,12 @@ def test_a_probe_that_says_done_without_a_result() -> None:
 
 
 def test_a_probe_that_says_not_done_allows_another_attempt() -> None:
-    """What surely did not happen is tried again, at most three times in all, and then has failed without doubt.
-
-    A first "not done" is not believed before the attempt's time is up: the target may still be at work on it.
-    """
+    """What surely did not happen is tried again, at most three times in all, and then has failed without doubt."""
     run = one("probe", doubt(), ok(), (Probed.NOT_DONE, None))
     run.look()
     run.at(1)
     assert run.to_the_end().state == "succeeded"
-    assert run.calls == ["steps/a", "? steps/a", "? steps/a", "steps/a"]
+    assert run.calls == ["steps/a", "? steps/a", "steps/a"]
     assert [row.attempt for row in run.rows.values() if row.ended_at is not None] == [1, 2]
     run = one("probe", doubt("lost"), (Probed.NOT_DONE, None))
     assert run.to_the_end().reason == "step_failed"

@@ -117,8 +117,8 @@ async def run(params: Params, context: Context) -> Result:
     ref = JOB.at(params.namespace, _name(params, context.call.key))
     check_protected(where.access, ref)
     template = await _template(where, params)
-    job, created = await made_once(where, context, ref, _job(params, ref, template))
-    change = Change(before=None, after={"job": ref.name, "spec": template}) if created else None
+    job, _ = await made_once(where, context, ref, _job(params, ref, template))
+    change = Change(before=None, after={"job": ref.name, "spec": template})
     if not params.wait or context.mode is Mode.OBSERVE:
         return Result(job=str(ref.name), done=_ended(job) == "Complete", logs="", change=change)
     how = await _end(where, context, ref)
