@@ -7,13 +7,14 @@ context managers of the same name in `tests/servers.py`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import ParamSpec, TypeVar
 
 import pytest
 
 from tests import servers
+from tests.postgres import PostgresServer, postgres_server
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -73,3 +74,10 @@ def shop(running: AsyncExitStack) -> Callable[..., Awaitable[servers.Shop]]:
 def webhook_sink(running: AsyncExitStack) -> Callable[..., Awaitable[servers.Sink]]:
     """A function that starts a webhook receiver."""
     return starter(running, servers.webhook_sink)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A Postgres server for all tests; each takes a database of its own."""
+    with postgres_server() as server:
+        yield server

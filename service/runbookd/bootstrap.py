@@ -21,7 +21,6 @@ from runbookd.runtime.ids import Ulids
 from runbookd.runtime.secrets import FilesAndEnvironment
 from runbookd.runtime.worker import Worker
 from runbookd.stages.normalize import DEFAULT_LIMITS
-from runbookd.stages.plan import Reach
 from runbookd.store.sqlite import open_sqlite
 from runbookd.units.desk import Desk
 
@@ -33,11 +32,11 @@ if TYPE_CHECKING:
 
     from runbookd.model.library import Library
     from runbookd.model.work import Work
-    from runbookd.pipeline import Watch
     from runbookd.ports import Clock, Store
     from runbookd.runtime.metrics import Metrics
     from runbookd.runtime.scheduler import Scheduler
     from runbookd.settings import Settings
+    from runbookd.units.watch import Watch
 
 log = structlog.get_logger()
 
@@ -74,7 +73,7 @@ async def wire(
     catalogue = ActionCatalogue(settings.actions)
     library = library or load(settings.rules, settings.playbooks, catalogue)
     async with AsyncExitStack() as stack:
-        store = await open_sqlite(settings.database, queue=settings.database_queue)
+        store = await _open(settings)
         stack.push_async_callback(store.close)
         performer = CataloguePerformer(catalogue, FilesAndEnvironment(settings.secrets_folder), clock)
         stack.push_async_callback(performer.close)
@@ -92,15 +91,20 @@ async def wire(
         )
 
 
+async def _open(settings: Settings) -> Store:
+    """Open the database the settings name. Raises StoreError."""
+    if settings.database_url is None:
+        return await open_sqlite(settings.database, queue=settings.database_queue)
+    from runbookd.store.postgres import open_postgres
+
+    url = settings.database_url.get_secret_value()
+    return await open_postgres(url, chain=settings.name, queue=settings.database_queue)
+
+
 def _desk(settings: Settings, library: Library, ids: Ulids) -> Desk:
     return replace(
         Desk.of(library, ids),
-        reach=Reach(
-            budget=settings.reach.budget,
-            budget_window=settings.reach.budget_window,
-            target_cooldown=settings.reach.target_cooldown,
-            protected=tuple(settings.reach.protected),
-        ),
+        reach=settings.reach.bounds(),
         mode=settings.mode,
         lease=settings.lease,
         forget_after=settings.reconcile.forget_after,
@@ -124,10 +128,10 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     async with AsyncExitStack() as stack:
-        stack.enter_context(only_server_of(settings.database))
+        if settings.database_url is None:
+            stack.enter_context(only_server_of(settings.database))
         parts = await stack.enter_async_context(wire(settings, watch=metrics))
-        inherited = await parts.store.write(lambda tx: tx.work.inherit(settings.name))
-        log.info("work of an earlier life released", stage="execute", rows=inherited)
+        await _join(parts)
         scheduler = _sweeps(parts, metrics)
         runner = await _listen(parts, registry)
         stack.push_async_callback(runner.cleanup)
@@ -147,6 +151,17 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
         await parts.worker.stop(settings.stop_within)
         await asyncio.gather(*tasks, stopped)
         log.info("stopped", stage="execute", ended=[task.get_name() for task in done])
+
+
+async def _join(parts: Parts) -> None:
+    """Take part in the work on this database, beginning with what an earlier life of this replica left."""
+    name = parts.settings.name
+    if not await parts.store.attend(name, parts.worker.wake):
+        # It may be one that nobody can reach any more: its claims are left to run out.
+        log.warning("another process has this replica's name; give each its own", stage="execute", name=name)
+        return
+    inherited = await parts.store.write(lambda tx: tx.work.inherit(name))
+    log.info("work of an earlier life released", stage="execute", rows=inherited)
 
 
 def _sweeps(parts: Parts, metrics: Metrics) -> Scheduler:
@@ -177,7 +192,7 @@ def _reconcile(parts: Parts) -> Callable[[Work], Awaitable[None]]:
     async def ask(work: Work) -> None:
         if not asked.alertmanagers:
             log.error(
-                "a notification was truncated, and no Alertmanager is configured to ask for the rest",
+                "what fires must be asked (a truncated or late notification), and no Alertmanager is configured",
                 stage="normalize",
                 setting="reconcile.alertmanagers",
             )

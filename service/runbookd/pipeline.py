@@ -17,12 +17,14 @@ put in order. Every method reads the clock once per decision, and no transaction
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from runbookd.errors import PayloadError
+from runbookd.errors import LeaseLost, PayloadError, StoreUnavailable
 from runbookd.model.action import Call
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.event import Delivery, DeliveryState, Notification
@@ -35,8 +37,10 @@ from runbookd.units.admission import Batch, Tally, admit_event
 from runbookd.units.desk import PAUSED, Desk, Plans
 from runbookd.units.escalation import watch_clocks
 from runbookd.units.parsing import Parsed
+from runbookd.units.planning import plan_again
 from runbookd.units.reconciling import ASKED, close_missing
 from runbookd.units.running import Claim, Onward, carry_on
+from runbookd.units.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +53,9 @@ log = structlog.get_logger()
 CHUNK = 64
 """Events admitted in one transaction: a delivery of thousands must not keep the store from everyone else."""
 
+_STORE_RETRY = 0.5
+"""Seconds between two tries to write answers while the store is unavailable."""
+
 
 class Ports(NamedTuple):
     """What the pipeline needs of the world."""
@@ -56,25 +63,6 @@ class Ports(NamedTuple):
     store: Store
     performer: Performer
     clock: Clock
-
-
-class Watch:
-    """What the pipeline tells those who count; every method does nothing unless overridden."""
-
-    def received(self, source: str, result: str) -> None:
-        """A delivery was accepted, or kept as a dead letter."""
-
-    def admitted(self, outcomes: Mapping[str, int]) -> None:
-        """Events were admitted, by outcome."""
-
-    def called(self, action: str, state: str, seconds: float) -> None:
-        """A call of an action ended."""
-
-    def ended(self, playbook: str, state: str) -> None:
-        """A run ended."""
-
-    def breached(self, kind: str) -> None:
-        """A clock ran out."""
 
 
 class Pipeline:
@@ -189,9 +177,14 @@ class Pipeline:
         if delivery is None or delivery.state is not DeliveryState.PENDING:
             await tx.work.finish(work)
             return 0, True
-        notification = self._parsed.of(
-            delivery, lambda: SOURCES[delivery.source](delivery.body, self.desk.limits)
-        )
+        try:
+            notification = self._parsed.of(
+                delivery, lambda: SOURCES[delivery.source](delivery.body, self.desk.limits)
+            )
+        except PayloadError as error:  # it was understood when it came; the service has become stricter since
+            await tx.deliveries.settle(delivery.id, DeliveryState.DEAD, delivery.progress, str(error))
+            await tx.work.finish(work)
+            return 0, True
         chunk = notification.events[delivery.progress : delivery.progress + room]
         batch = Batch(
             delivery_id=delivery.id,
@@ -222,51 +215,64 @@ class Pipeline:
     async def advance(self, work: Work) -> None:
         """Carry a run on until it ends, or has nothing to do before a time that is written down.
 
-        The journal is committed before each call and after each answer; while a call is under way the claim is
-        extended, and if it is lost the calls are abandoned and nothing more is written.
+        The journal is committed before each call and after each answer. While calls are under way the run is
+        looked at again when something else of it is due, and often enough to extend the claim. When the claim is
+        lost the calls are abandoned and nothing more is written: LeaseLost.
         """
         claim = Claim(work=work, plans=self._plans, performer=self._performer)
         calls: dict[asyncio.Task[Answered], str] = {}
         answers: dict[str, Answered] = {}
+        held_until = self._clock.now() + self.desk.lease
         try:
             while True:
-                onward = await self._look(claim, answers, frozenset(calls.values()))
-                answers = {}
+                onward, held_until = await self._look(claim, answers, frozenset(calls.values()), held_until)
                 if onward is None:
                     return
                 for start in onward.starts:
                     calls[asyncio.create_task(self._call(onward, start))] = start.record.path
                 if onward.released or not calls:
                     return
-                answers = await self._answers(work, calls)
+                answers = await self._answers(calls, onward.moves.due)
         finally:
             for task in calls:
                 task.cancel()
 
     async def _look(
-        self, claim: Claim, answers: Mapping[str, Answered], in_flight: frozenset[str]
-    ) -> Onward | None:
-        now = self._clock.now()
-        onward = await self._store.write(lambda tx: carry_on(tx, self.desk, claim, answers, in_flight, now))
-        if onward is not None:
-            self._say(onward)
-            if onward.moves.finish is not None:
-                self.wake()
-        return onward
+        self, claim: Claim, answers: Mapping[str, Answered], in_flight: frozenset[str], held_until: datetime
+    ) -> tuple[Onward | None, datetime]:
+        """Decide and write; returns what came of it, and until when the claim holds now.
 
-    async def _answers(self, work: Work, calls: dict[asyncio.Task[Answered], str]) -> dict[str, Answered]:
-        """Wait for at least one call to end, extending the claim meanwhile."""
+        While the store is unavailable the answers are kept and written as soon as it is back, as long as the claim
+        holds: an answer that is forgotten leaves its call in doubt.
+        """
         while True:
-            done, _ = await asyncio.wait(
-                calls, timeout=self.desk.lease.total_seconds() / 3, return_when=asyncio.FIRST_COMPLETED
-            )
-            if done:
-                return {calls.pop(task): task.result() for task in done}
-            await self._hold(work)
+            now = self._clock.now()
+            try:
+                unit = partial(
+                    carry_on, desk=self.desk, claim=claim, answers=answers, in_flight=in_flight, now=now
+                )
+                onward = await self._store.write(unit)
+            except StoreUnavailable:
+                if now >= held_until:
+                    raise
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.Event().wait(), _STORE_RETRY)
+                continue
+            if onward is not None and onward.starts and self._clock.now() >= now + self.desk.lease:
+                message = f"the claim on run {claim.work.ref} ran out before its calls could be made"
+                raise LeaseLost(message)
+            self._say(onward)
+            return onward, now + self.desk.lease
 
-    async def _hold(self, work: Work) -> None:
-        now = self._clock.now()
-        await self._store.write(lambda tx: tx.work.hold(work, now, self.desk.lease))
+    async def _answers(
+        self, calls: dict[asyncio.Task[Answered], str], due: datetime | None
+    ) -> dict[str, Answered]:
+        """Wait until a call ends, or the run is to be looked at again; returns the answers there are."""
+        wait = self.desk.lease / 3
+        if due is not None:
+            wait = max(timedelta(0), min(wait, due - self._clock.now()))
+        done, _ = await asyncio.wait(calls, timeout=wait.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+        return {calls.pop(task): task.result() for task in done}
 
     async def _call(self, onward: Onward, start: Start) -> Answered:
         """Make one call; whatever goes wrong with it is in its outcome."""
@@ -295,8 +301,10 @@ class Pipeline:
         self._watch.called(call.action, state, (self._clock.now() - begun).total_seconds())
         return answered
 
-    def _say(self, onward: Onward) -> None:
+    def _say(self, onward: Onward | None) -> None:
         """Log what was written, once it is on disk."""
+        if onward is None:
+            return
         run = onward.run
         for record in onward.moves.records:
             if record.state.value in {"waiting", "intent"} and not record.mutating:
@@ -312,6 +320,7 @@ class Pipeline:
             )
         finish = onward.moves.finish
         if finish is not None:
+            self.wake()
             self._watch.ended(run.playbook, finish.state.value)
             log.info(
                 "run ended",
@@ -324,9 +333,36 @@ class Pipeline:
                 message=finish.message or None,
             )
 
+    async def plan(self, work: Work) -> None:
+        """Look again at an alert that joined an incident with a run under way."""
+        now = self._clock.now()
+
+        async def unit(tx: Tx) -> None:
+            await tx.work.hold(work, now, self.desk.lease)
+            await plan_again(tx, self.desk, work, now)
+
+        await self._store.write(unit)
+        self.wake()
+
     # escalate ------------------------------------------------------------------------------------------------
 
     async def escalate(self, work: Work) -> None:
+        """Tell people of an incident that was handed to them."""
+        incident = await self._store.read(lambda tx: tx.incidents.get(work.ref))
+        if incident is not None:
+            reason = incident.escalation_reason or ""
+            self._watch.escalated(reason, incident.priority)
+            log.error(
+                "people are needed",
+                stage="escalate",
+                incident=incident.id,
+                priority=incident.priority,
+                title=incident.title,
+                reason=reason,
+            )
+        await self._store.write(lambda tx: tx.work.finish(work))
+
+    async def watch_clock(self, work: Work) -> None:
         """Judge an incident's clocks; what ran out is recorded and handed to people."""
         now = self._clock.now()
 
@@ -337,6 +373,7 @@ class Pipeline:
         for kind in await self._store.write(unit):
             self._watch.breached(kind)
             log.error("clock breached", stage="escalate", incident=work.ref, clock=kind)
+        self.wake()
 
 
 def _admitted(delivery: Delivery, notification: Notification, ids: list[list[str]], now: datetime) -> Entry:

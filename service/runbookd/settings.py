@@ -11,13 +11,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from runbookd.actions.config import ActionsConfig
 from runbookd.errors import SettingsError
 from runbookd.model.action import Mode
 from runbookd.model.base import Duration
+from runbookd.stages.plan import Reach
 from runbookd.web.config import WebConfig
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -50,6 +51,15 @@ class ReachSettings(BaseModel):
         description="Targets never acted upon; `*` and `?` as in file names, over the whole target.",
     )
 
+    def bounds(self) -> Reach:
+        """Return the bounds as the guards weigh them."""
+        return Reach(
+            budget=self.budget,
+            budget_window=self.budget_window,
+            target_cooldown=self.target_cooldown,
+            protected=tuple(self.protected),
+        )
+
 
 class ReconcileSettings(BaseModel):
     """Asking Alertmanager what is firing, so that a lost or truncated notification is noticed."""
@@ -80,7 +90,14 @@ class Settings(BaseSettings):
 
     database: Path = Field(
         default=Path("runbookd.db"),
-        description="SQLite file; made when it is not there. Holds everything: back it up.",
+        description="SQLite file, unless there is a `database_url`. Made when missing. Holds everything: back it up.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Postgres, for several replicas: postgresql://USER:PASSWORD@HOST/DATABASE. None: the SQLite file. "
+            "Needs the extra `postgres`; a pooler in between must keep sessions whole."
+        ),
     )
     database_queue: int = Field(
         default=16_384,
@@ -118,7 +135,8 @@ class Settings(BaseSettings):
         description="One file per secret, such as a mounted Kubernetes Secret. None: environment only.",
     )
     name: str = Field(
-        default_factory=socket.gethostname, description="This replica's name in leases and logs."
+        default_factory=socket.gethostname,
+        description="This replica's name in leases, logs and its ledger chain; no two of one database share it.",
     )
     log_format: Literal["json", "console"] = Field(default="json", description="`console` is for people.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -132,6 +150,13 @@ class Settings(BaseSettings):
     reconcile: ReconcileSettings = Field(
         default_factory=ReconcileSettings, description="Asking Alertmanager what fires."
     )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("it must begin with postgresql://")
+        return url
 
     @classmethod
     def settings_customise_sources(

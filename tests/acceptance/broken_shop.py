@@ -102,7 +102,9 @@ def body(*alerts: dict[str, Any]) -> dict[str, Any]:
     return {"version": "4", "status": "firing", "receiver": "r", "groupKey": "{}:{}", "alerts": list(alerts)}
 
 
-def told(labels: dict[str, str], *, began: datetime, ended: datetime | None = None, url: str = "") -> dict[str, Any]:
+def told(
+    labels: dict[str, str], *, began: datetime, ended: datetime | None = None, url: str = ""
+) -> dict[str, Any]:
     """One alert as Alertmanager tells it: firing, or with an end resolved."""
     return {
         "status": "firing" if ended is None else "resolved",
@@ -150,7 +152,9 @@ class Trouble:
     def _told(self, *, over: bool) -> dict[str, Any]:
         began = BEGAN + timedelta(hours=self.episodes)
         ended = began + timedelta(minutes=10) if over else None
-        return told({"alertname": "ShopBroken", "shop": self.name}, began=began, ended=ended, url=self.shop.url)
+        return told(
+            {"alertname": "ShopBroken", "shop": self.name}, began=began, ended=ended, url=self.shop.url
+        )
 
     async def breaks(self) -> None:
         """A good release proves itself, a bad one goes out, and the alert fires."""
@@ -168,7 +172,8 @@ class Trouble:
         """Return when the shop has been rolled back in this episode."""
 
         async def rolled_back() -> bool:
-            return (await self.shop.admin("GET", "calls"))["rollbacks"] >= self.episodes
+            rollbacks: int = (await self.shop.admin("GET", "calls"))["rollbacks"]
+            return rollbacks >= self.episodes
 
         await eventually(rolled_back, within=within, what=f"{self.name} is rolled back")
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from runbookd.bootstrap import wire
+from runbookd.model.alert import Alert
 from runbookd.model.audit import LedgerEntry
 from runbookd.model.event import StoredEvent
-from runbookd.model.incident import Incident
+from runbookd.model.incident import Incident, IncidentClock
 from runbookd.model.library import Library
 from runbookd.model.run import Run, StepRecord
 from runbookd.pipeline import Pipeline, Ports
@@ -49,7 +50,9 @@ class Engine:
 
     async def hear(self, *alerts: Mapping[str, object], source: str = "alertmanager") -> None:
         """Take one delivery of these alerts and do all that is due at this moment."""
-        message: object = list(alerts) if source.endswith("-reconcile") else {"version": "4", "alerts": alerts}
+        message: object = (
+            list(alerts) if source.endswith("-reconcile") else {"version": "4", "alerts": alerts}
+        )
         receipt = await self.pipeline.receive(source, json.dumps(message).encode(), {}, None)
         assert receipt.refusal is None, receipt.refusal
         await self.worker.drain(self.clock.now())
@@ -79,6 +82,15 @@ class Engine:
         """Every incident, oldest first."""
         return (await self.store.read(lambda tx: tx.incidents.recent(ALL, {})))[::-1]
 
+    async def alerts_and_clocks(self, incident: Incident) -> tuple[list[Alert], list[IncidentClock]]:
+        """What belongs to an incident."""
+        alerts = await self.store.read(lambda tx: tx.alerts.of_incident(incident.id))
+        return alerts, await self.store.read(lambda tx: tx.incidents.clocks(incident.id))
+
+    async def switch(self, name: str, value: str | None) -> None:
+        """Set a switch, or with None remove it."""
+        await self.store.write(lambda tx: tx.switches.set(name, value))
+
     async def ledger(self) -> list[LedgerEntry]:
         """The whole ledger."""
         return await self.store.read(lambda tx: tx.ledger.read(0, ALL, {}))
@@ -94,7 +106,10 @@ async def engine(
     performer: Performer | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Engine]:
-    """An engine on a database in the folder. Content is text, or a library made by hand; the performer, the real one or the test's."""
+    """An engine on a database in the folder.
+
+    Content is text, or a library made by hand; the performer is the real one, or the test's.
+    """
     for kind, files in {"rules": {"rules": rules}, "playbooks": playbooks or {}}.items():
         (folder / kind).mkdir(exist_ok=True)
         for name, text in files.items():

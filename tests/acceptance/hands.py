@@ -1,4 +1,4 @@
-"""Hands for tests: a performer of made-up actions whose outcomes are told beforehand. A real one, only without a world."""
+"""Hands for tests: a performer of made-up actions whose outcomes are told beforehand."""
 
 from __future__ import annotations
 

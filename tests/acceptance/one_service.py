@@ -27,10 +27,7 @@ async def one_service(
     """
     given = dict(settings or {})
     if content is not None:
-        given |= {
-            kind: [str(shipped(kind)), str(content / kind)]  # type: ignore[arg-type]
-            for kind in ("rules", "playbooks")
-        }
+        given |= {kind: [str(shipped(kind)), str(content / kind)] for kind in ("rules", "playbooks")}
     with temporary_folder("runbookd") as name:
         it = Mortal.at(Path(name), rules=rules, playbooks=playbooks or {}, settings=given)
         it.nursery = born_by

@@ -12,6 +12,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import aiohttp
 import pytest
@@ -76,7 +77,7 @@ async def test_a_delivery_is_not_acknowledged_before_it_is_on_disk(service: Mort
 async def test_a_kill_at_every_border_of_a_run_changes_nothing_of_its_outcome(
     service: Mortal, shop: Callable[..., Awaitable[Shop]]
 ) -> None:
-    """Before and after every commit of one run the service dies once; there is still one rollback, and it is verified."""
+    """Before and after every commit of one run the service dies once; one rollback is made, and verified."""
     sender = Sender(service)
     trouble = Trouble(await shop(users=20), "one", sender)
     first, *others = share(BEFORE_THE_END)
@@ -122,7 +123,7 @@ async def test_a_kill_while_a_rollback_is_under_way_never_makes_a_second_one(
     for fault, phase in faults:
         await trouble.shop.admin("POST", "faults", fault)
         await trouble.breaks()
-        await eventually(lambda wanted=phase: _in_phase(trouble, wanted), within=20, every=0.01)
+        await eventually(partial(_in_phase, trouble, phase), within=20, every=0.01)
         await service.kill()
         await trouble.shop.admin("POST", "faults", {})
         await service.start()

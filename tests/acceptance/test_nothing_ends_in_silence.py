@@ -132,7 +132,9 @@ PRIORITIES = {
     "P1": Priority.model_validate({"name": "P1"}),
 }
 MOVES = st.tuples(st.just("move"), st.just(""), st.just(""), st.sampled_from([1, 3, 7, 40]))
-NEWS = st.tuples(st.sampled_from(["fire", "clear"]), st.sampled_from(NAMES), st.sampled_from(HOSTS), st.just(0))
+NEWS = st.tuples(
+    st.sampled_from(["fire", "clear"]), st.sampled_from(NAMES), st.sampled_from(HOSTS), st.just(0)
+)
 FIRST: Op = ("fire", "Red", "a", 0)
 SWITCH = st.tuples(st.sampled_from(["pause", "resume"]), st.just(""), st.just(""), st.just(0))
 
@@ -141,7 +143,8 @@ SWITCH = st.tuples(st.sampled_from(["pause", "resume"]), st.just(""), st.just(""
 def stories(draw: st.DrawFn) -> Story:
     """A random story."""
     playbooks = {
-        name: Playbook.model_validate({"playbook": name, **_named(draw(PLAYBOOKS))}) for name in ("p0", "p1", "p2")
+        name: Playbook.model_validate({"playbook": name, **_named(draw(PLAYBOOKS))})
+        for name in ("p0", "p1", "p2")
     }
     rules = [
         Rule.model_validate({"name": f"r{number}", **rule})
@@ -222,26 +225,27 @@ async def _happen(it: Engine, ops: Sequence[Op]) -> int:
         elif what == "move":
             await it.move(timedelta(minutes=minutes))
         else:
-            value = json.dumps({"by": "test"}) if what == "pause" else None
-            await it.store.write(lambda tx, value=value: tx.switches.set(PAUSED, value))
+            await it.switch(PAUSED, json.dumps({"by": "test"}) if what == "pause" else None)
         it.clock.at += timedelta(seconds=1)
     return heard
 
 
 async def _incidents_are_told(it: Engine) -> None:
-    """An open incident has an alert that fires, a closed one none; and a deadline that passed was met or is a breach."""
+    """An open incident has an alert that fires, a closed one none; a deadline was met, or is a breach."""
     for incident in await it.incidents():
-        alerts = await it.store.read(lambda tx, wanted=incident.id: tx.alerts.of_incident(wanted))
+        alerts, clocks = await it.alerts_and_clocks(incident)
         firing = any(one.resolved_at is None for one in alerts)
         assert firing == (incident.state.value == "open"), incident
-        clocks = await it.store.read(lambda tx, wanted=incident.id: tx.incidents.clocks(wanted))
         for clock in clocks:
             assert clock.met_at or clock.breached_at or incident.state.value == "resolved", clock
             assert clock.breached_at is None or incident.escalated_at is not None, clock
 
 
 def _bad_ends_are_told(library: Library, runs: Sequence[Run], entries: Sequence[LedgerEntry]) -> None:
-    """A run in act mode that did not end well is escalated, unless a later rung mended it or the alert's end made it needless."""
+    """A run in act mode that did not end well is escalated, unless its playbook leaves that to a rung that acted.
+
+    The end of the alert makes the next rung needless, and says itself that all is well.
+    """
     told = {(one.entry.incident_id, one.entry.at) for one in entries if one.entry.stage is Stage.ESCALATE}
     needless = {one.entry.run_id for one in entries if one.entry.what == "next_rung_not_needed"}
     for run in runs:

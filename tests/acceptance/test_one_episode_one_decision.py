@@ -141,7 +141,11 @@ async def test_a_run_finishes_when_its_alert_resolves_in_the_middle(tmp_path: Pa
             ["steps/first", "steps/pause", "steps/second", "steps/last"], "succeeded"
         )
         (run,), (incident,) = await it.runs(), await it.incidents()
-        assert (run.state.value, incident.state.value, incident.escalated_at) == ("succeeded", "resolved", None)
+        assert (run.state.value, incident.state.value, incident.escalated_at) == (
+            "succeeded",
+            "resolved",
+            None,
+        )
 
 
 async def test_a_run_is_cancelled_when_its_alert_resolves_in_the_middle(tmp_path: Path) -> None:
@@ -188,7 +192,11 @@ async def _one_episode(service: Mortal, pair: tuple[Alertmanager, Alertmanager])
         await one.post_alerts({"labels": labels, "startsAt": began.isoformat(), "endsAt": ended})
     await service.incidents_resolved()
     outcomes = {row["outcome"] for row in service.rows("SELECT outcome FROM events")}
-    assert {"new_alert", "repeat", "resolved"} <= outcomes <= {"new_alert", "repeat", "resolved", "stale_resolve"}
+    assert (
+        {"new_alert", "repeat", "resolved"}
+        <= outcomes
+        <= {"new_alert", "repeat", "resolved", "stale_resolve"}
+    )
     assert [row["state"] for row in service.rows("SELECT state FROM runs")] == ["succeeded"]
     assert len(service.rows("SELECT 1 FROM incidents")) == 1
 

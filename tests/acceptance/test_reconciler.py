@@ -36,7 +36,10 @@ steps:
 def listed(name: str = "Down", *, began: datetime = NOON, state: str = "active") -> dict[str, object]:
     """One alert as `GET /api/v2/alerts` lists it."""
     told = alert(name, began=began)
-    return told | {"status": {"state": state, "silencedBy": [], "inhibitedBy": []}, "endsAt": "2027-01-01T00:00:00Z"}
+    return told | {
+        "status": {"state": state, "silencedBy": [], "inhibitedBy": []},
+        "endsAt": "2027-01-01T00:00:00Z",
+    }
 
 
 async def asking(service: Mortal, sender: Alertmanager, every: str, forget_after: str = "10m") -> None:
@@ -148,7 +151,7 @@ async def test_a_silenced_alert_is_not_forgotten(tmp_path: Path) -> None:
 
 
 async def test_a_firing_alert_that_was_closed_meanwhile_is_found_again(tmp_path: Path) -> None:
-    """Closed because unlisted, yet listed again as firing since before: Alertmanager is believed, and it is a new episode."""
+    """Closed because unlisted, yet listed again as firing since before: Alertmanager is believed."""
     async with engine(tmp_path, rules=RULES, playbooks={"note": NOTE}) as it:
         await it.hear(alert())
         await it.move(11 * MINUTE)

@@ -5,6 +5,7 @@ Deliberately not the client library that the service uses: a fault there must no
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +18,9 @@ Object = dict[str, Any]
 
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+
+
+RECONNECT_S = 0.2
 
 
 class ApiRefusalError(Exception):
@@ -100,14 +104,14 @@ class Api:
         between may not be reported.
         """
         while True:
-            found = await self.get(path)
-            for item in found["items"]:
-                yield "ADDED", item
             try:
+                found = await self.get(path)
+                for item in found["items"]:
+                    yield "ADDED", item
                 async for change in self._changes(path, found["metadata"]["resourceVersion"]):
                     yield change
-            except (GoneError, aiohttp.ClientPayloadError, TimeoutError):
-                continue
+            except (GoneError, aiohttp.ClientError, TimeoutError):
+                await asyncio.sleep(RECONNECT_S)
 
     async def _changes(self, path: str, version: str) -> AsyncIterator[tuple[str, Object]]:
         """The changes since a version, until the server ends the stream; raises GoneError when it is too old."""

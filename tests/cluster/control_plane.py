@@ -59,8 +59,9 @@ class ControlPlane:
 
     def kubeconfig(self, user: str = ADMIN, *, server: str | None = None, namespace: str = "default") -> Path:
         """A kubeconfig file for this user; `server` is another address of the same API, such as a proxy's."""
-        path = self.folder / f"kubeconfig-{user}-{namespace}{'' if server is None else '-proxied'}"
-        cluster = {"server": server or self.url, "certificate-authority": str(self.authority)}
+        address = server or self.url
+        path = self.folder / f"kubeconfig-{user}-{namespace}-{address.rpartition(':')[2]}"
+        cluster = {"server": address, "certificate-authority": str(self.authority)}
         content = {
             "apiVersion": "v1",
             "kind": "Config",

@@ -5,6 +5,7 @@ Names and versions are the real ones; the schemas keep unknown fields rather tha
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,13 +95,12 @@ KINDS = (
 
 async def register(api: Api) -> None:
     """Define every kind, and return once the API server serves them."""
-    for kind in KINDS:
-        await api.ensure("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", kind.definition())
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    await asyncio.gather(*(api.ensure(definitions, kind.definition()) for kind in KINDS))
 
     async def served() -> bool:
         try:
-            for kind in KINDS:
-                await api.get(kind.path())
+            await asyncio.gather(*(api.get(kind.path()) for kind in KINDS))
         except ApiRefusalError:
             return False
         return True

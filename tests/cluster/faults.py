@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import aiohttp
 from aiohttp import WSMsgType, web
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from tests.cluster.api import Object
 from tests.cluster.control_plane import ControlPlane
@@ -118,20 +119,25 @@ async def _forward(
     if fault is not None and fault.trouble in {Trouble.DROP, Trouble.HANG}:
         return await _fail(request, fault.trouble)
     url = f"{proxy.plane.url}{request.raw_path}"
-    headers = {name: value for name, value in request.headers.items() if name.lower() not in NOT_FORWARDED}
+    headers = _kept(request.headers)
     if request.headers.get("Upgrade", "").lower() == "websocket":
         return await _bridge(request, session, url)
-    async with session.request(request.method, url, headers=headers, data=await request.read()) as answer:
+    body = await request.read() or None  # not b"", which would get a content type
+    async with session.request(request.method, url, headers=headers, data=body) as answer:
         if fault is not None:
             await answer.read()
             return await _fail(request, fault.trouble)
-        kept = {name: value for name, value in answer.headers.items() if name.lower() not in NOT_FORWARDED}
-        response = web.StreamResponse(status=answer.status, headers=kept)
+        response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
         await response.prepare(request)
         async for chunk in answer.content.iter_any():
             await response.write(chunk)
         await response.write_eof()
         return response
+
+
+def _kept(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    """The headers that go on, one that comes twice (kubectl's Accept) twice."""
+    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in NOT_FORWARDED)
 
 
 async def _bridge(request: web.Request, session: aiohttp.ClientSession, url: str) -> web.StreamResponse:

@@ -13,6 +13,8 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
 
+import aiohttp
+
 from tests.cluster.api import STRATEGIC_PATCH, Api, ApiRefusalError, Object
 from tests.cluster.nodes import choose, node, node_status
 from tests.cluster.pod_events import Note, Recorder, killed, not_placed, placed, started, troubled
@@ -53,7 +55,7 @@ class Kubelet:
 
     def __init__(self, api: Api, port: int, nodes: int = 3) -> None:
         self.pods: dict[tuple[str, str], Object] = {}
-        self.failures: list[ApiRefusalError] = []
+        self.failures: list[Exception] = []
         self._api = api
         self._port = port
         self._names = [f"node-{number}" for number in range(1, nodes + 1)]
@@ -145,12 +147,14 @@ class Kubelet:
         task.add_done_callback(self._errands.discard)
 
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do it; to be overtaken is part of life, any other refusal is remembered."""
+        """Do it; to be overtaken is part of life, any other failure is remembered."""
         try:
             await work
         except ApiRefusalError as refusal:
             if not is_overtaken(refusal):
                 self.failures.append(refusal)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.failures.append(error)
 
     async def _place(self, pod: Object) -> None:
         """Bind a pod to a node."""

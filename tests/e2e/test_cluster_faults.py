@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -64,7 +65,7 @@ async def test_exec_through_the_proxy(cluster: Cluster) -> None:
         assert any(call.path.endswith("/exec") for call in proxy.calls)
 
 
-async def test_a_killed_session_leaves_no_process() -> None:
+async def test_a_killed_session_leaves_no_process(tmp_path: Path) -> None:
     """When the tests die by SIGKILL the control plane dies with them."""
     script = (
         "import time\n"
@@ -74,7 +75,10 @@ async def test_a_killed_session_leaves_no_process() -> None:
         "    time.sleep(60)\n"
     )
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", script), stdout=asyncio.subprocess.PIPE, cwd=ROOT
+        *(sys.executable, "-c", script),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
     )
     assert process.stdout is not None
     pids = [int(word) for word in (await process.stdout.readline()).split()]

@@ -266,7 +266,15 @@ async def test_stateful_and_daemon_sets(cluster: Cluster) -> None:
 async def test_an_autoscaler_can_be_made(cluster: Cluster) -> None:
     """A HorizontalPodAutoscaler is an object that can be found; nothing scales by it."""
     await cluster.deploy("web", GOOD, replicas=1)
-    await cluster.kubectl("autoscale", "deployment/web", "--min=1", "--max=5", "--cpu-percent=80")
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    spec = {
+        "scaleTargetRef": target,
+        "minReplicas": 1,
+        "maxReplicas": 5,
+        "targetCPUUtilizationPercentage": 80,
+    }
+    autoscalers = f"/apis/autoscaling/v1/namespaces/{cluster.namespace}/horizontalpodautoscalers"
+    await cluster.api.create(autoscalers, {"metadata": {"name": "web"}, "spec": spec})
     found = await cluster.kubectl("get", "hpa", "web", "-o", "jsonpath={.spec.scaleTargetRef.name}")
     assert found.stdout == "web"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
+from typing import Any
 
 import yaml
 from pydantic import BaseModel
@@ -73,8 +74,15 @@ def _about(each: Description) -> str:
     return prose(each.about).partition("\n\n")[2]
 
 
-def _permission(permission: object) -> str:
-    return code(json.dumps(permission, ensure_ascii=False))
+def _permission(permission: Mapping[str, Any]) -> str:
+    """Say a right in the words of its system; one of a form that is not known here as JSON."""
+    system, rule = permission["system"], permission["rule"]
+    if not {"verbs", "resources"} <= rule.keys():
+        return f"{system}: {code(json.dumps(rule, ensure_ascii=False))}"
+    groups = [f".{group}" if group else "" for group in rule.get("apiGroups", [""])]
+    things = ", ".join(code(name + group) for name in rule["resources"] for group in groups)
+    everywhere = "" if rule.get("namespaced", True) else " in the whole cluster"
+    return f"{system}: {', '.join(rule['verbs'])} {things}{everywhere}"
 
 
 def _model(action: str, path: str, model: type[BaseModel]) -> Iterator[str]:

@@ -120,10 +120,22 @@ def collect(actions: Iterable[AnyAction]) -> Mapping[str, AnyAction]:
 
 def _shipped() -> Sequence[AnyAction]:
     """The actions of the providers in this folder."""
-    from runbookd.actions import alertmanager, command, evidence, flow, http, kubernetes, prometheus, tls
+    from runbookd.actions import (
+        alertmanager,
+        certmanager,
+        command,
+        evidence,
+        flow,
+        http,
+        kubernetes,
+        prometheus,
+        tls,
+        velero,
+    )
 
     return (
         *alertmanager.ACTIONS,
+        *certmanager.ACTIONS,
         *command.ACTIONS,
         *evidence.ACTIONS,
         *flow.ACTIONS,
@@ -131,6 +143,7 @@ def _shipped() -> Sequence[AnyAction]:
         *kubernetes.ACTIONS,
         *prometheus.ACTIONS,
         *tls.ACTIONS,
+        *velero.ACTIONS,
     )
 
 

@@ -167,8 +167,10 @@ class KubernetesAccess(Section):
 class ActionsConfig(Section):
     """Everything the shipped actions are configured with."""
 
-    http: HttpAccess = Field(default_factory=HttpAccess)
-    kubernetes: KubernetesAccess = Field(default_factory=KubernetesAccess)
+    http: HttpAccess = Field(default_factory=HttpAccess, description="What `http.*` and `tls.*` may reach.")
+    kubernetes: KubernetesAccess = Field(
+        default_factory=KubernetesAccess, description="Clusters, and what may be changed in them."
+    )
     prometheus: dict[Name, Endpoint] = Field(default_factory=dict, description="Prometheus servers by name.")
     alertmanagers: dict[Name, Endpoint] = Field(default_factory=dict, description="Alertmanagers by name.")
     commands: dict[Name, Command] = Field(

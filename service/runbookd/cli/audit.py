@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runbookd.model.audit import LedgerEntry
     from runbookd.ports import Tx
 
-_PAGE = 2000
+_PAGE = 10_000
 _STAGES = ("receive", "normalize", "admit", "match", "plan", "execute", "verify", "escalate", "audit")
 
 
@@ -51,13 +51,7 @@ def show(shared: Shared, /, *, limit: int, output: str, **wanted: str | None) ->
     """Show the newest entries, in order."""
 
     async def unit(tx: Tx) -> list[LedgerEntry]:
-        filters = await _filters(tx, wanted)
-        after = max(0, await head(tx) - limit) if not filters else 0
-        newest: deque[LedgerEntry] = deque(maxlen=limit)
-        while page := await tx.ledger.read(after, _PAGE, filters):
-            newest.extend(page)
-            after = page[-1].seq
-        return list(newest)
+        return await tx.ledger.recent(limit, await _filters(tx, wanted))
 
     entries = look(shared, unit)
     if output == "json":
@@ -72,7 +66,7 @@ def show(shared: Shared, /, *, limit: int, output: str, **wanted: str | None) ->
         click.echo("no entries", err=True)
 
 
-@audit.command(epilog=examples("runbookd audit verify --head 1042:9f2c..."))
+@audit.command(epilog=examples("runbookd audit verify --head main:1042:9f2c..."))
 @click.option(
     "--file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -82,42 +76,71 @@ def show(shared: Shared, /, *, limit: int, output: str, **wanted: str | None) ->
 @click.option(
     "--head",
     "noted",
-    metavar="SEQ:HASH",
-    help="An end noted earlier, which the chain must still hold: finds a tail that was cut off.",
+    metavar="[CHAIN:]SEQ:HASH",
+    multiple=True,
+    help="An end noted earlier, which the chain must still hold: finds a tail that was cut off. May be given again.",
 )
 @output_option
 @pass_shared
-def verify(shared: Shared, file: Path | None, noted: str | None, output: str) -> int:
-    """Check every entry against the one before it.
+def verify(shared: Shared, file: Path | None, noted: tuple[str, ...], output: str) -> int:
+    """Check every entry against the one before it, in each replica's chain.
 
     Exits with 1 at the first that was changed, dropped, inserted or moved.
 
-    Prints the chain's end. Note it elsewhere: with --head a later check finds out whether the tail was cut.
+    Prints the chains' ends. Note them elsewhere: with --head a later check finds out whether a tail was cut.
     """
     from runbookd.cli.ledger_file import entries_in
 
-    seq_noted, hash_noted = _noted(noted)
     begun = time.monotonic()
-    checked, last, fault, seen = 0, GENESIS, None, noted is None
-    for entry in entries_in(file) if file is not None else _all(shared):
-        fault = next(broken_links([entry], previous=last, seq=checked), None)
-        if fault is not None:
-            break
-        checked, last = entry.seq, entry.hash
-        seen = seen or (entry.seq == seq_noted and entry.hash == hash_noted)
-    if fault is None and not seen:
-        fault = f"the chain does not hold entry {noted}; it was cut off after entry {checked} or written anew"
+    checked = _check(entries_in(file) if file is not None else _all(shared), [_noted(one) for one in noted])
     seconds = time.monotonic() - begun
+    heads = [
+        {"chain": chain, "seq": seq, "hash": hash_} for chain, (seq, hash_) in sorted(checked.ends.items())
+    ]
     if output == "json":
-        ends = {"seq": checked, "hash": last if checked else None}
-        print_json(
-            {"ok": fault is None, "checked": checked, "fault": fault, "head": ends, "seconds": seconds}
-        )
+        only = {"seq": 0, "hash": None} if not heads else heads[0] if len(heads) == 1 else None
+        found = {"ok": checked.fault is None, "checked": checked.count, "fault": checked.fault}
+        print_json(found | {"head": only, "heads": heads, "seconds": seconds})
     else:
-        rate = f"{checked} entries in {seconds:.2f} s ({checked / max(seconds, 1e-6):,.0f} a second)"
-        click.echo(f"broken: {fault}" if fault else "the ledger is whole")
-        click.echo(f"checked {rate}{'' if fault else f', head {checked}:{last}'}")
-    return exit_codes.OK if fault is None else exit_codes.BAD
+        click.echo(f"broken: {checked.fault}" if checked.fault else "the ledger is whole")
+        click.echo(
+            f"checked {checked.count} entries in {seconds:.2f} s ({checked.count / max(seconds, 1e-6):,.0f} a second)"
+        )
+        for head in heads if checked.fault is None else ():
+            click.echo(f"head {head['chain']}:{head['seq']}:{head['hash']}")
+    return exit_codes.OK if checked.fault is None else exit_codes.BAD
+
+
+@dataclass
+class Checked:
+    """What a check came to: how many entries, the end of each chain by its name, and the first fault."""
+
+    count: int = 0
+    ends: dict[str, tuple[int, str]] = field(default_factory=dict)
+    fault: str | None = None
+
+
+def _check(entries: Iterator[LedgerEntry], noted: list[tuple[str | None, int, str]]) -> Checked:
+    """Follow every chain, however they are mingled, to its end or to the first fault."""
+    checked = Checked()
+    wanted = {(seq, hash_): chain for chain, seq, hash_ in noted}
+    for entry in entries:
+        seq, last = checked.ends.get(entry.chain, (0, GENESIS))
+        fault = next(broken_links([entry], previous=last, seq=seq), None)
+        if fault is not None:
+            checked.fault = f"chain {entry.chain}, {fault}"
+            return checked
+        checked.count += 1
+        checked.ends[entry.chain] = entry.seq, entry.hash
+        if wanted.get((entry.seq, entry.hash), "") in {None, entry.chain}:
+            del wanted[entry.seq, entry.hash]
+    for (seq, hash_), chain in wanted.items():
+        where = f"chain {chain} does" if chain else "no chain does"
+        not_ = " not" if chain else ""
+        checked.fault = (
+            f"{where}{not_} hold entry {seq}:{hash_}; a tail was cut off, or the chain written anew"
+        )
+    return checked
 
 
 @audit.command()
@@ -132,7 +155,7 @@ def export(shared: Shared, target: str) -> None:
     """
     from runbookd.cli.ledger_file import line_of, opened_to_write
 
-    look(shared, head)  # before a file is made
+    look(shared, _heads)  # before a file is made
     count = 0
     with opened_to_write(target) as file:
         for entry in _all(shared):
@@ -142,29 +165,22 @@ def export(shared: Shared, target: str) -> None:
         click.echo(f"{count} entries in {target}; `runbookd audit verify --file {target}` checks them")
 
 
-async def head(tx: Tx) -> int:
-    """Return the number of the last entry, 0 when there is none: entries are numbered without gaps."""
-    low, step = 0, 1
-    while await tx.ledger.read(low + step - 1, 1, {}):
-        low, step = low + step, step * 2
-    while step > 1:
-        step //= 2
-        if await tx.ledger.read(low + step - 1, 1, {}):
-            low += step
-    return low
+async def _heads(tx: Tx) -> list[LedgerEntry]:
+    return await tx.ledger.heads()
 
 
 def _all(shared: Shared) -> Iterator[LedgerEntry]:
-    """Every entry, page by page."""
-    page = look(shared, _page_after(0))
-    while page:
-        yield from page
-        page = look(shared, _page_after(page[-1].seq))
+    """Every entry, chain after chain, page by page."""
+    for head in look(shared, _heads):
+        page = look(shared, _page_after(head.chain, 0))
+        while page:
+            yield from page
+            page = look(shared, _page_after(head.chain, page[-1].seq))
 
 
-def _page_after(seq: int) -> Callable[[Tx], Awaitable[list[LedgerEntry]]]:
+def _page_after(chain: str, seq: int) -> Callable[[Tx], Awaitable[list[LedgerEntry]]]:
     async def unit(tx: Tx) -> list[LedgerEntry]:
-        return await tx.ledger.read(seq, _PAGE, {})
+        return await tx.ledger.read(seq, _PAGE, {"chain": chain})
 
     return unit
 
@@ -181,11 +197,12 @@ async def _filters(tx: Tx, wanted: dict[str, str | None]) -> dict[str, str]:
     return filters
 
 
-def _noted(noted: str | None) -> tuple[int, str]:
-    """Read `SEQ:HASH`; nothing noted is entry 0."""
-    if noted is None:
-        return 0, ""
-    seq, _, hash_ = noted.partition(":")
+def _noted(noted: str) -> tuple[str | None, int, str]:
+    """Read `CHAIN:SEQ:HASH`; None is any chain."""
+    front, _, hash_ = noted.rpartition(":")
+    chain, _, seq = front.rpartition(":")
     if not seq.isdecimal() or not hash_:
-        raise click.BadParameter("give it as `audit verify` printed it: 1042:9f2c...", param_hint="--head")
-    return int(seq), hash_
+        raise click.BadParameter(
+            "give it as `audit verify` printed it: main:1042:9f2c...", param_hint="--head"
+        )
+    return chain or None, int(seq), hash_

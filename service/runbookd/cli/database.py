@@ -15,42 +15,85 @@ if TYPE_CHECKING:
     from runbookd.model.event import StoredEvent
     from runbookd.model.incident import Incident
     from runbookd.model.run import Run
-    from runbookd.ports import Tx
+    from runbookd.ports import Store, Tx
 
 T = TypeVar("T")
 
 SEARCHED = 20_000
 """How many of the newest rows are searched for a part of an id."""
+_CHAIN = "cli"
+"""The ledger chain of commands on Postgres, where each replica has one."""
 SHORTEST = 4
 """Letters a part of an id must have."""
 
 
-def database_of(shared: Shared) -> Path:
-    """Return the file, from the settings only where it is not given. Raises SettingsError."""
-    return shared.database or shared.settings().database
+def database_of(shared: Shared) -> Path | str:
+    """Return the SQLite file or the Postgres URL, from the settings where no file is given. Raises SettingsError."""
+    if shared.database is not None:
+        return shared.database
+    settings = shared.settings()
+    return settings.database if settings.database_url is None else settings.database_url.get_secret_value()
+
+
+def told(place: Path | str) -> str:
+    """Name a database for people, without the password in a URL."""
+    if not isinstance(place, str):
+        return str(place)
+    from runbookd.store.postgres_connections import place as named
+
+    return f"Postgres {named(place)}"
+
+
+def prepare(place: Path | str) -> list[str]:
+    """Bring a database's schema up to date; returns the names of the migrations applied. Raises StoreError."""
+    if not isinstance(place, str):
+        from runbookd.store import sqlite_file
+
+        return sqlite_file.prepare(place)
+    import asyncio
+
+    from runbookd.store import postgres_schema
+
+    return asyncio.run(postgres_schema.prepare(place))
 
 
 def look(shared: Shared, unit: Callable[[Tx], Awaitable[T]]) -> T:
     """Read from the database, which must be there. Raises StoreError."""
-    return look_at(database_of(shared), unit)
+    place = database_of(shared)
+    if not isinstance(place, str):
+        return look_at(place, unit)
+    import asyncio
+
+    return asyncio.run(_with(place, lambda store: store.read(unit)))
 
 
 def change(shared: Shared, unit: Callable[[Tx], Awaitable[T]]) -> T:
     """Write to the database, which must be there and up to date. Raises StoreError."""
     import asyncio
 
-    look(shared, _nothing)
-    return asyncio.run(_change(database_of(shared), unit))
+    place = database_of(shared)
+    if not isinstance(place, str):
+        look_at(place, _nothing)
+    return asyncio.run(_with(place, lambda store: store.write(unit)))
 
 
-async def _change(path: Path, unit: Callable[[Tx], Awaitable[T]]) -> T:
-    from runbookd.store.sqlite import open_sqlite
-
-    store = await open_sqlite(path)
+async def _with(place: Path | str, use: Callable[[Store], Awaitable[T]]) -> T:
+    """Open a store for one use of it."""
+    store = await _open(place)
     try:
-        return await store.write(unit)
+        return await use(store)
     finally:
         await store.close()
+
+
+async def _open(place: Path | str) -> Store:
+    if isinstance(place, str):
+        from runbookd.store.postgres import open_postgres
+
+        return await open_postgres(place, chain=_CHAIN, readers=1, migrate=False)
+    from runbookd.store.sqlite import open_sqlite
+
+    return await open_sqlite(place)
 
 
 async def _nothing(tx: Tx) -> None:

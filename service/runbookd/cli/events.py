@@ -106,7 +106,7 @@ def show(shared: Shared, event_id: str, output: str) -> None:
 
     async def unit(tx: Tx) -> tuple[StoredEvent, list[LedgerEntry]]:
         stored = await find_event(tx, event_id)
-        return stored, await tx.ledger.read(0, _ENTRIES, {"event_id": stored.id})
+        return stored, await tx.ledger.recent(_ENTRIES, {"event_id": stored.id})
 
     stored, entries = look(shared, unit)
     if output == "json":

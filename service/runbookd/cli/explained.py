@@ -24,14 +24,13 @@ from runbookd.stages.plan import (
     Answer,
     Bounds,
     Proposal,
-    Reach,
     guard,
     incident_key,
     incident_title,
     propose,
 )
 from runbookd.units.desk import PAUSED
-from runbookd.units.manual import target_facts
+from runbookd.units.planning import past_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +61,8 @@ class _Explainer:
     def __init__(self, shared: Shared, settings: Settings, library: Library, catalogue: Catalogue) -> None:
         self._shared, self._settings, self._library, self._catalogue = shared, settings, library, catalogue
         self._rules: RuleSet = compile_rules(library.rules)
-        self._asked = database_of(shared).is_file()
+        place = database_of(shared)
+        self._asked = isinstance(place, str) or place.is_file()
         self._now = datetime.now(UTC)
 
     def explain(self, event: Event) -> Shape:
@@ -174,16 +174,8 @@ class _Explainer:
         incident = await tx.incidents.open_for(rule.name, key)
         if incident is not None and await tx.runs.running_of(incident.id):
             return Answer(Guard.JOINED, f"incident {incident.id} has a run under way")
-        reach = _reach(self._settings)
-        facts = await target_facts(tx, reach, proposal.target, self._now)
-        facts = replace(
-            facts,
-            last_ended=await tx.runs.last_ended(rule.name, key),
-            started=[
-                await tx.runs.started_since(rule.name, key, self._now - limit.per)
-                for limit in rule.limits.runs
-            ],
-        )
+        reach = self._settings.reach.bounds()
+        facts = await past_of(tx, reach, rule, (key, proposal.target), self._now)
         paused = await tx.switches.get(PAUSED) is not None
         observes = paused or self._settings.mode is Mode.OBSERVE
         mode = Mode.OBSERVE if observes else rule.mode
@@ -203,12 +195,3 @@ def _by_itself(one: CompiledRule, decision: Decision, event: Event, scope: Scope
 
 def _answer(answer: Answer) -> Shape:
     return {"reason": answer.reason.value, "detail": answer.detail}
-
-
-def _reach(settings: Settings) -> Reach:
-    return Reach(
-        budget=settings.reach.budget,
-        budget_window=settings.reach.budget_window,
-        target_cooldown=settings.reach.target_cooldown,
-        protected=tuple(settings.reach.protected),
-    )

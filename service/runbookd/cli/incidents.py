@@ -130,10 +130,11 @@ def show(shared: Shared, incident_id: str, output: str) -> None:
 
 async def _history(tx: Tx, incident: Incident) -> list[LedgerEntry]:
     """Everything the ledger says of the incident, and of the events that belong to it, in order."""
-    entries = await tx.ledger.read(0, _ENTRIES, {"incident_id": incident.id})
+    entries = await tx.ledger.recent(_ENTRIES, {"incident_id": incident.id})
     for event in await tx.deliveries.events(_EVENTS, {"incident_id": incident.id}):
-        entries += await tx.ledger.read(0, _ENTRIES, {"event_id": event.id})
-    return sorted({entry.seq: entry for entry in entries}.values(), key=lambda entry: entry.seq)
+        entries += await tx.ledger.recent(_ENTRIES, {"event_id": event.id})
+    once = {(entry.chain, entry.seq): entry for entry in entries}
+    return sorted(once.values(), key=lambda entry: (entry.entry.at, entry.chain, entry.seq))
 
 
 def _row(incident: Incident, now: datetime) -> list[str]:

@@ -24,6 +24,7 @@ _RUN, _WRITE, _LOOK, _HELP = "Run", "Write rules and playbooks", "Look", "About 
 
 COMMANDS = {
     "serve": Lazy("runbookd.cli.serve:serve", _RUN, "Run the service until it is told to stop."),
+    "migrate": Lazy("runbookd.cli.migrate:migrate", _RUN, "Bring the database's schema up to date."),
     "demo": Lazy("runbookd.cli.demo:demo", _RUN, "Break a small shop and watch it being mended."),
     "run": Lazy("runbookd.cli.run:run", _RUN, "Run one playbook now, by hand."),
     "pause": Lazy("runbookd.cli.pause:pause", _RUN, "Stop everything that changes anything."),

@@ -32,7 +32,10 @@ class Shared:
             "rules": list(self.rules),
             "playbooks": list(self.playbooks),
         }
-        return load_settings(self.config, **{name: value for name, value in given.items() if value})
+        overrides: dict[str, object] = {name: value for name, value in given.items() if value}
+        if self.database:
+            overrides["database_url"] = None
+        return load_settings(self.config, **overrides)
 
     def catalogue(self) -> ActionCatalogue:
         """Return the actions there are, as the settings bound them. Raises SettingsError."""

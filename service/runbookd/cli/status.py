@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runbookd.cli.audit import head
 from runbookd.cli.check import counted
-from runbookd.cli.database import database_of, look
+from runbookd.cli.database import database_of, look, told
 from runbookd.cli.group import examples
 from runbookd.cli.output import fields, length, moment, output_option, print_json
 from runbookd.cli.shared import Shared, pass_shared
@@ -37,6 +36,7 @@ class Standing:
     alerts: int
     queue: tuple[int, datetime | None]
     overdue: tuple[int, datetime | None]
+    entries: int
     head: LedgerEntry | None
     started: LedgerEntry | None
     content: str | None
@@ -54,9 +54,9 @@ def status(shared: Shared, output: str) -> None:
 
     found = look(shared, unit)
     if output == "json":
-        print_json(_shape(found, str(database_of(shared))))
+        print_json(_shape(found, told(database_of(shared))))
         return
-    fields(_told(found, now, str(database_of(shared))))
+    fields(_told(found, now, told(database_of(shared))))
 
 
 async def _standing(tx: Tx, now: datetime) -> Standing:
@@ -66,8 +66,7 @@ async def _standing(tx: Tx, now: datetime) -> Standing:
     priorities: dict[str, int] = {}
     for incident in await tx.incidents.recent(_COUNTED, {"state": "open"}):
         priorities[incident.priority] = priorities.get(incident.priority, 0) + 1
-    last = await head(tx)
-    recent = await tx.ledger.read(max(0, last - _RECENT), _RECENT, {})
+    recent = await tx.ledger.recent(_RECENT, {})
     loads = [entry for entry in recent if entry.entry.what in {"started", "reloaded"}]
     return Standing(
         paused=None if paused is None else json.loads(paused),
@@ -76,6 +75,7 @@ async def _standing(tx: Tx, now: datetime) -> Standing:
         alerts=await tx.alerts.open_count(),
         queue=await tx.deliveries.pending(),
         overdue=await tx.work.overdue(now),
+        entries=sum(head.seq for head in await tx.ledger.heads()),
         head=recent[-1] if recent else None,
         started=next((entry for entry in reversed(loads) if entry.entry.what == "started"), None),
         content=str(loads[-1].entry.detail.get("content")) if loads else None,
@@ -126,7 +126,7 @@ def _last_start(found: Standing) -> str:
 def _last_entry(found: Standing, now: datetime) -> str:
     if found.head is None:
         return "empty"
-    count = counted(found.head.seq, "entry", "entries")
+    count = counted(found.entries, "entry", "entries")
     return f"{count}, the last {length(now - found.head.entry.at)} ago, head {found.head.hash[:16]}"
 
 
@@ -143,5 +143,8 @@ def _shape(found: Standing, database: str) -> dict[str, object]:
         "overdue": {"rows": found.overdue[0], "oldest": plain(found.overdue[1])},
         "content": found.content,
         "started": entry_shape(found.started) if found.started else None,
-        "head": {"seq": found.head.seq, "hash": found.head.hash} if found.head else None,
+        "entries": found.entries,
+        "head": {"chain": found.head.chain, "seq": found.head.seq, "hash": found.head.hash}
+        if found.head
+        else None,
     }

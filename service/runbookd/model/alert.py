@@ -18,6 +18,7 @@ class Alert:
     `starts_at` is the earliest start any notification gave: Alertmanager may move it earlier within one
     episode. `ends_at` is the sender's end, None while open. `received` counts its notifications, repeats
     included. `event` is the latest news.
+    `concluded` tells that nobody told the end: the sender, asked, no longer listed the alert.
     """
 
     id: str
@@ -32,3 +33,4 @@ class Alert:
     resolved_at: datetime | None = None
     incident_id: str | None = None
     rule: str | None = None
+    concluded: bool = False

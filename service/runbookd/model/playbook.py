@@ -16,15 +16,15 @@ _KINDS = ("action", "playbook", "parallel", "wait")
 class Input(Content):
     """One thing a playbook is told. Without a default it must be given."""
 
-    type: InputType = "string"
-    description: str = ""
+    type: InputType = Field(default="string", description="What it is; a value of another type is refused.")
+    description: str = Field(default="", description="What it means, for who calls the playbook.")
     default: Any = Field(
         default=None, description="Used when it is not given; a null default makes it optional."
     )
     pattern: str | None = Field(default=None, description="A regular expression the whole string must match.")
-    enum: list[Any] | None = None
-    minimum: float | None = None
-    maximum: float | None = None
+    enum: list[Any] | None = Field(default=None, description="The only values it may have.")
+    minimum: float | None = Field(default=None, description="The least number it may be.")
+    maximum: float | None = Field(default=None, description="The greatest number it may be.")
 
     @property
     def required(self) -> bool:
@@ -45,24 +45,30 @@ class Retry(Content):
 class EvidenceStep(Content):
     """A read-only call whose result is kept before anything is done."""
 
-    action: str
-    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    action: str = Field(description="What is called; it must not change anything.")
+    with_: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="Its parameters; may hold ${...}."
+    )
     name: str | None = Field(default=None, description="What it is kept as; default: the action's name.")
-    timeout: Duration | None = None
+    timeout: Duration | None = Field(default=None, description="Of the call. Default: the action's own.")
 
 
 class Step(Content):
     """One step: exactly one of `action`, `playbook`, `parallel`, `wait`, or an `assert` of its own."""
 
     id: Identifier | None = Field(default=None, description="How later expressions name its result.")
-    action: str | None = None
-    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    action: str | None = Field(default=None, description="What is called.")
+    with_: dict[str, Any] = Field(
+        default_factory=dict,
+        alias="with",
+        description="Parameters of the action, or inputs of the playbook; may hold ${...}.",
+    )
     when: Expr | None = Field(default=None, description="A CEL condition; false skips the step.")
     timeout: Duration | None = Field(default=None, description="Of one attempt. Default: the action's own.")
-    retry: Retry | None = None
-    continue_on_failure: bool = False
+    retry: Retry | None = Field(default=None, description="None: a temporary failure is not tried again.")
+    continue_on_failure: bool = Field(default=False, description="Its failure does not end the run.")
     foreach: str | list[Any] | None = Field(default=None, description="Once per item; the item is `item`.")
-    max_parallel: int = Field(default=1, ge=1, le=50)
+    max_parallel: int = Field(default=1, ge=1, le=50, description="Items of `foreach` at work at once.")
     max_items: int = Field(default=20, ge=1, le=1000, description="More items than this refuses the step.")
     max_failures: int = Field(default=0, ge=0, description="Failed items the step may bear.")
     parallel: "list[Step] | None" = Field(default=None, description="Steps that run at once.")
@@ -100,18 +106,24 @@ class Check(Content):
     check: Literal["alert_resolved"] | None = Field(
         default=None, description="The alert itself has resolved."
     )
-    action: str | None = None
-    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    action: str | None = Field(default=None, description="What is called; it must not change anything.")
+    with_: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="Its parameters; may hold ${...}."
+    )
     assert_: Expr | None = Field(default=None, alias="assert", description="CEL over `result`.")
-    every: Duration = Field(default="15s", validate_default=True)
+    every: Duration = Field(default="15s", validate_default=True, description="The time between two looks.")
     for_: Duration = Field(
         default="0s",
         validate_default=True,
         alias="for",
         description="It must hold this long without a break.",
     )
-    within: Duration = Field(default="10m", validate_default=True)
-    timeout: Duration | None = None
+    within: Duration = Field(
+        default="10m",
+        validate_default=True,
+        description="It must have held by then, or the run is not verified.",
+    )
+    timeout: Duration | None = Field(default=None, description="Of one look. Default: the action's own.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Check":
@@ -130,36 +142,48 @@ class PlaybookExpectation(Content):
     with_: dict[str, dict[str, Any]] | None = Field(
         default=None, alias="with", description="Some parameters of steps, by step id."
     )
-    outcome: Literal["verified", "succeeded", "unverified", "failed", "observed"] | None = None
-    reason: str | None = None
+    outcome: Literal["verified", "succeeded", "unverified", "failed", "observed"] | None = Field(
+        default=None, description="How the run ends."
+    )
+    reason: str | None = Field(default=None, description="Why it ends so.")
 
 
 class PlaybookTest(Content):
     """One embedded test: canned results in, the calls that would be made out."""
 
     __test__ = False
-    name: Annotated[str, StringConstraints(min_length=1)]
-    inputs: dict[str, Any] = Field(default_factory=dict)
-    event: dict[str, Any] = Field(default_factory=dict)
+    name: Annotated[str, StringConstraints(min_length=1)] = Field(
+        description="What the test shows, as a sentence."
+    )
+    inputs: dict[str, Any] = Field(default_factory=dict, description="Those the test is about.")
+    event: dict[str, Any] = Field(default_factory=dict, description="Fields of the event it runs for.")
     given: dict[str, Any] = Field(
         default_factory=dict,
         description="`steps.ID: {output}`; `steps.ID: {fails: message}` makes it fail; `verify: false` never verifies.",
     )
-    expect: PlaybookExpectation
+    expect: PlaybookExpectation = Field(description="What has to come of it.")
 
 
 class Playbook(Content):
     """One remedy, top to bottom."""
 
-    playbook: Name
-    description: str = ""
-    inputs: dict[Identifier, Input] = Field(default_factory=dict)
+    playbook: Name = Field(description="Its name.")
+    description: str = Field(default="", description="What it does, for people.")
+    inputs: dict[Identifier, Input] = Field(default_factory=dict, description="What it is told, by name.")
     target: str | None = Field(
         default=None, description="What the lock, cooldown and budget are keyed on; may hold ${inputs...}."
     )
-    evidence: list[EvidenceStep] = Field(default_factory=list)
-    steps: list[Step] = Field(default_factory=list)
-    verify: list[Check] = Field(default_factory=list)
-    on_failure: Literal["escalate", "undo_and_escalate", "next_rung"] = "escalate"
+    evidence: list[EvidenceStep] = Field(
+        default_factory=list, description="What is collected before anything is done."
+    )
+    steps: list[Step] = Field(default_factory=list, description="What is done, in order.")
+    verify: list[Check] = Field(
+        default_factory=list, description="What must hold afterwards; none: nobody looks."
+    )
+    on_failure: Literal["escalate", "undo_and_escalate", "next_rung"] = Field(
+        default="escalate", description="What follows a run that failed or was not verified."
+    )
     deadline: Duration = Field(default="30m", validate_default=True, description="Of the whole run.")
-    tests: list[PlaybookTest] = Field(default_factory=list)
+    tests: list[PlaybookTest] = Field(
+        default_factory=list, description="Run by `runbookd check`, and before a changed file is taken."
+    )

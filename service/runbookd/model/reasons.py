@@ -24,7 +24,7 @@ class Episode(StrEnum):
 class Verdict(StrEnum):
     """Why a rule did or did not take an event (`stages/match.py`)."""
 
-    MATCHED = "matched"
+    MATCHED = "matched"  # it takes the event
     MATCHER = "matcher_failed"  # a label matcher does not hold
     WHEN_FALSE = "when_false"  # the CEL condition is false
     WHEN_ERROR = "when_error"  # the CEL condition could not be computed (a missing label, say)
@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 class Guard(StrEnum):
     """Whether a planned run may start (`stages/plan.py`)."""
 
-    GO = "go"
+    GO = "go"  # it starts
     NO_RUN = "rule_has_no_run"  # the rule only opens an incident
     JOINED = "joined_running_incident"  # the incident has a run under way
     DUPLICATE = "already_run_for_alert"  # this (alert, rule, rung) ran before
@@ -54,13 +54,13 @@ class Guard(StrEnum):
 class StepReason(StrEnum):
     """Why a step ended as it did (`stages/execute.py`), besides the failure kinds an action reports."""
 
-    WHEN_FALSE = "when_false"
+    WHEN_FALSE = "when_false"  # its condition is false, so it was skipped
     OBSERVED = "observed"  # a mutating call, not made in observe mode
     NEEDS_OBSERVED = "needs_observed_step"  # reads the result of a call that observe mode did not make
-    ASSERT_FALSE = "assert_false"
-    EXPRESSION = "expression_error"
-    TOO_MANY_ITEMS = "too_many_items"
-    NO_ITEMS = "no_items"
+    ASSERT_FALSE = "assert_false"  # the result is not as the step asserts
+    EXPRESSION = "expression_error"  # one of its expressions could not be computed
+    TOO_MANY_ITEMS = "too_many_items"  # more items than `max_items`
+    NO_ITEMS = "no_items"  # there was nothing to do it for
     IN_DOUBT = "in_doubt"  # the call may have happened, and nobody can tell
     PROBED_DONE = "probed_done"  # it was in doubt; the probe says it happened
     INTERRUPTED = "interrupted"  # it was in doubt; it may be, and is, done again
@@ -68,33 +68,33 @@ class StepReason(StrEnum):
     BAD_INPUT = "bad_input"  # a sub-playbook was given inputs it does not take
     PAUSED = "paused"  # the switch stopped writes
     STOPPED = "stopped"  # cut off without effect, and not tried again because the run was to stop
-    WAITED = "waited"
+    WAITED = "waited"  # its time has passed
     NO_ALERT = "no_alert"  # a run started by hand has no alert to wait for
 
 
 class RunReason(StrEnum):
     """Why a run ended (`stages/execute.py`)."""
 
-    VERIFIED = "verified"
-    DONE = "done"
-    STEP_FAILED = "step_failed"
-    IN_DOUBT = "in_doubt"
-    EVIDENCE_FAILED = "evidence_failed"
-    NOT_VERIFIED = "not_verified"
-    DEADLINE = "deadline"
-    CANCELLED = "cancelled"
-    OBSERVED = "observed"
+    VERIFIED = "verified"  # the trouble is gone
+    DONE = "done"  # all steps done, and nothing to verify
+    STEP_FAILED = "step_failed"  # a step failed that may not
+    IN_DOUBT = "in_doubt"  # a call may have happened, and nobody can tell
+    EVIDENCE_FAILED = "evidence_failed"  # what was to be collected could not be
+    NOT_VERIFIED = "not_verified"  # the steps are done, the trouble is still there
+    DEADLINE = "deadline"  # it took longer than the playbook allows
+    CANCELLED = "cancelled"  # somebody, or its resolved alert, asked it to stop
+    OBSERVED = "observed"  # planned and read, nothing changed
 
 
 class Escalate(StrEnum):
     """Why people are told (`stages/escalate.py`)."""
 
-    RUN_FAILED = "run_failed"
-    RUN_UNVERIFIED = "run_unverified"
-    RUN_IN_DOUBT = "run_in_doubt"
-    RUN_CANCELLED = "run_cancelled"
-    RUN_REFUSED = "run_refused"
-    PAUSED = "paused"
-    CLOCK = "clock_breached"
-    UNMATCHED = "unmatched"
-    INTERNAL = "internal_error"
+    RUN_FAILED = "run_failed"  # a run failed
+    RUN_UNVERIFIED = "run_unverified"  # a run did not help
+    RUN_IN_DOUBT = "run_in_doubt"  # a call may have happened, and nobody can tell
+    RUN_CANCELLED = "run_cancelled"  # a run was stopped before its end
+    RUN_REFUSED = "run_refused"  # a limit, lock or guard kept a run from starting
+    PAUSED = "paused"  # the switch stopped a run
+    CLOCK = "clock_breached"  # a promised time has passed
+    UNMATCHED = "unmatched"  # no rule takes the event
+    INTERNAL = "internal_error"  # a mistake of runbookd itself

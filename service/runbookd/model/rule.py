@@ -64,19 +64,19 @@ class TestEvent(Content):
     """The event of an embedded test; what is not said is what a quiet Alertmanager would send."""
 
     __test__ = False
-    source: str = "alertmanager"
-    status: Literal["firing", "resolved"] = "firing"
-    severity: str | None = None
-    labels: dict[str, str] = Field(default_factory=dict)
-    annotations: dict[str, str] = Field(default_factory=dict)
+    source: str = Field(default="alertmanager", description="Who tells it.")
+    status: Literal["firing", "resolved"] = Field(default="firing", description="What it tells.")
+    severity: str | None = Field(default=None, description="Default: the label `severity`.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Its labels, `alertname` among them.")
+    annotations: dict[str, str] = Field(default_factory=dict, description="Its annotations.")
 
 
 class RuleExpectation(Content):
     """What a rule's embedded test expects; what is not named is not compared."""
 
-    matched: bool = True
+    matched: bool = Field(default=True, description="Whether this rule takes the event.")
     incident: str | None = Field(default=None, description="The priority of the incident.")
-    title: str | None = None
+    title: str | None = Field(default=None, description="The title of the incident.")
     playbook: str | None = Field(default=None, description="The first rung's playbook.")
     with_: dict[str, Any] | None = Field(default=None, alias="with", description="Some of its inputs.")
 
@@ -85,26 +85,32 @@ class RuleTest(Content):
     """One embedded test of a rule."""
 
     __test__ = False
-    name: Text
-    event: TestEvent
-    expect: RuleExpectation
+    name: Text = Field(description="What the test shows, as a sentence.")
+    event: TestEvent = Field(description="The event the rule is given.")
+    expect: RuleExpectation = Field(description="What the rule has to make of it.")
 
 
 class Rule(Content):
     """What the service reacts to, and how."""
 
-    name: Name
-    description: str = ""
+    name: Name = Field(
+        description="One of its own; `unmatched` is the rule that takes what no other rule took."
+    )
+    description: str = Field(default="", description="What the trouble is, for people.")
     match: list[Text] = Field(
         default_factory=list, description='Alertmanager matchers, all must hold: `namespace=~"med.*"`.'
     )
     when: str | None = Field(default=None, description="A CEL condition, looked at after `match`.")
     priority: Name = Field(description="Names a row of `priorities`.")
-    incident: IncidentShape = Field(default_factory=IncidentShape)
+    incident: IncidentShape = Field(
+        default_factory=IncidentShape, description="The incident it opens, or adds the alert to."
+    )
     escalation: Name | None = Field(default=None, description="Default: the priority's own.")
     run: list[Rung] = Field(default_factory=list, description="The remedies, in order.")
-    limits: Limits = Field(default_factory=Limits)
-    for_count: ForCount | None = None
+    limits: Limits = Field(default_factory=Limits, description="How often it may act.")
+    for_count: ForCount | None = Field(
+        default=None, description="Take the event only as one of so many. None: each one counts."
+    )
     mode: Mode = Field(default=Mode.ACT, description="`observe` plans and reads, and changes nothing.")
     on_resolve: Literal["finish", "cancel"] = Field(
         default="finish", description="What becomes of a run when the alert resolves."
@@ -112,7 +118,9 @@ class Rule(Content):
     continue_: bool = Field(
         default=False, alias="continue", description="Go on to later rules after a match."
     )
-    tests: list[RuleTest] = Field(default_factory=list)
+    tests: list[RuleTest] = Field(
+        default_factory=list, description="Run by `runbookd check`, and before a changed file is taken."
+    )
 
     @model_validator(mode="after")
     def _selects_something(self) -> "Rule":
@@ -127,11 +135,15 @@ class Rule(Content):
 class Priority(Content):
     """One row of the table of response times. A time that is not given has no clock."""
 
-    name: Text
-    acknowledge_within: Duration | None = None
-    respond_within: Duration | Literal["next_business_day"] | None = None
-    resolve_within: Duration | None = None
-    update_every: Duration | None = None
+    name: Text = Field(description="What people call it: Critical, High.")
+    acknowledge_within: Duration | None = Field(
+        default=None, description="A person has seen it, counted from when the incident opened."
+    )
+    respond_within: Duration | Literal["next_business_day"] | None = Field(
+        default=None, description="A person, or a run in act mode, is at work on it."
+    )
+    resolve_within: Duration | None = Field(default=None, description="The trouble is gone.")
+    update_every: Duration | None = Field(default=None, description="How often people are promised news.")
     automation_acknowledges: bool = Field(
         default=False, description="A run in act mode counts as a person's acknowledgement."
     )
@@ -149,6 +161,12 @@ class Calendar(Content):
     """Working time in a place: which days, from when to when."""
 
     timezone: Text = Field(description="An IANA name: America/New_York.")
-    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(min_length=1)
-    from_: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(alias="from")
-    to: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
+        min_length=1, description="The working days."
+    )
+    from_: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(
+        alias="from", description="When a working day begins, in its zone."
+    )
+    to: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(
+        description="When it ends."
+    )

@@ -14,6 +14,7 @@ class WorkKind(StrEnum):
     """Which stage a row of work belongs to; `ref` is the id of the delivery, run, incident or source it is about."""
 
     ADMIT = "admit"
+    PLAN = "plan"
     ADVANCE = "advance"
     ESCALATE = "escalate"
     CLOCK = "clock"

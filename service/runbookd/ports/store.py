@@ -91,8 +91,15 @@ class Alerts(Protocol):
         """Ids of the incidents the alert is linked to, in the order they were linked."""
         ...
 
+    async def count_for(self, rule: str, alert: Alert) -> None:
+        """Count the episode for a rule, once."""
+        ...
+
     async def count_episodes(self, rule: str, since: datetime, distinct: str) -> int:
-        """Count alerts (`distinct="alert"`) or incidents (`"incident"`) of `rule` first seen at or after `since`."""
+        """Tell how many alerts counted for `rule` were first seen at or after `since` (`distinct="alert"`).
+
+        With `distinct="incident"`: how many incidents those are linked to.
+        """
         ...
 
     async def open_count(self) -> int:

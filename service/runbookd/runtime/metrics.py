@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from runbookd import __version__
-from runbookd.pipeline import Watch
+from runbookd.units.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,12 @@ class Metrics(Watch):
             "runbookd_clock_breaches",
             "Response-time clocks that ran out, by kind.",
             ["clock"],
+            registry=registry,
+        )
+        self._escalations = Counter(
+            "runbookd_escalations",
+            "Incidents handed to people, by the first reason and priority.",
+            ["reason", "priority"],
             registry=registry,
         )
         self.queue_age = Gauge(
@@ -81,3 +87,7 @@ class Metrics(Watch):
     def breached(self, kind: str) -> None:
         """Count a breach."""
         self._breaches.labels(kind).inc()
+
+    def escalated(self, reason: str, priority: str) -> None:
+        """Count an escalation."""
+        self._escalations.labels(reason, priority).inc()

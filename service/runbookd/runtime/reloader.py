@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import watchfiles
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+_WATCHING: dict[str, Any] = {"watch_filter": None, "debounce": 200, "step": 50, "rust_timeout": 1000}
+"""How changes are gathered, in milliseconds."""
+
+
 class Reloader:
     """Reloads on change. `load` reads everything anew and raises ContentError for anything wrong."""
 
@@ -36,10 +40,22 @@ class Reloader:
     async def watch(self, folders: Sequence[Path], stop: asyncio.Event) -> None:
         """Reload after every change under the folders, until `stop` is set.
 
-        Kubernetes swaps a mounted ConfigMap by renaming a link named `..data`, so every name counts.
+        Kubernetes swaps a mounted ConfigMap by renaming a link named `..data`, so every name counts. A folder that
+        is itself replaced (by a checkout, or by a link above it) is another one under the same name, which only
+        looking at it tells: that is done once a second, and the new one is watched then.
         """
-        async for _ in watchfiles.awatch(*folders, stop_event=stop, watch_filter=None, debounce=200, step=50):
-            await self.reload()
+        watched = _identities(folders)
+        while not stop.is_set():
+            there = [folder for folder in folders if folder.is_dir()]
+            async for changes in watchfiles.awatch(
+                *there, stop_event=stop, yield_on_timeout=True, **_WATCHING
+            ):
+                found = _identities(folders)
+                if changes or found != watched:
+                    await self.reload()
+                if found != watched:
+                    watched = found
+                    break
 
     async def reload(self) -> bool:
         """Load, check and swap; False when the new content was refused, or is what is in force already."""
@@ -66,3 +82,16 @@ class Reloader:
             await self._store.write(lambda tx: tx.ledger.append([entry]))
         except StoreError as error:
             log.error("the reload could not be written to the ledger", stage="audit", error=str(error))
+
+
+def _identities(folders: Sequence[Path]) -> list[tuple[int, int] | None]:
+    """What stands under each folder's name: its device and inode; None when nothing does."""
+    found: list[tuple[int, int] | None] = []
+    for folder in folders:
+        try:
+            status = folder.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_dev, status.st_ino))
+    return found

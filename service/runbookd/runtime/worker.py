@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import structlog
 
 from runbookd.errors import LeaseLost, StoreError, StoreUnavailable
 from runbookd.model.work import Work, WorkKind
+from runbookd.units.admission import bury
 from runbookd.units.running import give_up
 
 if TYPE_CHECKING:
@@ -49,10 +51,13 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._admitting: asyncio.Queue[Work] = asyncio.Queue()
         self._stopping = False
+        self._store_is_well = True
         self.handlers: dict[WorkKind, Handler] = {
             WorkKind.ADMIT: self._admit_one,
+            WorkKind.PLAN: pipeline.plan,
             WorkKind.ADVANCE: pipeline.advance,
-            WorkKind.CLOCK: pipeline.escalate,
+            WorkKind.ESCALATE: pipeline.escalate,
+            WorkKind.CLOCK: pipeline.watch_clock,
         }
         self._last_turn = time.monotonic()
         pipeline.wake = self.wake
@@ -99,21 +104,27 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _turn(self) -> int:
-        free = self._slots - len(self._tasks) - self._admitting.qsize()
+    def _free(self) -> int:
+        return self._slots - len(self._tasks) - self._admitting.qsize()
+
+    async def _turn(self) -> bool:
+        """Claim and begin what is due; False when there was nothing, no room, or no store, and it is time to sleep."""
+        free = self._free()
         if free <= 0:
-            return 0
+            return False
         try:
             works = await self._claim(self._clock.now(), free)
         except StoreError as error:
             log.error("cannot claim work", stage="execute", error=str(error))
-            return 0
+            self._store_is_well = False
+            return False
+        self._store_is_well = True
         for work in works:
             if work.kind is WorkKind.ADMIT:
                 self._admitting.put_nowait(work)
             else:
                 self._begin(work)
-        return len(works)
+        return bool(works)
 
     def _begin(self, work: Work) -> None:
         task = asyncio.create_task(self._do(work))
@@ -130,7 +141,8 @@ class Worker:
             works = [await self._admitting.get()]
             while not self._admitting.empty():
                 works.append(self._admitting.get_nowait())
-            if await self._attempt(self._pipeline.admit(works), works[0]) is not None:
+            together = len(works) > 1 and await self._attempt(self._pipeline.admit(works), works[0]) is None
+            if not together:
                 for work in works:
                     await self._do(work)
             self._wake.set()
@@ -143,54 +155,59 @@ class Worker:
         return await self._store.write(lambda tx: tx.work.claim(self._owner, now, lease, limit))
 
     async def _sleep(self) -> None:
-        """Sleep to the nearest due row, or a wake-up."""
-        try:
-            due = await self._store.read(_next_due)
-        except StoreError:
-            due = None
-        wait = LONGEST_SLEEP if due is None else min(LONGEST_SLEEP, due - self._clock.now())
-        if wait <= timedelta(0):
-            wait = timedelta(milliseconds=20) if len(self._tasks) >= self._slots else timedelta(0)
-        try:
+        """Sleep to the nearest due row, or a wake-up. Without room, or a store, only time or a wake-up helps."""
+        wait = LONGEST_SLEEP
+        if self._store_is_well and self._free() > 0:
+            try:
+                due = await self._store.read(_next_due)
+            except StoreError:
+                due = None
+            wait = LONGEST_SLEEP if due is None else min(LONGEST_SLEEP, due - self._clock.now())
+        with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, wait.total_seconds())):
                 await self._wake.wait()
-        except TimeoutError:
-            return
 
     async def _do(self, work: Work) -> None:
         """Hand one row to its stage; what went wrong unexpectedly is tried again later."""
         error = await self._attempt(self.handlers[work.kind](work), work)
-        if error is not None:
-            await self._put_back(work, f"{type(error).__name__}: {error}")
+        if error is not None and not isinstance(error, LeaseLost):
+            await self._put_back(work, error)
 
     async def _attempt(self, handled: Awaitable[None], work: Work) -> Exception | None:
-        """Await a stage's work; returns what nobody foresaw. The second of the two places that may catch everything."""
+        """Await a stage's work; returns what went wrong. The second of the two places that may catch everything."""
         said = log.bind(kind=work.kind.value, ref=work.ref)
         try:
             await handled
-        except LeaseLost:
+        except LeaseLost as error:
             said.warning("lease lost", stage="execute")
+            return error
         except StoreUnavailable as error:
             said.error("store unavailable", stage="execute", error=str(error))
+            return error
         except Exception as error:  # noqa: BLE001 - a boundary: what nobody foresaw must not end the loop
             said.exception("work failed", stage="execute")
             return error
         return None
 
-    async def _put_back(self, work: Work, message: str) -> None:
-        """Try again later, ever more slowly; after a few times a person is told, and it is still tried."""
-        now, attempts = self._clock.now(), work.attempts + 1
-        wait = min(_RETRY_FIRST * 2 ** (attempts - 1), _RETRY_LONGEST)
+    async def _put_back(self, work: Work, error: Exception) -> None:
+        """Try again later, ever more slowly. What is never foreseen is told after a few times, and buried if it may."""
+        now, foreseen = self._clock.now(), isinstance(error, StoreUnavailable)
+        attempts = work.attempts if foreseen else work.attempts + 1
+        wait = _RETRY_FIRST if foreseen else min(_RETRY_FIRST * 2 ** (attempts - 1), _RETRY_LONGEST)
+        message = f"{type(error).__name__}: {error}"
 
         async def unit(tx: Tx) -> None:
+            if attempts == _GIVE_UP_AFTER and work.kind is WorkKind.ADMIT:
+                await bury(tx, work, message, now)
+                return
             await tx.work.reschedule(work, now + wait, attempts)
             if attempts == _GIVE_UP_AFTER and work.kind is WorkKind.ADVANCE:
-                await give_up(tx, self._pipeline.desk, work.ref, message, now)
+                await give_up(tx, work.ref, message, now)
 
         try:
             await self._store.write(unit)
-        except StoreError as error:
-            log.error("cannot put work back", stage="execute", ref=work.ref, error=str(error))
+        except StoreError as failure:
+            log.error("cannot put work back", stage="execute", ref=work.ref, error=str(failure))
 
 
 async def _next_due(tx: Tx) -> datetime | None:

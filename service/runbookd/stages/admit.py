@@ -8,6 +8,7 @@ sender gives decide, not the order of arrival.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from runbookd.model.alert import Alert
@@ -19,16 +20,13 @@ if TYPE_CHECKING:
 
     from runbookd.model.event import Event
 
-VANISHED = "vanished"
-"""Marks, in an event's `extra`, an end that no sender told: it was concluded from silence."""
-
-
-def judge_episode(event: Event, latest: Alert | None) -> Episode:
+def judge_episode(event: Event, latest: Alert | None, *, current: bool = False) -> Episode:
     """Say what the event means, given the fingerprint's open or else last episode (None when there never was one).
 
-    A firing that began no later than the last episode ended is the same trouble, told late. A resolve that
-    ended before the open episode began speaks of an earlier one; one that began after the last episode ended
-    speaks of an episode that was never seen to fire. An end that we only concluded is refuted by any firing.
+    A firing that began no later than the last episode ended is the same trouble, told late, unless it cannot be
+    old news (`current`: see `is_current`) or the end was only concluded. A resolve that ended before the open
+    episode began speaks of an earlier one; one that began after the last episode ended speaks of an episode that
+    was never seen to fire.
     """
     if event.status is Status.UNKNOWN:
         return Episode.UNKNOWN
@@ -40,10 +38,22 @@ def judge_episode(event: Event, latest: Alert | None) -> Episode:
     closed_at = None if latest is None else latest.ends_at or latest.resolved_at
     if event.status is Status.FIRING:
         begins_later = event.starts_at is None or closed_at is None or event.starts_at > closed_at
-        refuted = latest is not None and VANISHED in latest.event.extra
-        return Episode.NEW if begins_later or refuted else Episode.STALE
+        refuted = latest is not None and latest.concluded
+        return Episode.NEW if begins_later or refuted or current else Episode.STALE
     begins_later = closed_at is None or (event.starts_at is not None and event.starts_at > closed_at)
     return Episode.RESOLVED_UNSEEN if begins_later else Episode.STALE_RESOLVE
+
+
+def is_current(latest: Alert | None, received_at: datetime, *, asked: bool, stale_for: timedelta) -> bool:
+    """Tell whether a firing received then cannot be old news of an episode that has ended.
+
+    It cannot when its sender was asked after the end, or when the end is longer ago than any notification is
+    late (`stale_for`): Prometheus, cut off from Alertmanager for longer than its `resolve_timeout`, goes on with
+    the start it told before.
+    """
+    if latest is None or latest.resolved_at is None:
+        return True
+    return received_at > latest.resolved_at + (timedelta(0) if asked else stale_for)
 
 
 def new_alert(event: Event, alert_id: str, now: datetime) -> Alert:
@@ -83,5 +93,5 @@ def resolved(alert: Alert, event: Event, now: datetime) -> Alert:
 
 
 def vanished(alert: Alert, now: datetime) -> Event:
-    """Make the resolve of an episode that its sender, asked, no longer lists; a firing told later refutes it."""
-    return replace(alert.event, status=Status.RESOLVED, ends_at=now, extra={VANISHED: True})
+    """Make the resolve of an episode that its sender, asked, no longer lists."""
+    return replace(alert.event, status=Status.RESOLVED, ends_at=now)

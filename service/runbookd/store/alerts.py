@@ -50,6 +50,7 @@ class Alerts:
             incident_id=alert.incident_id,
             rule=alert.rule,
             event=columns.event_text(alert.event),
+            concluded=int(alert.concluded),
         )
 
     async def open_of(self, source: str) -> list[Alert]:
@@ -68,8 +69,14 @@ class Alerts:
         """Every episode linked to an incident, oldest first."""
         return [_alert(row) for row in await self._driver.all("alerts_of_incident", incident_id=incident_id)]
 
+    async def count_for(self, rule: str, alert: Alert) -> None:
+        """Count the episode for a rule, once."""
+        await self._driver.run(
+            "count_episode", rule=rule, alert_id=alert.id, first_seen=columns.micros(alert.first_seen)
+        )
+
     async def count_episodes(self, rule: str, since: datetime, distinct: str) -> int:
-        """Count alerts first seen for `rule` at or after `since`, or the incidents those alerts are of.
+        """Tell how many alerts were counted for `rule` and first seen since, or the incidents those are linked to.
 
         Raises StoreError when `distinct` is neither `alert` nor `incident`.
         """
@@ -99,4 +106,5 @@ def _alert(row: Row) -> Alert:
         incident_id=row["incident_id"],
         rule=row["rule"],
         event=columns.event(row["event"]),
+        concluded=bool(row["concluded"]),
     )

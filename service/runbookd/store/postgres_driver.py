@@ -14,7 +14,7 @@ from runbookd.errors import StoreError, StoreUnavailable
 from runbookd.store.statements import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 
     from runbookd.store.driver import Row, Value
 
@@ -57,6 +57,7 @@ _MEANINGS = {
     "28": "it does not let us in: check user, password and pg_hba.conf",
     "3D000": "there is no such database: make it with createdb, or correct the URL",
     "42501": "the right to do this is missing: the user must own the schema runbookd uses",
+    "22": "a value cannot be kept",
     "23": "the row contradicts one that is there",
 }
 _PASSING = {"53", "55P03", "57014", "58"}
@@ -65,7 +66,7 @@ _PASSING = {"53", "55P03", "57014", "58"}
 @cache
 def driver_errors() -> tuple[type[Exception], ...]:
     """Return what a call of the driver may raise."""
-    import asyncpg  # noqa: PLC0415 - an extra: a service on SQLite does without it
+    import asyncpg  # an extra: a service on SQLite does without it
 
     return asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError
 
@@ -88,14 +89,16 @@ def explain(error: Exception) -> StoreError:
     verdict, state = judge(error), _state(error)
     detail = f"{type(error).__name__}: {error}" if state is None else f"{state}: {error}"
     if verdict is Verdict.LASTING and state is None:
-        return StoreError(f"A value cannot be kept: {error}.")
+        return StoreError(f"The driver of Postgres refused: {error}.")
     if verdict is Verdict.CONFLICT:
         return StoreUnavailable(f"Other transactions were first, again and again; try again ({detail}).")
     if verdict is Verdict.LOST:
         return StoreUnavailable(
             f"The Postgres server cannot be reached for now: see whether it runs, and the network to it ({detail})."
         )
-    meaning = next((_MEANINGS[key] for key in _keys(state) if key in _MEANINGS), "it does not take this statement")
+    meaning = next(
+        (_MEANINGS[key] for key in _keys(state) if key in _MEANINGS), "it does not take this statement"
+    )
     if verdict is Verdict.PASSING:
         return StoreUnavailable(f"Postgres cannot do this for now: {meaning} ({detail}).")
     return StoreError(f"Postgres refused: {meaning} ({detail}).")
@@ -141,54 +144,65 @@ class PostgresDriver:
     writes, `wakes` once it left work to do.
     """
 
-    __slots__ = ("_connection", "_mode", "busy", "cause", "fault", "moves", "wakes")
+    __slots__ = ("_begin", "_connection", "_mode", "begun", "busy", "cause", "fault", "moves", "wakes")
 
-    def __init__(self, connection: Any, mode: Mode) -> None:
+    def __init__(self, connection: Any, mode: Mode, begin: Callable[[], Awaitable[None]]) -> None:
+        """`begin` is called before the first statement, so that a unit that moves costs nothing."""
         self._connection = connection
         self._mode = mode
+        self._begin = begin
+        self.begun = False
         self.fault: StoreError | None = None
         self.cause: Exception | None = None
         self.busy = self.moves = self.wakes = False
 
     async def one(self, statement: str, /, **params: Value) -> Row | None:
         """Run a statement and return its first row, or None."""
-        rows = await self.all(statement, **params)
+        rows = await self._rows(query_of(statement, ()), params)
         return rows[0] if rows else None
 
     async def all(self, statement: str, /, *, where: tuple[str, ...] = (), **params: Value) -> Sequence[Row]:
         """Run a statement and return every row."""
-        query = query_of(statement, where)
-        if query.reads and self._mode is Mode.WRITE:
-            self.moves = True
-            await _Pause()
-        rows: Sequence[Row] = await self._guarded(self._connection.fetch(query.text, *_values(query, params)))
-        return rows
+        return await self._rows(query_of(statement, where), params)
 
     async def run(self, statement: str, /, **params: Value) -> int:
         """Run a statement and return how many rows it changed."""
         query = query_of(statement, ())
         self.wakes = self.wakes or query.wakes
-        status: str = await self._guarded(self._connection.execute(query.text, *_values(query, params)))
+        status: str = await self._guarded(
+            lambda: self._connection.execute(query.text, *_values(query, params))
+        )
         return int(status.rpartition(" ")[2])
 
     async def many(self, statement: str, /, rows: Sequence[Mapping[str, Value]]) -> None:
         """Run a statement once for each of `rows`, in order."""
         query = query_of(statement, ())
         values = [_values(query, row) for row in rows]
-        await self._guarded(self._connection.executemany(query.text, values))
+        await self._guarded(lambda: self._connection.executemany(query.text, values))
 
     def end(self) -> None:
         """Refuse every later statement: the connection belongs to other units now."""
         self.fault = StoreError("This transaction is over; begin another with store.write or store.read.")
 
-    async def _guarded(self, statement: Awaitable[Any]) -> Any:
+    async def _rows(self, query: Query, params: Mapping[str, Value]) -> Sequence[Row]:
+        if query.reads and self._mode is Mode.WRITE:
+            self.moves = True
+            await _Pause()
+        rows: Sequence[Row] = await self._guarded(
+            lambda: self._connection.fetch(query.text, *_values(query, params))
+        )
+        return rows
+
+    async def _guarded(self, statement: Callable[[], Awaitable[Any]]) -> Any:
         """Run a statement; the first error loses the unit, and is what every later statement hears."""
         if self.fault is not None:
-            statement.close()  # type: ignore[attr-defined]  # a coroutine of the driver's
             raise type(self.fault)(str(self.fault))
         self.busy = True
         try:
-            return await statement
+            if not self.begun:
+                self.begun = True
+                await self._begin()
+            return await statement()
         except driver_errors() as error:
             self.cause = error
             self.fault = _explain_read(error) if self._mode is Mode.READ else explain(error)

@@ -34,8 +34,8 @@ def migrations() -> list[Migration]:
     return migrations_of("sqlite")
 
 
-def prepare(path: Path) -> None:
-    """Make the file if it is missing (mode 0600), and bring its schema up to date.
+def prepare(path: Path) -> list[str]:
+    """Make the file if it is missing (mode 0600), bring its schema up to date, and return what migrations that took.
 
     Raises StoreError when the file is not ours, is damaged or comes from a newer version, and StoreUnavailable
     when it cannot be written.
@@ -44,9 +44,8 @@ def prepare(path: Path) -> None:
         oldest = ".".join(map(str, _OLDEST_SQLITE))
         raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; install {oldest} or newer.")
     with _explained(path):
-        if not path.exists():
-            _make(path)
-        _bring_up_to_date(path)
+        made = [] if path.exists() else _make(path)
+        return made + _bring_up_to_date(path)
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
@@ -86,7 +85,7 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _make(path: Path) -> None:
+def _make(path: Path) -> list[str]:
     """Make the file beside its place and link it there whole.
 
     Nobody ever meets a half-made one; and two processes cannot meet in the change to WAL mode, the one step for
@@ -97,7 +96,7 @@ def _make(path: Path) -> None:
     os.close(descriptor)
     new = Path(name)
     try:
-        _bring_up_to_date(new)
+        applied = _bring_up_to_date(new)
         with suppress(FileExistsError):  # another process was first
             path.hardlink_to(new)
     finally:
@@ -107,16 +106,16 @@ def _make(path: Path) -> None:
         os.fsync(folder)  # the name must outlive a power cut as the rows do
     finally:
         os.close(folder)
+    return applied
 
 
-def _bring_up_to_date(path: Path) -> None:
+def _bring_up_to_date(path: Path) -> list[str]:
     with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as file:
         _check_ours(file)
         (mode,) = file.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreError("its file system has no shared memory, which WAL mode needs; use a local disk.")
-        if _missing(file):
-            _migrate(file)
+        return _migrate(file) if _missing(file) else []
 
 
 def _check_ours(file: sqlite3.Connection) -> None:
@@ -135,7 +134,7 @@ def _missing(file: sqlite3.Connection) -> list[Migration]:
     return missing(migrations(), dict(file.execute("SELECT version, checksum FROM migrations")))
 
 
-def _migrate(file: sqlite3.Connection) -> None:
+def _migrate(file: sqlite3.Connection) -> list[str]:
     """Apply what is missing, all or nothing, under the write lock: another process may be doing the same."""
     file.execute("BEGIN IMMEDIATE")
     try:
@@ -143,7 +142,8 @@ def _migrate(file: sqlite3.Connection) -> None:
             "CREATE TABLE IF NOT EXISTS migrations "
             "(version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL) STRICT"
         )
-        for migration in _missing(file):
+        waiting = _missing(file)
+        for migration in waiting:
             for statement in _statements(migration.text):
                 file.execute(statement)
             file.execute(
@@ -155,6 +155,7 @@ def _migrate(file: sqlite3.Connection) -> None:
     finally:
         if file.in_transaction:
             file.execute("ROLLBACK")
+    return [migration.name for migration in waiting]
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 
 from runbookd.errors import MissingValue
 from runbookd.language.values import canonical_json
-from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
-from runbookd.model.event import Event, StoredEvent
+from runbookd.model.event import DeliveryState, Event, StoredEvent
 from runbookd.model.incident import Incident, IncidentState
 from runbookd.model.reasons import Episode, Escalate, Guard, Verdict
 from runbookd.model.work import WorkKind
-from runbookd.stages.admit import heard_again, judge_episode, new_alert, resolved, unseen_alert
+from runbookd.stages.admit import (
+    heard_again,
+    is_current,
+    judge_episode,
+    new_alert,
+    resolved,
+    unseen_alert,
+)
 from runbookd.stages.escalate import ALERT_RESOLVED, clocks_for
 from runbookd.stages.match import Decision, match
 from runbookd.stages.plan import incident_key, incident_title
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from runbookd.language.cel import Scope
     from runbookd.model.alert import Alert
     from runbookd.model.rule import ForCount, Rule
+    from runbookd.model.work import Work
     from runbookd.ports import Tx
 
 
@@ -35,7 +42,8 @@ class Batch:
     """Where the events at hand come from, and when they are looked at.
 
     `asked` tells that the sender was asked for all that fires: what it repeats then is no news. `paused` is the
-    switch that stops all writes, as it stands in this transaction.
+    switch that stops all writes, as it stands in this transaction. `concluding` tells that these resolves were
+    told by nobody, but concluded from what the sender no longer lists.
     """
 
     delivery_id: str
@@ -43,6 +51,7 @@ class Batch:
     now: datetime
     asked: bool = False
     paused: bool = False
+    concluding: bool = False
 
 
 @dataclass(slots=True)
@@ -60,7 +69,8 @@ class Tally:
 async def admit_event(tx: Tx, desk: Desk, batch: Batch, event: Event, tally: Tally) -> StoredEvent:
     """Take one event in: settle its episode, and for a new alert open incidents and plan runs."""
     latest = await tx.alerts.latest(event.source, event.fingerprint)
-    episode = judge_episode(event, latest)
+    current = is_current(latest, batch.received_at, asked=batch.asked, stale_for=desk.stale_for)
+    episode = judge_episode(event, latest, current=current)
     stored = StoredEvent(
         id=desk.ids.new("evt"),
         delivery_id=batch.delivery_id,
@@ -79,7 +89,10 @@ async def admit_event(tx: Tx, desk: Desk, batch: Batch, event: Event, tally: Tal
     elif episode is Episode.UNKNOWN and latest is not None and latest.resolved_at is None:
         await tx.alerts.save(replace(latest, last_seen=batch.now))
     elif episode is Episode.RESOLVED and latest is not None:
-        await _end(tx, desk, resolved(latest, event, batch.now), batch.now)
+        ended = replace(resolved(latest, event, batch.now), concluded=batch.concluding)
+        await _end(tx, desk, ended, batch.now)
+    elif episode is Episode.STALE:  # if it does fire, the sender will say so when asked
+        await tx.work.add(WorkKind.RECONCILE, event.source, batch.now)
     elif episode is Episode.RESOLVED_UNSEEN:
         unseen = unseen_alert(event, desk.ids.new("alt"), batch.now)
         await tx.alerts.save(unseen)
@@ -97,39 +110,38 @@ async def _begin(
     event = stored.event
     scope = rule_scope(desk, alert, batch.now)
     taken, reasons = match(desk.rules, event, scope)
-    rules: list[Rule] = []
-    waiting: list[Rule] = []
+    troubles: list[Trouble] = []
     for rule in taken:
         held = await _counted(tx, rule, alert, batch.now) if rule.for_count is not None else None
-        (rules if held is None else waiting).append(rule)
-        reasons += [held] if held is not None else []
+        if held is not None:
+            reasons.append(held)
+            continue
+        trouble = await _incident(tx, desk, rule, alert, stored)
+        await tx.alerts.link(alert.id, trouble.incident.id)
+        troubles.append(trouble)
     await tx.ledger.append([_match_entry(desk, stored, reasons, batch.now)])
-    if not rules:
-        owner = waiting[0].name if waiting else None
-        await tx.alerts.save(replace(alert, rule=owner))
-        outcome = reasons[-1].verdict.value if waiting else "unmatched"
-        return replace(stored, outcome=outcome, rule=owner)
-    troubles = [await _incident(tx, desk, rule, alert, stored) for rule in rules]
-    first = troubles[0].incident
-    alert = replace(alert, incident_id=first.id, rule=rules[0].name)
+    if not troubles:
+        await tx.alerts.save(alert)
+        outcome = reasons[-1].verdict.value if taken else "unmatched"
+        return replace(stored, outcome=outcome, rule=taken[0].name if taken else None)
+    first = troubles[0]
+    alert = replace(alert, incident_id=first.incident.id, rule=first.rule.name)
     await tx.alerts.save(alert)
     for trouble in troubles:
-        await tx.alerts.link(alert.id, trouble.incident.id)
-        started = await _respond(
-            tx, desk, replace(trouble, alert=alert, paused=batch.paused), scope, batch.now
-        )
+        seen = replace(trouble, alert=alert, paused=batch.paused)
+        started = await _respond(tx, desk, seen, scope, batch.now)
         tally.started += [started] if started else []
-    return replace(stored, incident_id=first.id, rule=rules[0].name)
+    return replace(stored, incident_id=first.incident.id, rule=first.rule.name)
 
 
 async def _counted(tx: Tx, rule: Rule, alert: Alert, now: datetime) -> Decision | None:
     """Judge `for_count`, this episode included; None when the rule may fire."""
     wanted: ForCount = rule.for_count  # type: ignore[assignment]
     since = now - wanted.within
+    await tx.alerts.count_for(rule.name, alert)
     fired = await tx.incidents.recent(1, {"rule": rule.name})
     if fired and fired[0].opened_at > since:
         return Decision(rule.name, Verdict.FOR_COUNT_LATCHED, f"fired at {fired[0].opened_at.isoformat()}")
-    await tx.alerts.save(replace(alert, rule=rule.name))
     count = await tx.alerts.count_episodes(rule.name, since, wanted.distinct)
     if count >= wanted.of:
         return None
@@ -214,22 +226,14 @@ async def _open(
 
 
 async def _respond(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: datetime) -> str | None:
-    """Plan the first rung, or hand the incident to people when it cannot be; returns the run's id when one started."""
+    """Plan the first rung, or hand the incident to people when that cannot be; returns the run's id if one started."""
     rule, incident = trouble.rule, trouble.incident
     if trouble.missing:
         await escalate(
             tx, incident, Escalate.RUN_REFUSED, now, f"{Guard.MISSING_VALUE.value}: {trouble.missing}"
         )
         return None
-    if not rule.run:
-        return None
-    run = await plan_rung(tx, desk, trouble, scope, now)
-    if trouble.paused and rule.mode is Mode.ACT:
-        current = await tx.incidents.get(incident.id)
-        await escalate(
-            tx, current or incident, Escalate.PAUSED, now, "the service is paused; nothing was changed"
-        )
-    return run
+    return await plan_rung(tx, desk, trouble, scope, now) if rule.run else None
 
 
 async def _end(tx: Tx, desk: Desk, alert: Alert, now: datetime) -> None:
@@ -242,8 +246,27 @@ async def _end(tx: Tx, desk: Desk, alert: Alert, now: datetime) -> None:
         over = all(one.resolved_at is not None for one in await tx.alerts.of_incident(incident.id))
         rule = desk.rule(incident.rule)
         for run in await tx.runs.running_of(incident.id):
+            await tx.work.add(
+                WorkKind.ADVANCE, run.id, now
+            )  # before the run: who carries it on holds this row
             if over and rule is not None and rule.on_resolve == "cancel" and run.cancel_reason is None:
                 await tx.runs.save(replace(run, cancel_reason=ALERT_RESOLVED))
-            await tx.work.add(WorkKind.ADVANCE, run.id, now)
         if over:
             await close_incident(tx, incident, now)
+
+
+async def bury(tx: Tx, work: Work, message: str, now: datetime) -> None:
+    """Keep a delivery that cannot be admitted because of an error of runbookd's own as a dead letter, and say why."""
+    delivery = await tx.deliveries.get(work.ref)
+    if delivery is not None:
+        reason = f"{Escalate.INTERNAL.value}: {message}"
+        await tx.deliveries.settle(delivery.id, DeliveryState.DEAD, delivery.progress, reason)
+        entry = Entry(
+            at=now,
+            stage=Stage.ESCALATE,
+            what=Escalate.INTERNAL.value,
+            delivery_id=delivery.id,
+            detail={"source": delivery.source, "reason": message, "progress": delivery.progress},
+        )
+        await tx.ledger.append([entry])
+    await tx.work.finish(work)

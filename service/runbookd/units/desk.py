@@ -41,7 +41,8 @@ class Desk:
     """The content in force and the service's own bounds; replaced whole when content is reloaded.
 
     `mode` observe overrides every rule. `lease` is how long a claim on work holds without being extended. An open
-    alert that its sender, asked, has not listed for `forget_after` has resolved.
+    alert that its sender, asked, has not listed for `forget_after` has resolved. A firing told longer than
+    `stale_for` after its resolve is not a late one, but a new episode.
     """
 
     library: Library
@@ -51,6 +52,7 @@ class Desk:
     mode: Mode = Mode.ACT
     lease: timedelta = timedelta(seconds=30)
     forget_after: timedelta = timedelta(minutes=10)
+    stale_for: timedelta = timedelta(minutes=10)
     limits: Limits = DEFAULT_LIMITS
     _frozen: dict[str, Frozen] = field(default_factory=dict)
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 async def escalate(tx: Tx, incident: Incident, reason: Escalate, now: datetime, detail: str = "") -> Incident:
-    """Make an escalation due: the incident is marked and the ledger says why. Returns the incident as it is now."""
+    """Make an escalation due: the incident is marked, the ledger says why, and a row of work has people told.
+
+    Returns the incident as it is now.
+    """
     marked = escalated(incident, reason, now)
     if marked is not incident:
         await tx.incidents.save(marked)
@@ -30,6 +33,7 @@ async def escalate(tx: Tx, incident: Incident, reason: Escalate, now: datetime, 
         detail={"detail": detail, "priority": incident.priority, "rule": incident.rule},
     )
     await tx.ledger.append([entry])
+    await tx.work.add(WorkKind.ESCALATE, incident.id, now)
     return marked
 
 

@@ -15,9 +15,9 @@ from runbookd.model.rule import Limits
 from runbookd.model.run import Run
 from runbookd.model.views import event_view
 from runbookd.model.work import WorkKind
-from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, Reach, guard, propose
+from runbookd.stages.plan import Answer, Bounds, Proposal, guard, propose
 from runbookd.units.desk import PAUSED, Desk
-from runbookd.units.planning import with_scope
+from runbookd.units.planning import target_facts, with_scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,29 +72,24 @@ async def start_run(tx: Tx, desk: Desk, request: Request, now: datetime) -> Run 
         later_rung=True,
     )
     answer = guard(proposal, Limits(), bounds)
+    run = with_scope(_run(desk, proposal, mode, now), proposal, seen)
+    if answer.go and run.target is not None and mode is Mode.ACT:
+        holder = await tx.runs.lock(run.target, run.id, now)
+        if holder != run.id:  # another replica was faster
+            answer = Answer(Guard.TARGET_LOCKED, f"run {holder} holds target {run.target}")
     if not answer.go:
         return await _noted(tx, request, answer, now)
-    run = with_scope(_run(desk, proposal, mode, now), proposal, seen)
     await _start(tx, desk, run, now)
     await _noted(tx, request, answer, now, run)
     return run
-
-
-async def target_facts(tx: Tx, reach: Reach, target: str | None, now: datetime) -> Facts:
-    """What the past says of a target and of the budget, whoever asks."""
-    return Facts(
-        target_acted=await tx.runs.last_acted(target) if target is not None else None,
-        holder=await tx.runs.holder(target) if target is not None else None,
-        acted_in_window=await tx.runs.acted_since(now - reach.budget_window, reach.budget),
-    )
 
 
 async def cancel_run(tx: Tx, run: Run, reason: str, actor: str, now: datetime) -> bool:
     """Ask a run to stop at its next step border; False when it has ended or was asked before."""
     if run.state.ended or run.cancel_reason is not None:
         return False
+    await tx.work.add(WorkKind.ADVANCE, run.id, now)  # before the run: who carries it on holds this row
     await tx.runs.save(replace(run, cancel_reason=reason))
-    await tx.work.add(WorkKind.ADVANCE, run.id, now)
     entry = Entry(
         at=now,
         stage=Stage.EXECUTE,
@@ -154,8 +149,6 @@ async def _start(tx: Tx, desk: Desk, run: Run, now: datetime) -> None:
     frozen = desk.freeze(run.playbook)
     await tx.runs.add(run)
     await tx.runs.add_plan(frozen.hash, frozen.text)
-    if run.target is not None and run.mode is Mode.ACT:
-        await tx.runs.lock(run.target, run.id, now)
     await tx.work.add(WorkKind.ADVANCE, run.id, now)
 
 

@@ -12,8 +12,8 @@ from runbookd.model.reasons import Escalate, Guard
 from runbookd.model.run import Run, RunState
 from runbookd.model.views import alert_view, event_view, incident_view, run_view
 from runbookd.model.work import WorkKind
-from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, guard, propose
-from runbookd.units.desk import Desk
+from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, Reach, guard, propose
+from runbookd.units.desk import PAUSED, Desk
 from runbookd.units.escalation import escalate
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runbookd.model.event import Event
     from runbookd.model.incident import Incident
     from runbookd.model.rule import Rule
+    from runbookd.model.work import Work
     from runbookd.ports import Tx
 
 
@@ -60,49 +61,79 @@ async def plan_rung(
 ) -> str | None:
     """Start the rule's remedy number `rung`, or refuse it with its reason; returns the run's id when it started.
 
-    A refusal is escalated, unless the incident is already being worked on, or the rule only observes.
+    A refusal is escalated, and so is a run that may only observe because the service is paused. An alert that
+    joins an incident with a run under way is looked at again when that run should have helped it too.
     """
     rule, incident = trouble.rule, trouble.incident
     wanted = rule.run[rung]
-    held_back = desk.mode is Mode.OBSERVE or trouble.paused
-    mode = Mode.OBSERVE if held_back else rule.mode
     if rung == 0 and await tx.runs.running_of(incident.id):
         await _note(tx, trouble, Answer(Guard.JOINED), now)
+        await tx.work.add(WorkKind.PLAN, trouble.alert.id, now + rule.limits.cooldown)
         return None
     playbook = desk.library.playbooks.get(wanted.playbook)
     if playbook is None:
         refused = Answer(Guard.UNKNOWN_PLAYBOOK, f"playbook {wanted.playbook} is not in the library any more")
-        await _refuse(tx, trouble, refused, now, mode)
+        await _refuse(tx, desk, trouble, refused, now)
         return None
     seen = scope.extended(incident=incident_view(incident))
     proposal = propose(playbook, wanted.with_, seen, desk.library.vars)
     if isinstance(proposal, Answer):
-        await _refuse(tx, trouble, proposal, now, mode)
+        await _refuse(tx, desk, trouble, proposal, now)
         return None
-    bounds = Bounds(
-        mode=mode,
-        reach=desk.reach,
-        facts=await _facts(tx, desk, trouble, proposal, now),
-        now=now,
-        later_rung=rung > 0,
-    )
-    answer = guard(proposal, rule.limits, bounds)
+    mode = Mode.OBSERVE if desk.mode is Mode.OBSERVE or trouble.paused else rule.mode
+    facts = await past_of(tx, desk.reach, rule, (incident.key, proposal.target), now)
+    bounds = Bounds(mode=mode, reach=desk.reach, facts=facts, now=now, later_rung=rung > 0)
     run = _run(desk, trouble, proposal, mode, now, rung)
+    answer = await _begin(tx, desk, trouble, run, guard(proposal, rule.limits, bounds))
     if not answer.go:
-        await tx.runs.add(replace(run, state=RunState.REFUSED, reason=answer.reason.value, ended_at=now))
-        await _refuse(tx, trouble, answer, now, mode, run)
+        await _refuse(tx, desk, trouble, answer, now, run)
         return None
-    return await _start(tx, desk, trouble, run, now)
+    await _note(tx, trouble, answer, now, run)
+    if trouble.paused and acts(desk, rule):
+        current = await tx.incidents.get(incident.id)
+        said = "the service is paused; nothing was changed"
+        await escalate(tx, current or incident, Escalate.PAUSED, now, said)
+    return run.id
 
 
-async def _facts(tx: Tx, desk: Desk, trouble: Trouble, proposal: Proposal, now: datetime) -> Facts:
-    rule, key, target = trouble.rule, trouble.incident.key, proposal.target
-    return Facts(
+def acts(desk: Desk, rule: Rule) -> bool:
+    """Whether the rule is meant to act, paused or not; one that is only to observe opens no page."""
+    return rule.mode is Mode.ACT and desk.mode is Mode.ACT
+
+
+async def plan_again(tx: Tx, desk: Desk, work: Work, now: datetime) -> None:
+    """Look again at an alert whose incident had a run under way when it came: if it still fires, plan for it too."""
+    alert = await tx.alerts.get(work.ref)
+    incident = await tx.incidents.get(alert.incident_id or "") if alert is not None else None
+    rule = desk.rule(alert.rule) if alert is not None else None
+    if alert is None or alert.resolved_at is not None or incident is None or rule is None or not rule.run:
+        await tx.work.finish(work)
+        return
+    if await tx.runs.running_of(incident.id):
+        await tx.work.reschedule(work, now + rule.limits.cooldown)
+        return
+    await tx.work.finish(work)
+    paused = await tx.switches.get(PAUSED) is not None
+    trouble = Trouble(rule=rule, alert=alert, event=alert.event, incident=incident, paused=paused)
+    await plan_rung(tx, desk, trouble, rule_scope(desk, alert, now), now)
+
+
+async def past_of(tx: Tx, reach: Reach, rule: Rule, about: tuple[str, str | None], now: datetime) -> Facts:
+    """What the past says of a rule's runs for an incident key, and of their target. `about` is both."""
+    key, target = about
+    return replace(
+        await target_facts(tx, reach, target, now),
         last_ended=await tx.runs.last_ended(rule.name, key),
         started=[await tx.runs.started_since(rule.name, key, now - limit.per) for limit in rule.limits.runs],
+    )
+
+
+async def target_facts(tx: Tx, reach: Reach, target: str | None, now: datetime) -> Facts:
+    """What the past says of a target and of the budget, whoever asks."""
+    return Facts(
         target_acted=await tx.runs.last_acted(target) if target is not None else None,
         holder=await tx.runs.holder(target) if target is not None else None,
-        acted_in_window=await tx.runs.acted_since(now - desk.reach.budget_window, desk.reach.budget),
+        acted_in_window=await tx.runs.acted_since(now - reach.budget_window, reach.budget),
     )
 
 
@@ -131,33 +162,46 @@ def with_scope(run: Run, proposal: Proposal, seen: dict[str, object]) -> Run:
     return replace(run, scope={**seen, "inputs": dict(proposal.inputs), "run": run_view(run)})
 
 
-async def _start(tx: Tx, desk: Desk, trouble: Trouble, run: Run, now: datetime) -> str | None:
-    frozen = desk.freeze(run.playbook)
+async def _begin(tx: Tx, desk: Desk, trouble: Trouble, run: Run, answer: Answer) -> Answer:
+    """Write the run down, as begun or as refused, and return the answer that stands in the end."""
+    now = run.created_at
+    if not answer.go:
+        await tx.runs.add(replace(run, state=RunState.REFUSED, reason=answer.reason.value, ended_at=now))
+        return answer
     if not await tx.runs.add(run):
-        await _note(tx, trouble, Answer(Guard.DUPLICATE), now, run)
-        return None
-    await tx.runs.add_plan(frozen.hash, frozen.text)
+        return Answer(Guard.DUPLICATE, f"rung {run.rung} has been tried for this alert")
     if run.target is not None and run.mode is Mode.ACT:
-        await tx.runs.lock(run.target, run.id, now)
+        holder = await tx.runs.lock(run.target, run.id, now)
+        if holder != run.id:  # another replica was faster
+            locked = Answer(Guard.TARGET_LOCKED, f"run {holder} holds target {run.target}")
+            await tx.runs.save(replace(run, state=RunState.REFUSED, reason=locked.reason.value, ended_at=now))
+            return locked
+    frozen = desk.freeze(run.playbook)
+    await tx.runs.add_plan(frozen.hash, frozen.text)
     await tx.work.add(WorkKind.ADVANCE, run.id, now)
-    if run.mode is Mode.ACT and trouble.incident.responded_at is None:
-        await tx.incidents.save(replace(trouble.incident, responded_at=now))
-    await _note(tx, trouble, Answer(Guard.GO), now, run)
-    return run.id
+    if run.mode is Mode.ACT:
+        await tx.incidents.save(_taken(trouble.incident, desk, now))
+    return answer
+
+
+def _taken(incident: Incident, desk: Desk, now: datetime) -> Incident:
+    """Mark an incident as responded to by a run that acts, and acknowledged where its priority says so."""
+    priority = desk.library.priorities.get(incident.priority)
+    acknowledges = priority is not None and priority.automation_acknowledges
+    return replace(
+        incident,
+        responded_at=incident.responded_at or now,
+        acknowledged_at=incident.acknowledged_at or (now if acknowledges else None),
+    )
 
 
 async def _refuse(
-    tx: Tx, trouble: Trouble, answer: Answer, now: datetime, mode: Mode, run: Run | None = None
+    tx: Tx, desk: Desk, trouble: Trouble, answer: Answer, now: datetime, run: Run | None = None
 ) -> None:
     await _note(tx, trouble, answer, now, run)
-    if mode is Mode.ACT:
-        await escalate(
-            tx,
-            trouble.incident,
-            Escalate.RUN_REFUSED,
-            now,
-            f"{answer.reason.value}: {answer.detail}".strip(": "),
-        )
+    if acts(desk, trouble.rule):
+        said = f"{answer.reason.value}: {answer.detail}".strip(": ")
+        await escalate(tx, trouble.incident, Escalate.RUN_REFUSED, now, said)
 
 
 async def _note(tx: Tx, trouble: Trouble, answer: Answer, now: datetime, run: Run | None = None) -> None:

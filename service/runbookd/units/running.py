@@ -15,7 +15,7 @@ from runbookd.stages.execute import Situation, advance
 from runbookd.stages.verify import verify
 from runbookd.units.desk import PAUSED, Desk, Plans
 from runbookd.units.escalation import escalate
-from runbookd.units.planning import Trouble, plan_rung, rule_scope
+from runbookd.units.planning import Trouble, acts, plan_rung, rule_scope
 from runbookd.units.records import answer_evidence, entries_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from runbookd.model.alert import Alert
-    from runbookd.model.plan import Finish, Moves, Start
+    from runbookd.model.incident import Incident
+    from runbookd.model.plan import Finish, Moves, Plan, Start
     from runbookd.model.work import Work
     from runbookd.ports import Performer, Tx
     from runbookd.stages.journal import Answered
@@ -62,8 +63,9 @@ async def carry_on(
     """Decide and write a run's next moves. `in_flight` are paths whose answers are still to come.
 
     Returns None when the run is over or gone. Raises LeaseLost, and so writes nothing, when another worker has it
-    now: every way out finishes, reschedules or extends the claim.
+    now. The claim is extended first: whoever else wants to change the run waits for this row.
     """
+    await tx.work.hold(claim.work, now, desk.lease)
     found = await tx.runs.get(claim.work.ref)
     if found is None or found.state.ended:
         await tx.work.finish(claim.work)
@@ -94,7 +96,7 @@ async def carry_on(
         await tx.runs.save_step(record)
     await tx.ledger.append(entries_of(run, moves.records, now))
     if moves.finish is not None:
-        await _finish(tx, desk, run, moves.finish, now)
+        await _finish(tx, desk, run, (plan, moves.finish), now)
         await tx.work.finish(claim.work)
         return Onward(run=run, moves=moves, starts=(), released=True)
     if run is not found:
@@ -102,13 +104,12 @@ async def carry_on(
     idle = not starts and not in_flight
     if idle:
         await tx.work.reschedule(claim.work, moves.due or now + desk.lease)
-    else:
-        await tx.work.hold(claim.work, now, desk.lease)
     return Onward(run=run, moves=moves, starts=starts, released=idle)
 
 
-async def _finish(tx: Tx, desk: Desk, run: Run, finish: Finish, now: datetime) -> None:
+async def _finish(tx: Tx, desk: Desk, run: Run, end: tuple[Plan, Finish], now: datetime) -> None:
     """End a run: free its target, write down how it ended, and see to what comes next."""
+    plan, finish = end
     cancelled = finish.state is RunState.CANCELLED and run.cancel_reason is not None
     reason = run.cancel_reason if cancelled else finish.reason.value
     ended = replace(run, state=finish.state, reason=reason, ended_at=now)
@@ -129,21 +130,22 @@ async def _finish(tx: Tx, desk: Desk, run: Run, finish: Finish, now: datetime) -
     )
     await tx.ledger.append([entry])
     alert = await tx.alerts.get(run.alert_id) if run.alert_id is not None else None
-    if alert is not None:
-        await _next(tx, desk, ended, finish, alert, now)
-
-
-async def _next(tx: Tx, desk: Desk, run: Run, finish: Finish, alert: Alert, now: datetime) -> None:
-    """After a run that did not help: the next rung if there is one and it is safe, and people when they must know."""
     incident = await tx.incidents.get(run.incident_id or "")
-    if incident is None:
-        return
-    rule, playbook = desk.rule(run.rule), desk.library.playbooks.get(run.playbook)
-    more = rule is not None and run.rung + 1 < len(rule.run) and may_climb(finish)
+    if alert is not None and incident is not None:
+        quiet = plan.playbooks[plan.root].on_failure == "next_rung"
+        await _next(tx, desk, ended, (finish, quiet), (alert, incident), now)
+
+
+async def _next(
+    tx: Tx, desk: Desk, run: Run, end: tuple[Finish, bool], about: tuple[Alert, Incident], now: datetime
+) -> None:
+    """After a run that did not help: the next rung if there is one and it is safe, and people when they must know."""
+    (finish, quiet), (alert, incident) = end, about
+    rule = desk.rule(run.rule)
+    more = rule is not None and run.rung + 1 < len(rule.run) and may_climb(finish) and not run.cancel_reason
     paused = await tx.switches.get(PAUSED) is not None
     # A next rung that will only observe mends nothing: people must know of this end.
-    acts = rule is not None and rule.mode is desk.mode is Mode.ACT and not paused
-    quiet = playbook is not None and playbook.on_failure == "next_rung" and acts
+    quiet = quiet and rule is not None and acts(desk, rule) and not paused
     why = after_run(run, finish, more_rungs=more, quiet_next_rung=quiet)
     if why is not None:
         incident = await escalate(tx, incident, why, now, finish.message)
@@ -165,9 +167,8 @@ async def _next(tx: Tx, desk: Desk, run: Run, finish: Finish, alert: Alert, now:
     await plan_rung(tx, desk, trouble, scope, now, run.rung + 1)
 
 
-async def give_up(tx: Tx, desk: Desk, run_id: str, message: str, now: datetime) -> None:
+async def give_up(tx: Tx, run_id: str, message: str, now: datetime) -> None:
     """Escalate a run that runbookd itself cannot carry on, because of an error of its own; the run stays as it is."""
-    del desk
     run = await tx.runs.get(run_id)
     incident = await tx.incidents.get(run.incident_id or "") if run is not None else None
     if incident is not None:

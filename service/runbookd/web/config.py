@@ -41,8 +41,8 @@ class OneSecret(Closed):
     Exactly one of the two; line ends at the file's end do not count.
     """
 
-    value: Secret | None = None
-    file: Path | None = None
+    value: Secret | None = Field(None, description="The secret itself.")
+    file: Path | None = Field(None, description="A file that holds it.")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "OneSecret":
@@ -54,9 +54,9 @@ class OneSecret(Closed):
 class BasicAuth(Closed):
     """A user name and password, as in Alertmanager's `http_config.basic_auth` (RFC 7617)."""
 
-    username: Username
-    password: Secret | None = None
-    password_file: Path | None = None
+    username: Username = Field(description="The user; it holds no colon.")
+    password: Secret | None = Field(None, description="The password itself.")
+    password_file: Path | None = Field(None, description="A file that holds the password.")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "BasicAuth":
@@ -68,7 +68,7 @@ class BasicAuth(Closed):
 class HeaderAuth(OneSecret):
     """A header with a fixed secret value, as in Alertmanager's `http_config.http_headers`."""
 
-    name: str
+    name: str = Field(description="The header; upper and lower case are the same.")
 
     @field_validator("name")
     @classmethod
@@ -88,11 +88,13 @@ class HookAuth(Closed):
     alternative names, or its common name.
     """
 
-    bearer: list[Secret] = []
-    bearer_files: list[Path] = []
-    basic: list[BasicAuth] = []
-    header: list[HeaderAuth] = []
-    client_names: list[str] = []
+    bearer: list[Secret] = Field([], description="Bearer tokens, each of which opens the door.")
+    bearer_files: list[Path] = Field([], description="Files that hold one bearer token each.")
+    basic: list[BasicAuth] = Field([], description="Users with their passwords.")
+    header: list[HeaderAuth] = Field([], description="Headers with a secret value.")
+    client_names: list[str] = Field(
+        [], description="Names in client certificates; they need `tls.client_ca`."
+    )
 
 
 class TlsConfig(Closed):
@@ -102,10 +104,14 @@ class TlsConfig(Closed):
     `client_required` a connection without one is refused, health checks included.
     """
 
-    cert: Path
-    key: Path
-    client_ca: Path | None = None
-    client_required: bool = False
+    cert: Path = Field(description="The certificate, with the chain that leads to its authority.")
+    key: Path = Field(description="Its private key, without a passphrase.")
+    client_ca: Path | None = Field(
+        None, description="Whose client certificates to believe. None: asks for none."
+    )
+    client_required: bool = Field(
+        default=False, description="Refuse a connection without a client certificate, health checks included."
+    )
 
     @model_validator(mode="after")
     def _required_of_whom(self) -> "TlsConfig":

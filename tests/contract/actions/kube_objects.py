@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from runbookd.actions.kubernetes.kinds import Json
@@ -81,17 +82,21 @@ def template(app: str, image: str, **labels: str) -> Json:
 
 
 def replica_set(
-    number: int, *, replicas: int = 0, available: int = 0, created: str = CREATED, **notes: str
+    number: int,
+    *,
+    replicas: int = 0,
+    available: int = 0,
+    created: str = CREATED,
+    notes: Mapping[str, str] | None = None,
 ) -> Json:
-    """A ReplicaSet that keeps a revision of the Deployment `api`; annotations with `__` for `/` and `_` for `.`."""
-    written = {name.replace("__", "/").replace("_", "."): text for name, text in notes.items()}
+    """A ReplicaSet that keeps a revision of the Deployment `api`; `notes` are annotations."""
     return {
         "metadata": {
             "name": f"api-{number}",
             "namespace": "shop",
             "labels": {"app": "api", HASH: f"h{number}"},
             "creationTimestamp": created,
-            "annotations": {REVISION: str(number)} | written,
+            "annotations": {REVISION: str(number)} | dict(notes or {}),
             "ownerReferences": [
                 {"kind": "Deployment", "name": "api", "uid": "uid-of-api", "controller": True}
             ],

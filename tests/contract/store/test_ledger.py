@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from datetime import UTC, timedelta, timezone
-from pathlib import Path
 
+import asyncpg
 import pytest
 
 from runbookd.errors import StoreError
 from runbookd.model.audit import LedgerEntry, Stage
 from runbookd.ports import Store, Tx
 from runbookd.stages.audit import GENESIS, broken_links
-from tests.contract.store.conftest import Opener
-from tests.contract.store.samples import T0, entry, write
-
-Tamper = Callable[..., None]
+from tests.contract.store.conftest import Opener, Raw
+from tests.contract.store.samples import T0, at, entry, write
 
 
 async def append(store: Store, *whats: str) -> None:
@@ -32,24 +28,16 @@ async def read(store: Store, after: int = 0, limit: int = 999, **filters: str) -
 
 
 @pytest.fixture
-def tamper(engine: str, tmp_path: Path) -> Tamper:
-    """`tamper(sql, *values)` changes the ledger with the triggers taken off."""
-    assert engine == "sqlite"
+async def tamper(engine: str, raw: Raw) -> Raw:
+    """A function that changes the ledger with the triggers taken off."""
 
-    def change(sql: str, *values: str) -> None:
-        with raw(tmp_path) as file:
-            file.execute("DROP TRIGGER IF EXISTS ledger_never_changes")
-            file.execute("DROP TRIGGER IF EXISTS ledger_never_forgets")
-            file.execute(sql, values)
+    async def change(sql: str, *values: str) -> None:
+        for trigger in ("ledger_never_changes", "ledger_never_forgets"):
+            on = "" if engine == "sqlite" else " ON ledger"
+            await raw(f"DROP TRIGGER IF EXISTS {trigger}{on}")
+        await raw(sql, *values)
 
     return change
-
-
-@contextmanager
-def raw(folder: Path) -> Iterator[sqlite3.Connection]:
-    """The file itself."""
-    with closing(sqlite3.connect(folder / "store.db", isolation_level=None)) as file:
-        yield file
 
 
 async def test_entries_are_chained_in_order(store: Store) -> None:
@@ -137,12 +125,52 @@ async def test_chains_are_independent(opened: Opener) -> None:
     assert [(each.chain, each.seq, each.entry.what) for each in await read(other)] == [("other", 1, "uno")]
 
 
+async def test_another_chain_is_read_by_its_name(opened: Opener) -> None:
+    """Any store reads any chain, whole and unbroken, and knows the last entry of each."""
+    main, other = await opened(), await opened(chain="other")
+    await append(main, "one", "two")
+    await append(other, "uno")
+    assert [each.entry.what for each in await read(other, chain="main")] == ["one", "two"]
+    assert list(broken_links(await read(main, chain="other"))) == []
+    assert [each.entry.what for each in await read(main, 1, chain="main", stage="admit")] == ["two"]
+    heads = await main.read(lambda tx: tx.ledger.heads())
+    assert [(each.chain, each.seq, each.entry.what) for each in heads] == [
+        ("main", 2, "two"),
+        ("other", 1, "uno"),
+    ]
+
+
+async def test_no_entry_no_head(store: Store) -> None:
+    """An empty ledger has no heads and nothing recent."""
+    assert await store.read(lambda tx: tx.ledger.heads()) == []
+    assert await store.read(lambda tx: tx.ledger.recent(9, {})) == []
+
+
+async def test_recent_entries_of_all_chains_are_merged(opened: Opener) -> None:
+    """The newest entries over all chains come by their time, oldest first, and can be filtered."""
+    main, other = await opened(), await opened(chain="other")
+    for seconds, store in ((0, main), (2, other), (1, main), (3, main)):
+        made = entry(f"w{seconds}", at=at(seconds), run_id="r" if seconds else None)
+        await write(store, "ledger.append", [made])
+
+    async def recent(limit: int, **filters: str) -> list[str]:
+        found = await main.read(lambda tx: tx.ledger.recent(limit, filters))
+        return [each.entry.what for each in found]
+
+    assert await recent(9) == ["w0", "w1", "w2", "w3"]
+    assert await recent(2) == ["w1", "w3"]
+    assert await recent(9, run_id="r") == ["w1", "w2", "w3"]
+    assert await recent(9, chain="other") == ["w2"]
+
+
 @pytest.mark.parametrize("sql", ["UPDATE ledger SET what = 'x'", "DELETE FROM ledger"])
-async def test_database_refuses_changes(store: Store, tmp_path: Path, sql: str) -> None:
+async def test_database_refuses_changes(store: Store, raw: Raw, sql: str) -> None:
     """The database itself refuses to change or delete an entry."""
     await append(store, "one")
-    with raw(tmp_path) as file, pytest.raises(sqlite3.IntegrityError, match="the ledger cannot be"):
-        file.execute(sql)
+    with pytest.raises(
+        (sqlite3.IntegrityError, asyncpg.IntegrityConstraintViolationError), match="the ledger cannot be"
+    ):
+        await raw(sql)
     assert len(await read(store)) == 1
 
 
@@ -166,30 +194,30 @@ async def test_database_refuses_changes(store: Store, tmp_path: Path, sql: str) 
         "INSERT INTO ledger SELECT chain, 5, text, previous, hash, stage, what, '', '', '', 'r1' FROM ledger LIMIT 1",
     ],
 )
-async def test_tampering_is_found(store: Store, tamper: Tamper, change: str) -> None:
+async def test_tampering_is_found(store: Store, tamper: Raw, change: str) -> None:
     """Any change, deletion, insertion or re-ordering of rows shows as a broken link."""
     for n in range(4):
         await write(store, "ledger.append", [entry(f"what{n}", run_id="r1")])
     assert list(broken_links(await read(store))) == []
-    tamper(change)
+    await tamper(change)
     assert list(broken_links(await read(store)))
 
 
-async def test_every_byte_of_an_entry_counts(store: Store, tamper: Tamper) -> None:
+async def test_every_byte_of_an_entry_counts(store: Store, tamper: Raw) -> None:
     """Whichever byte of the hashed text is changed, the link is broken."""
     await append(store, "one", "two", "three")
     text = (await read(store))[1].text
     for n in range(len(text)):
         flipped = text[:n] + ("x" if text[n] != "x" else "y") + text[n + 1 :]
-        tamper("UPDATE ledger SET text = ? WHERE seq = 2", flipped)
+        await tamper("UPDATE ledger SET text = ? WHERE seq = 2", flipped)
         assert list(broken_links(await read(store)))
 
 
-async def test_cut_tail_needs_a_checkpoint(store: Store, tamper: Tamper) -> None:
+async def test_cut_tail_needs_a_checkpoint(store: Store, tamper: Raw) -> None:
     """A chain whose end was cut off is whole in itself: only a checkpoint kept elsewhere can tell."""
     await append(store, "one", "two", "three")
     last = (await read(store))[-1]
-    tamper("DELETE FROM ledger WHERE seq = 3")
+    await tamper("DELETE FROM ledger WHERE seq = 3")
     entries = await read(store)
     assert list(broken_links(entries)) == []
     assert entries[-1].hash != last.hash

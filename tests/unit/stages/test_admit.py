@@ -11,7 +11,15 @@ import pytest
 from runbookd.model.alert import Alert
 from runbookd.model.event import Event, Status
 from runbookd.model.reasons import Episode
-from runbookd.stages.admit import heard_again, judge_episode, new_alert, resolved, unseen_alert, vanished
+from runbookd.stages.admit import (
+    heard_again,
+    is_current,
+    judge_episode,
+    new_alert,
+    resolved,
+    unseen_alert,
+    vanished,
+)
 
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
@@ -148,3 +156,38 @@ def test_an_end_without_a_beginning_is_remembered(end: float | None, kept: float
     assert (alert.ends_at, alert.resolved_at) == (at(kept), at(20))
     assert judge_episode(firing(0), alert) is Episode.STALE
     assert judge_episode(firing(21), alert) is Episode.NEW
+
+
+def test_an_end_concluded_from_silence_is_refuted_by_any_firing() -> None:
+    """An alert that was only missing from a list and is told again fires indeed, whenever it says it began."""
+    told = resolved(OPEN, vanished(OPEN, NOON + timedelta(minutes=9)), NOON + timedelta(minutes=9))
+    assert judge_episode(firing(0), replace(told, concluded=True)) is Episode.NEW
+    assert judge_episode(firing(0), CLOSED) is Episode.STALE
+
+
+def test_a_firing_that_cannot_be_old_news_is_a_new_episode() -> None:
+    """Told long after the end, or by a sender that was asked after it, an old start is no reason to look away."""
+    assert judge_episode(firing(0), CLOSED, current=True) is Episode.NEW
+    assert judge_episode(ended(10), CLOSED, current=True) is Episode.STALE_RESOLVE
+
+
+@pytest.mark.parametrize(
+    ("minutes_after_the_end", "asked", "current"),
+    [(0, False, False), (10, False, False), (10.01, False, True), (0, True, False), (0.01, True, True)],
+)
+def test_old_news_is_only_late_for_so_long(minutes_after_the_end: float, asked: bool, current: bool) -> None:  # noqa: FBT001
+    """A notification is late by minutes; an answer is never late."""
+    assert CLOSED.resolved_at is not None
+    received_at = CLOSED.resolved_at + timedelta(minutes=minutes_after_the_end)
+    assert is_current(CLOSED, received_at, asked=asked, stale_for=timedelta(minutes=10)) is current
+
+
+def test_news_of_an_open_alert_or_a_new_one_is_current() -> None:
+    """Only what has ended can have old news."""
+    for latest in (None, OPEN):
+        assert is_current(latest, NOON, asked=False, stale_for=timedelta(minutes=10))
+
+
+def test_the_end_of_an_episode_never_seen_to_fire() -> None:
+    """A resolve whose episode began after the last one ended speaks of one we missed."""
+    assert judge_episode(ended(30, 20), CLOSED) is Episode.RESOLVED_UNSEEN

@@ -7,16 +7,28 @@ from __future__ import annotations
 
 from runbookd.actions.base import AnyAction
 from runbookd.actions.kubernetes import (
+    annotate_ingress,
+    cordon,
+    delete_pod,
     describe_nodes,
+    drain,
+    exec,  # noqa: A004 - a file is named as its action
     export_resources,
     get_events,
     get_pods,
     get_resource,
     logs,
+    patch,
     rollout_history,
+    rollout_restart,
     rollout_status,
+    rollout_undo,
+    run_job,
+    scale,
+    set_env,
     top_nodes,
     top_pods,
+    uncordon,
 )
 
 READS: tuple[AnyAction, ...] = (
@@ -31,5 +43,18 @@ READS: tuple[AnyAction, ...] = (
     top_nodes.ACTION,
     top_pods.ACTION,
 )
-WRITES: tuple[AnyAction, ...] = ()
+WRITES: tuple[AnyAction, ...] = (
+    annotate_ingress.ACTION,
+    cordon.ACTION,
+    delete_pod.ACTION,
+    drain.ACTION,
+    exec.ACTION,
+    patch.ACTION,
+    rollout_restart.ACTION,
+    rollout_undo.ACTION,
+    run_job.ACTION,
+    scale.ACTION,
+    set_env.ACTION,
+    uncordon.ACTION,
+)
 ACTIONS: tuple[AnyAction, ...] = (*READS, *WRITES)

@@ -18,24 +18,26 @@ _EXCERPT = 500
 
 
 def failure_of(
-    cluster: str, method: str, ref: Ref, answer: tuple[int, bytes], retry_after: float | None = None
+    cluster: str, verb: str, ref: Ref, answer: tuple[int, bytes], retry_after: float | None = None
 ) -> ActionError:
     """The failure of an answer, given as its status and body; 403 names the permission that is missing.
 
-    `retry_after` is in seconds; None when the answer has no such header.
+    `verb` is RBAC's; `retry_after` is in seconds, None when the answer has no such header.
     """
     status, body = answer
     said = status_of(body)
-    message = f"cluster {cluster!r} answered {status} to {ref.verb(method)} {ref}"
+    message = f"cluster {cluster!r} answered {status} to {verb} {ref}"
     if status == HTTPStatus.UNAUTHORIZED:
         message += ": it does not accept the credentials; see `actions.kubernetes.clusters` in the settings"
     elif status == HTTPStatus.FORBIDDEN and is_missing_permission(said):
-        message += f": missing permission: {missing_permission(ref, ref.verb(method))}"
+        message += f": missing permission: {missing_permission(ref, verb)}"
     words = said.get("message") or " ".join(body.decode("utf-8", "replace").split())[:_EXCERPT]
     message += f": {words}" if words else ""
-    if status == HTTPStatus.GONE and method == "GET" and ref.name is None:
-        return Unavailable(f"{message} (the list changed while it was read)", kind="unavailable")
-    return failure_of_status(status, message, retry_after=_wait(said) if retry_after is None else retry_after)
+    wait = _wait(said) if retry_after is None else retry_after
+    if status == HTTPStatus.GONE and verb in {"list", "watch"}:
+        changed = f"{message} (the list changed while it was read)"
+        return Unavailable(changed, kind="unavailable", retry_after=wait)
+    return failure_of_status(status, message, retry_after=wait)
 
 
 def missing_permission(ref: Ref, verb: str) -> str:

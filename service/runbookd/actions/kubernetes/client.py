@@ -73,6 +73,11 @@ class Request:
         """Whether it changes nothing."""
         return self.method == "GET"
 
+    @property
+    def verb(self) -> str:
+        """The RBAC verb it needs."""
+        return "watch" if ("watch", "true") in self.query else self.ref.verb(self.method)
+
 
 async def connect(context: Context, name: str | None) -> Connection:
     """The named cluster; without a name the only one, or the one named `default`. Kept until the performer closes.
@@ -95,7 +100,7 @@ async def send(link: Connection, context: Context, request: Request, most: int) 
     if status < HTTPStatus.MULTIPLE_CHOICES:
         return body
     wait = retry_after_of(retry_after, context.now())
-    raise failure_of(link.name, request.method, request.ref, (status, body), wait)
+    raise failure_of(link.name, request.verb, request.ref, (status, body), wait)
 
 
 async def lines(link: Connection, context: Context, request: Request) -> AsyncGenerator[bytes, None]:
@@ -105,14 +110,14 @@ async def lines(link: Connection, context: Context, request: Request) -> AsyncGe
             if response.status >= HTTPStatus.MULTIPLE_CHOICES:
                 wait = retry_after_of(response.headers.get("Retry-After"), context.now())
                 refusal = await _read(response, _MAX_REFUSAL)
-                raise failure_of(link.name, request.method, request.ref, (response.status, refusal), wait)
+                raise failure_of(link.name, request.verb, request.ref, (response.status, refusal), wait)
             rest = b""
             async for part in response.content.iter_any():
                 *whole, rest = (rest + part).split(b"\n")
                 for line in whole:
                     yield line
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise _broken(link, request.method, request.ref, error) from error
+        raise _broken(link, request.verb, request.ref, error) from error
 
 
 @asynccontextmanager
@@ -132,9 +137,9 @@ async def stream(
             # A handshake keeps no body; a 403 is told from the request alone.
             header = error.headers.get("Retry-After") if error.headers else None
             wait = retry_after_of(header, context.now())
-            raise failure_of(link.name, "POST", ref, (error.status, b""), wait) from error
+            raise failure_of(link.name, "create", ref, (error.status, b""), wait) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _broken(link, "POST", ref, error) from error
+            raise _broken(link, "create", ref, error) from error
         finally:
             _hide_credentials(link, context)
         async with socket:
@@ -242,7 +247,7 @@ async def _once(
             body = await _read(response, most + 1 if ok else _MAX_REFUSAL)
             return response.status, body, response.headers.get("Retry-After")
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise _broken(link, request.method, request.ref, error) from error
+        raise _broken(link, request.verb, request.ref, error) from error
     finally:
         _hide_credentials(link, context)
 
@@ -301,8 +306,8 @@ def _tell_when_sent(api: Any, context: Context) -> None:
     api.rest_client.pool_manager.trace_configs.append(tracing)
 
 
-def _broken(link: Connection, method: str, ref: Ref, error: Exception) -> ActionError:
-    what = f"cluster {link.name!r}: {ref.verb(method)} {ref}"
+def _broken(link: Connection, verb: str, ref: Ref, error: Exception) -> ActionError:
+    what = f"cluster {link.name!r}: {verb} {ref}"
     return failure_of_error(error, what) or Rejected(f"{what}: {error}", kind="invalid")
 
 

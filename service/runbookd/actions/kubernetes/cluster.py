@@ -223,6 +223,6 @@ class Cluster:
             found = None
         if isinstance(found, dict):
             return found
-        asked = f"{request.ref.verb(request.method)} {request.ref}"
+        asked = f"{request.verb} {request.ref}"
         message = f"cluster {self.name!r} did not answer with an object to {asked}; is it Kubernetes?"
         raise Rejected(message, kind="unexpected_status")

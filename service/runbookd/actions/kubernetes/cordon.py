@@ -33,7 +33,7 @@ SPEC = Spec(
     undo="The node takes pods again, if it did before.",
     undoable=True,
     timeout=timedelta(seconds=30),
-    example={"node": "${event.labels.node}"},
+    example={"node": "worker-3"},
     permissions=(permission(NODE, "get", "patch"),),
 )
 

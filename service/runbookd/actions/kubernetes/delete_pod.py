@@ -71,7 +71,7 @@ SPEC = Spec(
     repeat=Repeat.PROBE,
     undo="Not undone: a deleted pod does not come back; its controller makes a new one.",
     timeout=timedelta(seconds=30),
-    example={"namespace": "medinovai", "pod": "${event.labels.pod}"},
+    example={"namespace": "medinovai", "pod": "medinovai-backend-6b7f9c-x2x4z"},
     permissions=(
         permission(POD, "get", "delete"),
         when("selector", permission(POD, "list")),

@@ -55,7 +55,7 @@ SPEC = Spec(
     undo="The node takes pods again, if it did before; pods that moved stay where they are.",
     undoable=True,
     timeout=timedelta(minutes=10),
-    example={"node": "${event.labels.node}"},
+    example={"node": "worker-3"},
     permissions=(
         permission(NODE, "get", "patch"),
         permission(POD, "get", "list", "watch"),

@@ -87,7 +87,7 @@ class Params(BaseParams):
 class Export(BaseModel):
     """One piece of evidence."""
 
-    name: str = Field(description="The piece's name, `export/NAMESPACE/KIND.json`.")
+    name: str = Field(description="The piece's name, `export/<namespace>/<kind>.json`.")
     objects: int = Field(description="Objects in it.")
     sha256: str = Field(description="Hash of the piece as it is kept.")
     sealed: bool = Field(description="Whether it can only be read with the key.")

@@ -71,7 +71,7 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
         (one for one in replica_sets if number_of(one) is not None), key=lambda one: number_of(one) or 0
     )
     found, older_has_pods = [], False
-    for one, following in zip(ordered, [*ordered[1:], None], strict=True):
+    for one, following in zip(ordered, [*ordered[1:], None], strict=False):
         good, evidence = _judge(deployment, one, following, older_has_pods=older_has_pods)
         older_has_pods = older_has_pods or bool(one["spec"].get("replicas"))
         created = moment(one["metadata"].get("creationTimestamp"))

@@ -59,13 +59,13 @@ SPEC = Spec(
 
 async def run(params: Params, context: Context) -> Result:
     """Look, and go on looking; raises CheckFailed when it has failed, or is not complete in time."""
-    where = await cluster(context, params.cluster)
-    if not params.wait:
-        return _result(params.ref, await where.get(params.ref))
     seen: list[Result] = []
     try:
         # A little less than the attempt has, so that what was seen last can still be told.
         async with asyncio.timeout(context.call.timeout.total_seconds() * 0.95):
+            where = await cluster(context, params.cluster)
+            if not params.wait:
+                return _result(params.ref, await where.get(params.ref))
             return await _complete(where, params.ref, seen)
     except TimeoutError:
         if not seen:

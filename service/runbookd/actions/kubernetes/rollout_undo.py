@@ -8,7 +8,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-ba
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,6 +21,7 @@ from runbookd.actions.kubernetes.changes import (
     ChangeResult,
     Wanted,
     change,
+    made_before,
     probed,
     take_back,
     told,
@@ -34,6 +35,9 @@ from runbookd.actions.kubernetes.kinds import (
     permission,
 )
 from runbookd.actions.kubernetes.revisions import (
+    REVISION_HISTORY,
+    Revision,
+    annotations_of,
     controller_of,
     find_revision,
     number_of,
@@ -77,7 +81,7 @@ SPEC = Spec(
     example={
         "namespace": "medinovai",
         "deployment": "medinovai-backend",
-        "to_revision": "${steps.history.last_good}",
+        "to_revision": 4,
     },
     permissions=(
         *rights(OneTemplate, "get", "patch"),
@@ -102,6 +106,9 @@ async def run(params: Params, context: Context) -> Result:
     where = await cluster(context, params.cluster)
     check_protected(where.access, params.ref)
     seen = await where.get(params.ref)
+    made = made_before(seen, params.ref, context.call.key)
+    if made is not None:
+        return _result(params, made, None)
     former = await _former(where, params, seen)
 
     def wanted(now: Json) -> Wanted | None:
@@ -114,8 +121,7 @@ async def run(params: Params, context: Context) -> Result:
             raise Rejected(message, kind="conflict")
         return former.patch
 
-    changed = await change(where, context, params.ref, wanted)
-    return _result(params, changed, None if changed.earlier else former.newest)
+    return _result(params, await change(where, context, params.ref, wanted), former.newest)
 
 
 async def probe(params: Params, context: Context) -> tuple[Probed, Result | None]:
@@ -136,7 +142,7 @@ async def undo(params: Params, result: Result, context: Context) -> Result | Non
 async def _former(where: Cluster, params: Params, seen: Json) -> _Former:
     """The revision that is asked for; raises Rejected (`not_found`) naming those there are."""
     if params.ref.kind == DEPLOYMENT:
-        template = find_revision(await revisions_of(where, seen), params.to_revision).template
+        template = _revision(await revisions_of(where, seen), params.to_revision).template
         replace = {"op": "replace", "path": "/spec/template", "value": template}
         return _Former(template, Wanted(how=Patch.JSON, body=[replace]), number_of(seen))
     data = await _controller_revisions(where, seen)
@@ -147,6 +153,14 @@ async def _former(where: Cluster, params: Params, seen: Json) -> _Former:
     patch = data[params.to_revision]
     template = {key: value for key, value in patch["spec"]["template"].items() if key != "$patch"}
     return _Former(template, Wanted(how=Patch.STRATEGIC, body={"spec": patch["spec"]}), max(data))
+
+
+def _revision(revisions: Sequence[Revision], number: int) -> Revision:
+    """The revision of this number, or the one that had it before a rollback gave it a new one."""
+    for one in revisions:
+        if str(number) in annotations_of(one.replica_set).get(REVISION_HISTORY, "").split(","):
+            return one
+    return find_revision(revisions, number)
 
 
 async def _controller_revisions(where: Cluster, owner: Json) -> Mapping[int, Json]:

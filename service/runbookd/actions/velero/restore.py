@@ -78,7 +78,7 @@ SPEC = Spec(
     undo="Not undone: what was restored stays; delete the namespace it went to.",
     timeout=timedelta(minutes=30),
     example={
-        "backup": "${steps.latest.backup}",
+        "backup": "daily-20260304010000",
         "namespaces": ["medinovai"],
         "namespace_mapping": {"medinovai": "medinovai-recovery"},
     },

@@ -15,16 +15,16 @@ SELECT * FROM alerts WHERE id = :id
 -- Insert an episode, or replace it by its id.
 INSERT INTO alerts (
     id, source, fingerprint, starts_at, first_seen, last_seen, received, ends_at, resolved_at, incident_id, rule,
-    event
+    event, concluded
 ) VALUES (
     :id, :source, :fingerprint, :starts_at, :first_seen, :last_seen, :received, :ends_at, :resolved_at,
-    :incident_id, :rule, :event
+    :incident_id, :rule, :event, :concluded
 )
 ON CONFLICT (id) DO UPDATE SET
     source = excluded.source, fingerprint = excluded.fingerprint, starts_at = excluded.starts_at,
     first_seen = excluded.first_seen, last_seen = excluded.last_seen, received = excluded.received,
     ends_at = excluded.ends_at, resolved_at = excluded.resolved_at, incident_id = excluded.incident_id,
-    rule = excluded.rule, event = excluded.event
+    rule = excluded.rule, event = excluded.event, concluded = excluded.concluded
 
 -- name: open_alerts_of_source
 -- Every open episode of a source.
@@ -45,12 +45,19 @@ WHERE alert_incidents.incident_id = :incident_id ORDER BY alerts.first_seen, ale
 SELECT incident_id FROM alert_incidents WHERE alert_id = :alert_id ORDER BY seq
 
 -- name: count_alerts
--- How many episodes a rule has seen begin since a time.
-SELECT count(*) AS episodes FROM alerts WHERE rule = :rule AND first_seen >= :since
+-- How many episodes a rule has counted since a time.
+SELECT count(*) AS episodes FROM rule_episodes WHERE rule = :rule AND first_seen >= :since
 
 -- name: count_incidents
--- How many incidents the episodes belong to that a rule has seen begin since a time.
-SELECT count(DISTINCT incident_id) AS episodes FROM alerts WHERE rule = :rule AND first_seen >= :since
+-- How many incidents the episodes are linked to that a rule has counted since a time.
+SELECT count(DISTINCT alert_incidents.incident_id) AS episodes
+FROM rule_episodes JOIN alert_incidents ON alert_incidents.alert_id = rule_episodes.alert_id
+WHERE rule_episodes.rule = :rule AND rule_episodes.first_seen >= :since
+
+-- name: count_episode
+-- Count an episode for a rule, once.
+INSERT INTO rule_episodes (rule, alert_id, first_seen) VALUES (:rule, :alert_id, :first_seen)
+ON CONFLICT (rule, alert_id) DO NOTHING
 
 -- name: count_open_alerts
 -- How many episodes are open.

@@ -27,7 +27,9 @@ from runbookd.actions.kubernetes.patches import (
 scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.text("a/~0", max_size=3)
 trees = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab/~", max_size=2), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("ab/~", max_size=2), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 objects = st.dictionaries(st.text("ab/~", max_size=2), trees, max_size=4)

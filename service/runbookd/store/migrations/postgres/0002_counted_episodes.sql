@@ -1,0 +1,11 @@
+-- Which episodes a rule with `for_count` has counted; an episode may be counted by several rules.
+CREATE TABLE rule_episodes (
+    rule TEXT NOT NULL,
+    alert_id TEXT NOT NULL,
+    first_seen BIGINT NOT NULL,
+    PRIMARY KEY (rule, alert_id)
+);
+CREATE INDEX rule_episodes_by_time ON rule_episodes (rule, first_seen);
+
+-- Whether an episode's end was only concluded, from its sender no longer listing it.
+ALTER TABLE alerts ADD COLUMN concluded BIGINT NOT NULL DEFAULT 0;
