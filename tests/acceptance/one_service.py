@@ -23,11 +23,11 @@ async def one_service(
 ) -> AsyncIterator[Mortal]:
     """A service, not started; killed with the block.
 
-    Content is a folder with `rules` and `playbooks` that stands beside what is shipped, or text that stands alone.
+    Content is a folder with `rules` and `playbooks` that stands before what is shipped, or text that stands alone.
     """
     given = dict(settings or {})
     if content is not None:
-        given |= {kind: [str(shipped(kind)), str(content / kind)] for kind in ("rules", "playbooks")}
+        given |= {kind: [str(content / kind), str(shipped(kind))] for kind in ("rules", "playbooks")}
     with temporary_folder("runbookd") as name:
         it = Mortal.at(Path(name), rules=rules, playbooks=playbooks or {}, settings=given)
         it.nursery = born_by

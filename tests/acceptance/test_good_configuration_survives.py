@@ -210,14 +210,15 @@ async def test_a_failed_embedded_test_refuses_the_reload(service: Mortal) -> Non
     """A rule that no longer does what its own test says is refused, at the test's place."""
     text = rules("second").replace(
         "priority: P1\n",
-        "priority: P1\n    tests:\n      - {name: noise, event: {labels: {alertname: Noise}}, expect: {matched: false}}\n",
+        "priority: P1\n"
+        "    tests: [{name: noise, event: {labels: {alertname: Noise}}, expect: {matched: false}}]\n",
         1,
     )
     file = service.folder / "rules" / "content.yaml"
     file.write_text(text, encoding="utf-8")
     problems = await refused(service, 0)
     assert len(problems) == 1
-    assert problems[0].startswith(f"{file}:7:")
+    assert problems[0].startswith(f"{file}:6:")
     assert "test 'noise'" in problems[0]
 
 

@@ -55,10 +55,10 @@ def content(tmp_path: Path) -> Path:
 
 
 def library_of(content: Path) -> Library:
-    """The page's content beside what is shipped, as the service reads it."""
+    """The page's content before what is shipped, as the service reads it."""
     catalogue = ActionCatalogue(ActionsConfig())
     report = examine(
-        [shipped("rules"), content / "rules"], [shipped("playbooks"), content / "playbooks"], catalogue
+        [content / "rules", shipped("rules")], [content / "playbooks", shipped("playbooks")], catalogue
     )
     assert report.library is not None, "\n".join(map(str, report.problems))
     return report.library

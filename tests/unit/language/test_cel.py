@@ -21,6 +21,20 @@ WHOLE_NUMBERS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 MOMENTS = st.datetimes(min_value=datetime(1700, 1, 1), max_value=datetime(2250, 1, 1)).map(  # noqa: DTZ001
     lambda moment: moment.replace(tzinfo=UTC)
 )
+SPANS = st.timedeltas(min_value=timedelta(days=-3_652_500), max_value=timedelta(days=3_652_500))
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | WHOLE_NUMBERS
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS
+    | MOMENTS
+    | SPANS
+    | st.builds(SecretRef, TEXTS),
+    lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
+    max_leaves=12,
+)
 
 
 class Severity(StrEnum):
