@@ -37,10 +37,10 @@ async def one_service(
             await it.kill()
 
 
-def alertmanager_telling(service: Mortal, **webhook: Any) -> dict[str, Any]:
+def alertmanager_telling(service: Mortal, *, repeat: str = "1h", **webhook: Any) -> dict[str, Any]:
     """An Alertmanager configuration that sends everything to the service at once; `webhook` adds to its entry.
 
-    What changes is told a second later; what does not is not told again.
+    What changes is told a second later; what does not, after `repeat`.
     """
     entry = {
         "url": service.hook,
@@ -54,7 +54,7 @@ def alertmanager_telling(service: Mortal, **webhook: Any) -> dict[str, Any]:
             "group_by": ["alertname"],
             "group_wait": "0s",
             "group_interval": "1s",
-            "repeat_interval": "1h",
+            "repeat_interval": repeat,
         },
         "receivers": [{"name": "runbookd", "webhook_configs": [entry]}],
     }

@@ -204,6 +204,28 @@ async def test_folders_that_go_and_come_back_do_not_end_the_service(service: Mor
     (service.folder / "new" / "content.yaml").write_text(rules("second"), encoding="utf-8")
     (service.folder / "new").rename(folder)
     await eventually(lambda: reloads(service, "reloaded"), within=20)
+    (folder / "content.yaml").write_text(rules("third"), encoding="utf-8")
+    await eventually(lambda: len(reloads(service, "reloaded")) == 2, within=20)
+
+
+async def test_a_link_to_the_folder_is_swapped_as_git_sync_does_it() -> None:
+    """The folder itself is a link to a checkout, and is renamed over: the new checkout is taken, and watched."""
+    async with (
+        nursery() as born_by,
+        one_service(born_by, rules=rules("first"), playbooks=PLAYBOOKS, settings=SETTINGS) as service,
+    ):
+        folder, one, two = (service.folder / name for name in ("rules", "one", "two"))
+        folder.rename(one)
+        folder.symlink_to(one)
+        await service.start()
+        shutil.copytree(one, two)
+        (two / "content.yaml").write_text(rules("second"), encoding="utf-8")
+        link = service.folder / "next"
+        link.symlink_to(two)
+        link.replace(folder)
+        await eventually(lambda: reloads(service, "reloaded"), within=20)
+        (two / "content.yaml").write_text(rules("third"), encoding="utf-8")
+        await eventually(lambda: len(reloads(service, "reloaded")) == 2, within=20)
 
 
 async def test_a_failed_embedded_test_refuses_the_reload(service: Mortal) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from tests.acceptance.engine import NOON, Engine, alert, engine
 from tests.acceptance.nursery import Mortal, nursery
-from tests.servers import Alertmanager, eventually, temporary_folder
+from tests.acceptance.one_service import alertmanager_telling, one_service
+from tests.servers import Alertmanager, eventually
 
 MINUTE = timedelta(minutes=1)
 
@@ -164,16 +165,11 @@ async def test_two_alertmanagers_that_tell_one_alert_start_one_run(
     alertmanager_pair: Callable[..., Awaitable[tuple[Alertmanager, Alertmanager]]],
 ) -> None:
     """A real cluster whose members both notify, and notify again: one run, and one incident that closes."""
-    async with nursery() as born_by:
-        with temporary_folder("one-episode") as name:
-            service = Mortal.at(Path(name), rules=rules(), playbooks={"note": NOTE})
-            service.nursery = born_by
-            try:
-                await service.start()
-                pair = await alertmanager_pair(_notifying(service), peer_timeout="0s")
-                await _one_episode(service, pair)
-            finally:
-                await service.kill()
+    content: dict[str, Any] = {"rules": rules(), "playbooks": {"note": NOTE}}
+    async with nursery() as born_by, one_service(born_by, **content) as service:
+        await service.start()
+        telling = alertmanager_telling(service, repeat="1s")
+        await _one_episode(service, await alertmanager_pair(telling, peer_timeout="0s"))
 
 
 async def _one_episode(service: Mortal, pair: tuple[Alertmanager, Alertmanager]) -> None:
@@ -199,28 +195,3 @@ async def _one_episode(service: Mortal, pair: tuple[Alertmanager, Alertmanager])
     )
     assert [row["state"] for row in service.rows("SELECT state FROM runs")] == ["succeeded"]
     assert len(service.rows("SELECT 1 FROM incidents")) == 1
-
-
-def _notifying(service: Mortal) -> dict[str, Any]:
-    """An Alertmanager configuration that sends everything to the service at once, and again every second."""
-    return {
-        "route": {
-            "receiver": "runbookd",
-            "group_by": ["alertname"],
-            "group_wait": "0s",
-            "group_interval": "1s",
-            "repeat_interval": "1s",
-        },
-        "receivers": [
-            {
-                "name": "runbookd",
-                "webhook_configs": [
-                    {
-                        "url": service.hook,
-                        "send_resolved": True,
-                        "http_config": {"authorization": {"credentials": service.token}},
-                    }
-                ],
-            }
-        ],
-    }

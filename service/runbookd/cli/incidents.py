@@ -24,6 +24,7 @@ from runbookd.cli.output import (
     table,
 )
 from runbookd.cli.shared import Shared, pass_shared
+from runbookd.stages.audit import merged
 
 if TYPE_CHECKING:
     from runbookd.model.alert import Alert
@@ -134,7 +135,7 @@ async def _history(tx: Tx, incident: Incident) -> list[LedgerEntry]:
     for event in await tx.deliveries.events(_EVENTS, {"incident_id": incident.id}):
         entries += await tx.ledger.recent(_ENTRIES, {"event_id": event.id})
     once = {(entry.chain, entry.seq): entry for entry in entries}
-    return sorted(once.values(), key=lambda entry: (entry.entry.at, entry.chain, entry.seq))
+    return merged(once.values())
 
 
 def _row(incident: Incident, now: datetime) -> list[str]:

@@ -34,6 +34,7 @@ COMMANDS = {
         "runbookd.cli.explain:explain", _WRITE, "Say what would be done about an event, and why."
     ),
     "actions": Lazy("runbookd.cli.actions:actions", _WRITE, "List the actions a playbook may call."),
+    "rbac": Lazy("runbookd.cli.rbac:rbac", _WRITE, "Print the Kubernetes rights the content needs."),
     "schema": Lazy("runbookd.cli.schema:schema", _WRITE, "Print the JSON Schemas that editors use."),
     "status": Lazy("runbookd.cli.status:status", _LOOK, "Say how things stand, on one screen."),
     "incidents": Lazy(

@@ -80,7 +80,8 @@ def draft(bodies: Sequence[tuple[str, bytes]]) -> Draft:
     """Read files, given as name and bytes, in the order their rules are to be tried."""
     made = Draft()
     for name, body in bodies:
-        if not body.strip():  # what a file looks like while it is being rewritten must not pass for "no rules"
+        # What a file looks like while it is being rewritten must not pass for "no rules".
+        if not body.strip():
             made.problems.append(Problem(name, None, None, "the file is empty; write it, or remove it"))
             continue
         try:

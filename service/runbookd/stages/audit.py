@@ -7,7 +7,7 @@ inserting or re-ordering any entry breaks every hash after it.
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from runbookd.language.values import canonical_json, encode
@@ -64,3 +64,16 @@ def broken_links(entries: Iterable[LedgerEntry], *, previous: str = GENESIS, seq
         elif seal(entry.entry, chain=entry.chain, seq=entry.seq, previous=entry.previous).text != entry.text:
             yield f"entry {entry.seq}: its columns differ from the text that was hashed"
         previous, seq = entry.hash, entry.seq
+
+
+def merged(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+    """Put entries of several chains in one order: each chain in its own, and the chains beside each other by time.
+
+    An entry that tells of an earlier time than the one before it in its chain stays behind that one.
+    """
+    latest: dict[str, datetime] = {}
+    placed = []
+    for entry in sorted(entries, key=lambda entry: entry.seq):
+        at = latest[entry.chain] = max(latest.get(entry.chain, entry.entry.at), entry.entry.at)
+        placed.append((at, entry.chain, entry.seq, entry))
+    return [entry for *_, entry in sorted(placed, key=lambda place: place[:3])]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runbookd.errors import EvaluationError
 from runbookd.language.values import decode
 from runbookd.model.audit import Entry, LedgerEntry, Stage
-from runbookd.stages.audit import GENESIS, seal
+from runbookd.stages.audit import GENESIS, merged, seal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +68,7 @@ class Ledger:
         """Return the newest entries of every chain, merged by their time; raises StoreError for an unknown filter."""
         await self.flush()
         rows = await self._driver.all("recent_entries", where=tuple(filters), limit=limit, **filters)
-        return sorted(map(_sealed, reversed(rows)), key=lambda sealed: sealed.entry.at)
+        return merged(map(_sealed, rows))
 
     async def heads(self) -> list[LedgerEntry]:
         """Return the last entry of every chain, by the chain's name."""

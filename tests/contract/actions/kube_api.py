@@ -44,7 +44,8 @@ class Asked:
 
 @dataclass(slots=True)
 class KubeApi:
-    """The server. `refused` holds `verb resource` nobody may do; `logs` text by pod and container.
+    """The server. `refused` holds what nobody may do, as `list pods` or `list pods.metrics.k8s.io`; `logs` is text
+    by pod and container.
 
     `changes` are the events of watches: each watch takes the first list, writes it and ends, or stays open when
     there is none.
@@ -101,7 +102,8 @@ class KubeApi:
         place = match.groupdict()
         verb = verb_of(request, place)
         resource = place["plural"] + (f"/{place['sub']}" if place["sub"] else "")
-        if f"{verb} {resource}" in self.refused:
+        named = f"{verb} {resource}"
+        if named in self.refused or f"{named}.{place['group']}" in self.refused:
             return refusal(403, forbidden(verb, resource, place))
         kept = self.objects.get((place["group"] or "", place["plural"]))
         if kept is None:

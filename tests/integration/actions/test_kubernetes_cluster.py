@@ -287,6 +287,16 @@ def test_what_is_protected_is_refused(ref: Ref, said: str) -> None:
     check_protected(access, DEPLOYMENT.at("shop", "api"))
 
 
+async def test_an_answer_is_bounded(kube: KubeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that would fill the memory is left, and smaller pages are asked for."""
+    monkeypatch.setattr("runbookd.actions.kubernetes.cluster.MAX_ANSWER", 3000)
+    kube.put(POD, *(pod(f"api-{number}") for number in range(8)))
+    message = failed(await perform("kubernetes.get_pods", PODS, kube.config(tmp_path)), "too_large")
+    assert "ask for less" in message
+    smaller = kube.config(tmp_path, page_size=2)
+    assert succeeded(await perform("kubernetes.get_pods", PODS, smaller))["count"] == 8
+
+
 async def test_targets_are_a_frozen_list(kube: KubeApi, tmp_path: Path) -> None:
     """By name or selector, with what tells each from a later one; none, too many and protected ones refuse."""
     kube.put(POD, *(pod(f"api-{number}") for number in (3, 1, 2)), pod("web-1", app="web"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from aiohttp import web
 
 from runbookd.actions.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET, Json
 from runbookd.model.action import Outcome
@@ -107,3 +110,26 @@ async def test_a_watch_that_is_refused_names_the_right(kube: KubeApi, tmp_path: 
     kube.refused.add("watch deployments")
     message = failed(await status(kube, tmp_path), "denied")
     assert 'verb "watch" on "deployments" (API group "apps") in namespace "shop"' in message
+
+
+async def test_a_watch_that_is_no_watch_is_told(kube: KubeApi, tmp_path: Path) -> None:
+    """Half a line, or what is no object, is a readable failure; blank lines are none."""
+    kube.put(DEPLOYMENT, deployment(availableReplicas=1))
+
+    async def page(request: web.Request) -> web.Response | None:
+        return web.Response(text="\n\n<html>\n") if "watch" in request.query else None
+
+    kube.handle("GET", "/deployments", page)
+    assert "is it Kubernetes?" in failed(await status(kube, tmp_path), "unexpected_status")
+
+
+async def test_a_server_that_hangs_before_the_first_look(kube: KubeApi, tmp_path: Path) -> None:
+    """When nothing was seen at all, the failure is temporary."""
+
+    async def hang(_request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        return web.Response()
+
+    kube.handle("GET", "/deployments", hang)
+    outcome = await status(kube, tmp_path, within=0.3)
+    assert failed(outcome, "timeout")

@@ -57,7 +57,6 @@ async def test_a_missing_right_is_not_taken_for_missing_metrics(kube: KubeApi, t
     """Who may not read the metrics is told so."""
     kube.put(NODE, node("a"))
     kube.put(NODE_METRICS, measured("a", "1", "1"))
-    kube.refused.add("list nodes")
-    assert 'verb "list" on "nodes"' in failed(
-        await perform("kubernetes.top_nodes", {}, kube.config(tmp_path)), "denied"
-    )
+    kube.refused.add("list nodes.metrics.k8s.io")
+    outcome = await perform("kubernetes.top_nodes", {}, kube.config(tmp_path))
+    assert 'verb "list" on "nodes" (API group "metrics.k8s.io")' in failed(outcome, "denied")

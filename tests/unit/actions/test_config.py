@@ -35,6 +35,10 @@ ONE = Endpoint(url="http://one:9090")
         ({"commands": {"x": {"path": "/bin/true", "shell": True}}}, "Extra inputs"),
         ({"http": {"max_body": 0}}, "http.max_body"),
         ({"kafka": {}}, "Extra inputs"),
+        ({"kubernetes": {"clusters": {"x": {"in_cluster": True, "context": "c"}}}}, "give either"),
+        ({"kubernetes": {"clusters": {"x": {"kubeconfig": "config"}}}}, "not an absolute path"),
+        ({"kubernetes": {"max_targets": 0}}, "kubernetes.max_targets"),
+        ({"kubernetes": {"request_timeout": "soon"}}, "kubernetes.request_timeout"),
     ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, Any], said: str) -> None:
@@ -49,6 +53,8 @@ def test_nothing_has_to_be_set() -> None:
     config = ActionsConfig()
     assert (config.prometheus, config.alertmanagers, config.commands) == ({}, {}, {})
     assert config.http.allowed_hosts is None
+    assert config.kubernetes.clusters == {}
+    assert config.kubernetes.protected_namespaces == ["kube-system", "kube-public", "kube-node-lease"]
 
 
 @pytest.mark.parametrize(

@@ -295,12 +295,23 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 def _tell_when_sent(api: Any, context: Context) -> None:
-    """Let the call know when its request has left: from then on the server may act on it."""
+    """Let the call know when its request has left: from then on the server may act on it.
+
+    aiohttp sends GET (an exec's too), PUT and DELETE once more when a connection breaks before the answer; that would
+    be a blind repetition, so no second connection is made.
+    """
+    left = False
 
     async def sent(_session: aiohttp.ClientSession, _trace: object, _params: object) -> None:
-        context.sent = True
+        nonlocal left
+        left = context.sent = True
+
+    async def connecting(_session: aiohttp.ClientSession, _trace: object, _params: object) -> None:
+        if left:
+            raise aiohttp.ServerDisconnectedError
 
     tracing = aiohttp.TraceConfig()
+    tracing.on_connection_create_start.append(connecting)
     tracing.on_request_headers_sent.append(sent)
     tracing.freeze()
     api.rest_client.pool_manager.trace_configs.append(tracing)

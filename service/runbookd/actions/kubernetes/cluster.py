@@ -159,7 +159,7 @@ class Cluster:
         async with aclosing(lines(self._connection, self._context, request)) as found:
             async for line in found:
                 if line.strip():
-                    yield orjson.loads(line)
+                    yield self._object(line, request)
 
     async def text(self, ref: Ref, query: Sequence[tuple[str, str]], most: int) -> tuple[bytes, bool]:
         """A subresource that is text (`log`): up to `most` bytes of it, and whether there was more."""
@@ -180,7 +180,12 @@ class Cluster:
         return await self._write(Request(method="PATCH", ref=ref, body=body, content_type=how.value))
 
     async def delete(self, ref: Ref, options: Json | None = None) -> Json:
-        """Delete an object; `options` are DeleteOptions (preconditions, grace). Returns it, or a Status."""
+        """Delete an object; `options` are DeleteOptions (preconditions, grace). Returns it, or a Status.
+
+        The server reads options in the body or in the query, not both: a dry run has to be asked for in the body too.
+        """
+        if self._context.mode is Mode.OBSERVE:
+            options = {"apiVersion": "v1", "kind": "DeleteOptions", **(options or {}), "dryRun": ["All"]}
         return await self._write(Request(method="DELETE", ref=ref, body=options))
 
     @asynccontextmanager
@@ -217,6 +222,10 @@ class Cluster:
         if len(raw) > MAX_ANSWER:
             message = f"cluster {self.name!r}: {request.ref} is longer than {MAX_ANSWER} bytes; ask for less"
             raise Rejected(message, kind="too_large")
+        return self._object(raw, request)
+
+    def _object(self, raw: bytes, request: Request) -> Json:
+        """The JSON object in an answer; raises Rejected (`unexpected_status`) when it holds none."""
         try:
             found = orjson.loads(raw)
         except orjson.JSONDecodeError:

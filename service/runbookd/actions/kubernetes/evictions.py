@@ -25,6 +25,8 @@ from runbookd.model.action import Mode
 
 _VERSIONS = ("policy/v1", "policy/v1beta1")
 """Eviction is `policy/v1` since Kubernetes 1.22; an older server takes the other only."""
+_LEAVING = "because it is being terminated"
+"""Of a pod whose namespace is being deleted, and which then goes by itself: such evictions are forbidden."""
 _MIRROR = "kubernetes.io/config.mirror"
 _PAUSE = 5.0
 """Seconds until an eviction that a budget holds back is tried again."""
@@ -120,6 +122,8 @@ async def _evicted(where: Cluster, target: Target, grace_period: timedelta | Non
             if error.kind in {"not_found", "conflict"}:
                 now = await where.find(target.ref)
                 return now is None or now["metadata"]["uid"] != target.uid
+            if _LEAVING in str(error):
+                return False
             if error.kind != "invalid" or version == _VERSIONS[-1]:
                 raise
             continue

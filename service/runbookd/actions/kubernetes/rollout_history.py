@@ -26,6 +26,7 @@ from runbookd.actions.kubernetes.revisions import (
     revisions_of,
 )
 from runbookd.model.action import Repeat, Spec
+from runbookd.model.base import Duration
 
 
 class Params(BaseParams):
@@ -63,7 +64,7 @@ class Result(BaseResult):
         "the same. null: none is."
     )
     changed_at: datetime | None = Field(description="When the pod template last changed. null: not known.")
-    changed_ago: timedelta | None = Field(description="How long ago that is. null: not known.")
+    changed_ago: Duration | None = Field(description="How long ago that is. null: not known.")
     paused: bool = Field(description="Whether the Deployment is paused.")
 
 
