@@ -13,8 +13,12 @@ from typing import ParamSpec, TypeVar
 
 import pytest
 
+from runbookd.runtime.logs import set_up
 from tests import servers
 from tests.postgres import PostgresServer, postgres_server
+
+# The service's own plain logs: tracebacks with every local variable take seconds, and show what must not be shown.
+set_up("json", "INFO")
 
 P = ParamSpec("P")
 S = TypeVar("S")

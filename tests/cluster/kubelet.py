@@ -7,6 +7,7 @@ controller-manager's.
 from __future__ import annotations
 
 import asyncio
+import functools
 import datetime as dt
 from collections import Counter
 from collections.abc import Coroutine, Iterable
@@ -101,7 +102,7 @@ class Kubelet:
             self._nodes[name] = each
             for pod in list(self.pods.values()):
                 if not pod["spec"].get("nodeName"):
-                    self._spawn(self._place(pod))
+                    self._spawn(self._place, pod)
 
     async def _watch_pods(self) -> None:
         """Do for each change of a pod what is to be done."""
@@ -118,9 +119,9 @@ class Kubelet:
                 if uid not in self._dying:
                     self._forget(uid)
                     self._dying.add(uid)
-                    self._spawn(self._kill(pod))
+                    self._spawn(self._kill, pod)
             elif not pod["spec"].get("nodeName"):
-                self._spawn(self._place(pod))
+                self._spawn(self._place, pod)
             elif uid not in self._lives:
                 self._places[uid] = pod["spec"]["nodeName"]
                 self._begin(pod, None)
@@ -130,7 +131,7 @@ class Kubelet:
         uid = pod["metadata"]["uid"]
         if uid in self._lives:
             self._lives[uid].cancel()
-        self._lives[uid] = asyncio.create_task(self._guard(self._live(pod, behaviour)))
+        self._lives[uid] = asyncio.create_task(self._guard(functools.partial(self._live, pod, behaviour)))
 
     def _forget(self, uid: str) -> None:
         """End what is being done for a pod."""
@@ -140,16 +141,16 @@ class Kubelet:
         if life is not None:
             life.cancel()
 
-    def _spawn(self, errand: Coroutine[Any, Any, None]) -> None:
-        """Do something beside everything else."""
-        task = asyncio.create_task(self._guard(errand))
+    def _spawn(self, errand: Callable[[Object], Awaitable[None]], pod: Object) -> None:
+        """Do something for a pod beside everything else."""
+        task = asyncio.create_task(self._guard(functools.partial(errand, pod)))
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do it; to be overtaken is part of life, any other failure is remembered."""
         try:
-            await work
+            await work()
         except ApiRefusalError as refusal:
             if not is_overtaken(refusal):
                 self.failures.append(refusal)

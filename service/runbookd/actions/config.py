@@ -160,7 +160,7 @@ class KubernetesAccess(Section):
         default=timedelta(seconds=30), description="The longest wait for one answer of the API server."
     )
     page_size: int = Field(
-        default=200, ge=1, le=1000, description="Objects asked for at once; a longer list comes in pages."
+        default=100, ge=1, le=1000, description="Objects asked for at once; a longer list comes in pages."
     )
 
 

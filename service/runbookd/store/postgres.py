@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _READ_ATTEMPTS = 4
+PING_SECONDS = 5.0
+"""How long a standing connection that died may go unnoticed."""
 
 
 class PostgresStore:
@@ -84,7 +86,7 @@ class PostgresStore:
             if process is None or process not in {self._writing.process, self._deciding.process}:
                 wake()
 
-        self._presence = Presence(self._url, name, heard)
+        self._presence = Presence(self._url, name, heard, PING_SECONDS)
         return await self._presence.begin()
 
     async def close(self) -> None:

@@ -13,10 +13,6 @@ from runbookd.store.postgres_lane import CHANNEL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PING_SECONDS = 5.0
-"""How soon a connection that died without a word is noticed: nothing else would tell
-(https://github.com/MagicStack/asyncpg/issues/519)."""
-
 
 class Presence:
     """Listens, and holds the name as a session's advisory lock, over any number of connections.
@@ -24,8 +20,12 @@ class Presence:
     `wake` is given the server process that left work; None when a message may have been missed.
     """
 
-    def __init__(self, url: str, name: str, wake: Callable[[int | None], None]) -> None:
-        self._url, self._name, self._wake = url, name, wake
+    def __init__(self, url: str, name: str, wake: Callable[[int | None], None], ping: float) -> None:
+        """`ping` is how many seconds a connection that died without a word may go unnoticed: nothing else would tell.
+
+        https://github.com/MagicStack/asyncpg/issues/519
+        """
+        self._url, self._name, self._wake, self._ping = url, name, wake, ping
         self._closing = asyncio.Event()
         self._connection: Any = None
         self._task: asyncio.Task[None] | None = None
@@ -56,14 +56,14 @@ class Presence:
         """Ask after the connection now and then, and replace it when it does not answer."""
         while not self._closing.is_set():
             try:
-                async with asyncio.timeout(_PING_SECONDS):
+                async with asyncio.timeout(self._ping):
                     await self._closing.wait()
             except TimeoutError:
                 await self._ask()
 
     async def _ask(self) -> None:
         try:
-            await self._connection.execute("SELECT 1", timeout=_PING_SECONDS)
+            await self._connection.execute("SELECT 1", timeout=self._ping)
         except driver_errors():
             self._connection.terminate()
             await self._enter_again()

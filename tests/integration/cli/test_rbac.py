@@ -5,25 +5,41 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from runbookd.settings import shipped
 from tests.integration.cli.conftest import Runbookd
 
-CONTENT = ("--rules", str(shipped("rules")), "--playbooks", str(shipped("playbooks")))
+LOOK = """
+playbook: look
+steps:
+  - {id: pods, action: kubernetes.get_pods, with: {namespace: shop}}
+  - {id: nodes, action: kubernetes.top_nodes}
+"""
 
 
-def test_rbac_prints_roles_for_the_loaded_content(runbookd: Runbookd) -> None:
-    """The shipped content: an account, its roles and their bindings, as YAML documents."""
-    done = runbookd("rbac", *CONTENT, "--service-account", "ops/keeper")
-    found = list(yaml.safe_load_all(done.stdout))
-    assert found[0]["metadata"] == {"name": "keeper", "namespace": "ops"}
-    assert found[-1]["kind"] == "ClusterRoleBinding"
-    assert yaml.safe_load_all(runbookd("rbac", "--cluster", "default", *CONTENT).stdout)
+@pytest.fixture
+def looking(runbookd: Runbookd) -> Runbookd:
+    """Content with a playbook that looks at a namespace and at the nodes."""
+    (runbookd.folder / "playbooks" / "look.yaml").write_text(LOOK)
+    return runbookd
 
 
-def test_rbac_without_the_cluster_says_that_something_is_missing(runbookd: Runbookd) -> None:
+def test_rbac_prints_roles_for_the_loaded_content(looking: Runbookd) -> None:
+    """An account, its roles and their bindings, as YAML documents; the cluster may be named."""
+    done = looking("rbac", "--service-account", "ops/keeper")
+    account, role, *_, binding = yaml.safe_load_all(done.stdout)
+    assert account["metadata"] == {"name": "keeper", "namespace": "ops"}
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
+    assert binding["kind"] == "ClusterRoleBinding"
+    named = looking("rbac", "--service-account", "ops/keeper", "--cluster", "default")
+    assert named.stdout == done.stdout
+
+
+def test_rbac_without_the_cluster_says_that_something_is_missing(looking: Runbookd) -> None:
     """Exit code 1 when a right cannot be given in a namespace; 0 when nothing is left out."""
-    assert "ClusterRole" not in runbookd("rbac", *CONTENT, "--namespace-scoped", code=1).stdout
-    assert runbookd("rbac", "--namespace-scoped").stdout.count("---") == 0
+    done = looking("rbac", "--namespace-scoped", code=1)
+    assert "kind: ClusterRole" not in done.stdout
+    assert "# Left out, because it needs the whole cluster:" in done.stdout
+    (looking.folder / "playbooks" / "look.yaml").unlink()
+    assert list(yaml.safe_load_all(looking("rbac", "--namespace-scoped").stdout))[1:] == []
 
 
 @pytest.mark.parametrize(

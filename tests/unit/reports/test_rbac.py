@@ -186,14 +186,11 @@ steps:
     assert resources == ["events", "pods", "pods"]
 
 
-def test_inputs_that_no_run_would_take_need_nothing_special(tmp_path: Path) -> None:
-    """A value that cannot be rendered, or does not fit its input, leaves the call wide and breaks nothing."""
-    given = 'namespace: "${vars.deployment}x", deployment: "${string(1 / 0)}"'
-    strict = RESTART.replace(
-        "namespace: {type: string}", "namespace: {type: string, pattern: \"shop|${'$'}|never\"}"
-    )
-    found = asked(tmp_path, given, strict.replace("|${'$'}", ""))
-    assert words(found.cluster) == {"get,patch deployments"}
+def test_inputs_that_no_run_would_take_break_nothing(tmp_path: Path) -> None:
+    """A value that cannot be rendered, or does not fit its input, leaves the right wide."""
+    strict = RESTART.replace("namespace: {type: string}", 'namespace: {type: string, pattern: "shop"}')
+    given = 'namespace: "${vars.deployment}", deployment: "${string(1 / 0)}"'
+    assert words(asked(tmp_path, given, strict).cluster) == {"get,patch deployments"}
 
 
 def test_the_shipped_content_needs_rights_in_its_own_namespaces() -> None:
