@@ -41,6 +41,10 @@ e2e: ## Test against a real Kubernetes control plane, built on first use (5 minu
 bench: venv ## Measure against the bare limits of this machine
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: crash
+crash: venv ## Kill the service a hundred times in the middle of its work (about two minutes)
+	@RUNBOOKD_KILLS=100 $(BIN)/python -m pytest -q -s tests/acceptance/test_kill9_of_a_run.py
+
 .PHONY: docs
 docs: venv ## Write docs/reference/ and schemas/ anew from the code
 	@$(BIN)/python -m tools.docs

@@ -45,7 +45,7 @@ class Proxy:
             return
         back, forth = await asyncio.open_unix_connection(str(self._server.folder / _SOCKET))
         self._writers |= {writer, forth}
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, asyncio.CancelledError):  # the loop ends before the wire does
             await asyncio.gather(self._said(reader, writer, forth), self._answered(back, writer))
         for each in (writer, forth):
             self._writers.discard(each)

@@ -171,8 +171,8 @@ def _sweeps(parts: Parts, metrics: Metrics) -> Scheduler:
     scheduler = Scheduler()
     scheduler.every(HEARTBEAT, heartbeat(parts.store, parts.clock, metrics), at_once=True)
     asked = parts.settings.reconcile
-    parts.worker.handlers[WorkKind.RECONCILE] = _reconcile(parts)
     if asked.alertmanagers:
+        parts.worker.handlers[WorkKind.RECONCILE] = _reconcile(parts)
         sweep = make_due(parts.store, parts.clock, WorkKind.RECONCILE, "alertmanager")
         scheduler.every(asked.every, sweep, at_once=True)
     return scheduler
@@ -190,12 +190,6 @@ def _reconcile(parts: Parts) -> Callable[[Work], Awaitable[None]]:
     reconciler = AlertmanagerReconciler(parts.pipeline, asked.alertmanagers, headers)
 
     async def ask(work: Work) -> None:
-        if not asked.alertmanagers:
-            log.error(
-                "what fires must be asked (a truncated or late notification), and no Alertmanager is configured",
-                stage="normalize",
-                setting="reconcile.alertmanagers",
-            )
         await reconciler.ask()
         await parts.store.write(lambda tx: tx.work.finish(work))
 

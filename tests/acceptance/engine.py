@@ -17,7 +17,6 @@ from runbookd.model.event import StoredEvent
 from runbookd.model.incident import Incident, IncidentClock
 from runbookd.model.library import Library
 from runbookd.model.run import Run, StepRecord
-from runbookd.model.work import Work, WorkKind
 from runbookd.pipeline import Pipeline, Ports
 from runbookd.ports import Performer, Store
 from runbookd.runtime.worker import Worker
@@ -127,11 +126,6 @@ async def engine(
         if performer is not None:
             pipeline = Pipeline(Ports(parts.store, performer, clock), pipeline.desk)
             worker = Worker(parts.store, clock, pipeline, owner="test")
-
-        async def nobody_to_ask(work: Work) -> None:
-            await parts.store.write(lambda tx: tx.work.finish(work))
-
-        worker.handlers[WorkKind.RECONCILE] = nobody_to_ask
         yield Engine(parts.store, clock, pipeline, worker)
 
 

@@ -1,4 +1,4 @@
-"""Promise G9: a rule does no more than it may. Limits are on by default, kept in the database, and give their reason."""
+"""Promise G9: a rule does no more than it may. Limits are on by default, kept on disk, and give their reason."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from tests.architecture.tree import ROOT
 
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-e2e.lock")
 PIN = re.compile(
     r"^([A-Za-z0-9._-]+)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
 )
@@ -65,5 +65,5 @@ def test_the_dev_lock_satisfies_the_tools() -> None:
 
 def test_the_locks_agree() -> None:
     """What a service runs on is what the tests run on."""
-    running, tested = (pins(lock) for lock in LOCKS)
+    running, tested, _ = (pins(lock) for lock in LOCKS)
     assert running == {name: tested.get(name) for name in running}

@@ -19,7 +19,7 @@ from runbookd.model.rule import Rule
 from runbookd.model.views import event_view
 from runbookd.stages.match import compile_rules, match
 from tests.bench.bodies import alert, notification
-from tests.bench.load import Result, burst, post, saturate
+from tests.bench.load import Connection, Result, burst, post, saturate
 from tests.bench.target import TOKEN, Target
 
 HOOK = "/v1/hooks/alertmanager"
@@ -127,7 +127,11 @@ def bench_end_to_end() -> None:
             while (done := service.metric("runbookd_runs_total")) < sent and time.perf_counter() - begun < 90:
                 time.sleep(0.05)
             seconds = time.perf_counter() - begun
-        row(f"event to action done and audited, {rules:,} rules", f"{done / seconds:,.0f}/s", f"accepted {sent:,}")
+        row(
+            f"event to action done and audited, {rules:,} rules",
+            f"{done / seconds:,.0f}/s",
+            f"accepted {sent:,}",
+        )
 
 
 def bench_latency() -> None:
@@ -150,8 +154,6 @@ async def _latency() -> None:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
     service, stop = await asyncio.to_thread(_start, rules=1, step="sink", sink=url)
-    from tests.bench.load import Connection
-
     connection = await Connection.open(service.port)
     for _ in range(300):
         due = time.perf_counter() + 0.05
@@ -171,9 +173,7 @@ async def _latency() -> None:
 def bench_burst() -> None:
     """5,000 webhooks over 2,000 new connections at once, and one body of 5 MB."""
     with target(rules=1, step="log") as service:
-        requests = [
-            post(HOOK, notification([alert(next(_numbers), "Nothing")]), TOKEN) for _ in range(5_000)
-        ]
+        requests = [post(HOOK, notification([alert(next(_numbers), "Nothing")]), TOKEN) for _ in range(5_000)]
         result = asyncio.run(burst(service.port, requests, connections=2_000))
         row(
             "5,000 webhooks over 2,000 new connections",
@@ -182,7 +182,8 @@ def bench_burst() -> None:
         )
         large = post(HOOK, notification([alert(next(_numbers), "Nothing") for _ in range(5_500)]), TOKEN)
         single = asyncio.run(burst(service.port, [large], connections=1))
-        row(f"one body of {len(large) / 1e6:.1f} MB, 5,500 alerts", f"{single.seconds * 1000:.0f} ms", str(single.statuses))
+        size = f"one body of {len(large) / 1e6:.1f} MB, 5,500 alerts"
+        row(size, f"{single.seconds * 1000:.0f} ms", str(single.statuses))
 
 
 async def _saturate(port: int, per_delivery: int, name: str) -> Result:
@@ -191,7 +192,9 @@ async def _saturate(port: int, per_delivery: int, name: str) -> Result:
         return post(HOOK, body, TOKEN)
 
     prepared = [make(0) for _ in range(int(SECONDS * 8_000 / per_delivery**0.5))]
-    return await saturate(port, lambda number: prepared[number % len(prepared)], connections=16, seconds=SECONDS)
+    return await saturate(
+        port, lambda number: prepared[number % len(prepared)], connections=16, seconds=SECONDS
+    )
 
 
 def _bare(kind: str, per_delivery: int) -> Result:

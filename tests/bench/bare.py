@@ -1,4 +1,4 @@
-"""The bare limits: what the same libraries do when nothing of runbookd is there. `python -m tests.bench.bare KIND FILE`.
+"""The bare limits: what the same libraries do without runbookd. `python -m tests.bench.bare KIND FILE`.
 
 `parse` reads JSON and answers; `durable` also keeps the body in SQLite (WAL, synchronous=FULL), many requests to
 one commit, before it answers. Prints the port.

@@ -27,7 +27,7 @@ def alert(number: int, name: str, sent_ns: int = 0) -> dict[str, object]:
         },
         "annotations": {
             "summary": "The error rate of a service is above its objective.",
-            "description": "More than five percent of the requests of the last five minutes were answered with an error.",
+            "description": "More than five percent of the last five minutes' requests failed.",
             "runbook_url": "https://runbooks.example.com/error-rate",
             "sent_ns": str(sent_ns),
         },

@@ -80,7 +80,9 @@ target_cooldown = "0s"
         """Return the sum over a metric's series."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((name + "{", name + " ")))
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((name + "{", name + " "))
+        )
 
     def memory_mib(self) -> float:
         """Return the resident memory, MiB."""

@@ -7,12 +7,11 @@ controller-manager's.
 from __future__ import annotations
 
 import asyncio
-import functools
 import datetime as dt
+import functools
 from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 import aiohttp
 

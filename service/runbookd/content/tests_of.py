@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
+from pydantic import ValidationError
+
+from runbookd.content.messages import findings
 from runbookd.content.read import Draft, Located
 from runbookd.content.rehearsal import Rehearsed, event_of, incident_of, rehearse
 from runbookd.errors import EvaluationError, LanguageError, Problem
@@ -54,7 +57,12 @@ def _first(
     return []
 
 
-def _rule_test(rule: Rule, test: RuleTest, rules: RuleSet, library: Library) -> Iterator[Miss]:
+def _rule_test(rule: Rule, written: RuleTest, rules: RuleSet, library: Library) -> Iterator[Miss]:
+    try:
+        test = _with_vars(written, library.vars)
+    except (EvaluationError, LanguageError) as error:
+        yield (), str(error)
+        return
     event = event_of(test.event)
     scope = Scope({"event": event_view(event), "vars": library.vars})
     expected = test.expect
@@ -73,6 +81,17 @@ def _rule_test(rule: Rule, test: RuleTest, rules: RuleSet, library: Library) -> 
     if expected.title is not None and expected.title != title:
         yield ("expect", "title"), f"expected {expected.title!r}, got {title!r}"
     yield from _rung(rule, test, event, scope, library)
+
+
+def _with_vars(test: RuleTest, known: Mapping[str, object]) -> RuleTest:
+    """Write out the `${vars.NAME}` of a test. Raises EvaluationError and LanguageError for what cannot be."""
+    written = test.model_dump(by_alias=True, exclude_unset=True)
+    rendered = compile_template(written).render(Scope({"vars": known}))
+    try:
+        return RuleTest.model_validate(rendered)
+    except ValidationError as error:
+        said = "; ".join(each.message for each in findings(RuleTest, rendered, error))
+        raise EvaluationError(f"with its vars written out: {said}") from None
 
 
 def _why(rule: Rule, rules: RuleSet, event: Event, scope: Scope) -> str:

@@ -61,7 +61,10 @@ class ForCount(Content):
 
 
 class TestEvent(Content):
-    """The event of an embedded test; what is not said is what a quiet Alertmanager would send."""
+    """The event of an embedded test; what is not said is what a quiet Alertmanager would send.
+
+    Texts may hold `${vars.NAME}`, so that the test holds whatever the vars are; so may those of `expect`.
+    """
 
     __test__ = False
     source: str = Field(default="alertmanager", description="Who tells it.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import watchfiles
 
-from runbookd.errors import ContentError, StoreError
+from runbookd.errors import ContentError, RunbookdError, StoreError
 from runbookd.model.audit import Entry, Stage
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runbookd.pipeline import Pipeline
     from runbookd.ports import Clock, Store
     from runbookd.runtime.metrics import Metrics
+    from runbookd.units.desk import Desk
 
 log = structlog.get_logger()
 
@@ -60,21 +61,28 @@ class Reloader:
     async def reload(self) -> bool:
         """Load, check and swap; False when the new content was refused, or is what is in force already."""
         try:
-            library = await asyncio.to_thread(self._load)
-        except ContentError as error:
+            desk = await asyncio.to_thread(self._anew)
+        except RunbookdError as error:
+            problems = [str(one) for one in error.problems] if isinstance(error, ContentError) else [str(error)]
             self._metrics.reloads.labels("refused").inc()
             log.error(
-                "reload refused; the rules and playbooks in force go on", stage="match", problems=str(error)
+                "reload refused; the rules and playbooks in force go on", stage="match", problems=problems
             )
-            await self._record("reload_refused", {"problems": [str(one) for one in error.problems]})
+            await self._record("reload_refused", {"problems": problems})
             return False
-        if library.version == self._pipeline.desk.library.version:
+        if desk is None:
             return False
-        self._pipeline.desk = self._pipeline.desk.using(library)
+        self._pipeline.desk = desk
+        library = desk.library
         self._metrics.reloads.labels("accepted").inc()
         log.info("reloaded", stage="match", content=library.version, rules=len(library.rules))
         await self._record("reloaded", {"content": library.version, "rules": len(library.rules)})
         return True
+
+    def _anew(self) -> Desk | None:
+        """Load and compile everything, on a thread of its own; None when it is what is in force already."""
+        library, desk = self._load(), self._pipeline.desk
+        return None if library.version == desk.library.version else desk.using(library)
 
     async def _record(self, what: str, detail: dict[str, object]) -> None:
         entry = Entry(at=self._clock.now(), stage=Stage.MATCH, what=what, detail=detail)

@@ -58,6 +58,7 @@ class Worker:
             WorkKind.ADVANCE: pipeline.advance,
             WorkKind.ESCALATE: pipeline.escalate,
             WorkKind.CLOCK: pipeline.watch_clock,
+            WorkKind.RECONCILE: self._nobody_to_ask,
         }
         self._last_turn = time.monotonic()
         pipeline.wake = self.wake
@@ -146,6 +147,16 @@ class Worker:
                 for work in works:
                     await self._do(work)
             self._wake.set()
+
+    async def _nobody_to_ask(self, work: Work) -> None:
+        """Let go of a wish to ask a sender what fires, where none is configured to be asked."""
+        log.error(
+            "what fires must be asked (a truncated or late notification), and nobody is configured to be asked",
+            stage="normalize",
+            source=work.ref,
+            setting="reconcile.alertmanagers",
+        )
+        await self._store.write(lambda tx: tx.work.finish(work))
 
     async def _admit_one(self, work: Work) -> None:
         await self._pipeline.admit([work])

@@ -1,8 +1,8 @@
 """Alertmanager: its webhook (version "4", Alertmanager 0.25 to 0.34) and its answer to "what fires now?".
 
 The webhook is the struct `Message` of Alertmanager's `notify/webhook/webhook.go` around the template data of
-`template/template.go`; the answer is a list of `gettableAlert` of its OpenAPI document (API v2). Each alert counts, never
-the group's status: one message holds the whole group, alerts told before included.
+`template/template.go`; the answer is a list of `gettableAlert` of its OpenAPI document (API v2). Each alert
+counts, never the group's status: one message holds the whole group, alerts told before included.
 """
 
 from __future__ import annotations

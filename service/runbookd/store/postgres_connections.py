@@ -6,7 +6,7 @@ Session settings: https://www.postgresql.org/docs/current/runtime-config-client.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -56,6 +56,12 @@ async def connect(url: str, name: str, **settings: str) -> Any:
         raise type(fault)(f"The database {place(url)} cannot be opened. {fault}") from error
 
 
+def drop(connection: Any) -> None:
+    """Let go of a connection that may be broken; the pool has taken one back already that it knows to be."""
+    with suppress(*driver_errors()):
+        connection.terminate()
+
+
 class Connections:
     """A pool of connections; made by `open_connections`."""
 
@@ -71,7 +77,7 @@ class Connections:
                 yield connection
             except driver_errors() as error:
                 if judge(error) is Verdict.LOST:
-                    connection.terminate()
+                    drop(connection)
                 elif connection.is_in_transaction():
                     await connection.execute("ROLLBACK")
                 raise

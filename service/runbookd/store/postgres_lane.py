@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runbookd.errors import StoreError, StoreUnavailable
+from runbookd.store.postgres_connections import drop
 from runbookd.store.postgres_driver import Mode, PostgresDriver, Verdict, driver_errors, explain, judge
 from runbookd.store.postgres_units import WantsToDecide, run_unit
 
@@ -34,7 +35,7 @@ _BEGIN = {
     # Alone among those who decide, it needs no more than this, and cannot be undone for another's sake.
     (Mode.DECIDE, True): "BEGIN ISOLATION LEVEL READ COMMITTED; LOCK TABLE deciding IN EXCLUSIVE MODE",
 }
-_ATTEMPTS = 7
+_ATTEMPTS = 6
 _FIRST_PAUSE = 0.05
 """Seconds before a lost connection is replaced; doubled each time, 3 s in all."""
 _STAY_ALONE = 16
@@ -165,7 +166,7 @@ class Lane:
                 lost = error
             else:
                 return
-            connection.terminate()
+            drop(connection)
         if not await self._connections.was_committed(number):
             raise lost
 
@@ -176,13 +177,14 @@ class _Batch:
     def __init__(self, connection: Any, begin: str) -> None:
         self._connection = connection
         self._begin = begin
-        self.begun = False
+        self.begun = self.ready = False
 
     async def begin_unit(self) -> None:
         """Begin the transaction, or what comes after the unit before."""
         first = "RELEASE SAVEPOINT unit" if self.begun else self._begin
-        self.begun = True
+        self.begun, self.ready = True, False
         await self._connection.execute(f"{first}; SAVEPOINT unit")
+        self.ready = True
 
     async def undo_unit(self) -> None:
         """Undo what was written since the unit began."""
@@ -206,7 +208,7 @@ class _Apart:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         cause = self._driver.cause
-        if cause is not None and judge(cause) in {Verdict.CONFLICT, Verdict.LOST}:
+        if cause is not None and (judge(cause) in {Verdict.CONFLICT, Verdict.LOST} or not self._batch.ready):
             raise cause
         if error is None or not isinstance(error, Exception):
             return False
