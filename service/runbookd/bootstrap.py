@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,7 +17,7 @@ from runbookd.content.load import load
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.work import WorkKind
 from runbookd.pipeline import Pipeline, Ports
-from runbookd.runtime.clock import SystemClock
+from runbookd.runtime.clock import AGREE_EVERY, SystemClock
 from runbookd.runtime.ids import Ulids
 from runbookd.runtime.secrets import FilesAndEnvironment
 from runbookd.runtime.worker import Worker
@@ -65,16 +66,18 @@ async def wire(
 ) -> AsyncIterator[Parts]:
     """Put the engine together, and take it apart again.
 
-    `library` None reads the folders in the settings; `clock` None is the machine's. Raises ContentError,
-    SettingsError, StoreError.
+    `library` None reads the folders in the settings; `clock` None is the machine's, set by the database's. Raises
+    ContentError, SettingsError, StoreError.
     """
-    clock = clock or SystemClock()
+    own = SystemClock()
+    clock = clock or own
     ids = Ulids()
     catalogue = ActionCatalogue(settings.actions)
     library = library or load(settings.rules, settings.playbooks, catalogue)
     async with AsyncExitStack() as stack:
         store = await _open(settings)
         stack.push_async_callback(store.close)
+        await own.agree(store)
         performer = CataloguePerformer(catalogue, FilesAndEnvironment(settings.secrets_folder), clock)
         stack.push_async_callback(performer.close)
         pipeline = Pipeline(Ports(store, performer, clock), _desk(settings, library, ids), watch)
@@ -170,6 +173,8 @@ def _sweeps(parts: Parts, metrics: Metrics) -> Scheduler:
 
     scheduler = Scheduler()
     scheduler.every(HEARTBEAT, heartbeat(parts.store, parts.clock, metrics), at_once=True)
+    if isinstance(parts.clock, SystemClock):
+        scheduler.every(AGREE_EVERY, partial(parts.clock.agree, parts.store))
     asked = parts.settings.reconcile
     if asked.alertmanagers:
         parts.worker.handlers[WorkKind.RECONCILE] = _reconcile(parts)

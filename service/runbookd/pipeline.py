@@ -39,7 +39,7 @@ from runbookd.units.escalation import watch_clocks
 from runbookd.units.parsing import Parsed
 from runbookd.units.planning import plan_again
 from runbookd.units.reconciling import ASKED, close_missing
-from runbookd.units.running import Claim, Onward, carry_on
+from runbookd.units.running import Claim, News, Onward, carry_on
 from runbookd.units.watch import Watch
 
 if TYPE_CHECKING:
@@ -221,11 +221,11 @@ class Pipeline:
         """
         claim = Claim(work=work, plans=self._plans, performer=self._performer)
         calls: dict[asyncio.Task[Answered], str] = {}
-        answers: dict[str, Answered] = {}
+        news = News()
         held_until = self._clock.now() + self.desk.lease
         try:
             while True:
-                onward, held_until = await self._look(claim, answers, frozenset(calls.values()), held_until)
+                onward, held_until = await self._look(claim, news, held_until)
                 if onward is None:
                     return
                 for start in onward.starts:
@@ -233,13 +233,12 @@ class Pipeline:
                 if onward.released or not calls:
                     return
                 answers = await self._answers(calls, onward.moves.due)
+                news = News(before=onward, answers=answers, in_flight=frozenset(calls.values()))
         finally:
             for task in calls:
                 task.cancel()
 
-    async def _look(
-        self, claim: Claim, answers: Mapping[str, Answered], in_flight: frozenset[str], held_until: datetime
-    ) -> tuple[Onward | None, datetime]:
+    async def _look(self, claim: Claim, news: News, held_until: datetime) -> tuple[Onward | None, datetime]:
         """Decide and write; returns what came of it, and until when the claim holds now.
 
         While the store is unavailable the answers are kept and written as soon as it is back, as long as the claim
@@ -248,9 +247,7 @@ class Pipeline:
         while True:
             now = self._clock.now()
             try:
-                unit = partial(
-                    carry_on, desk=self.desk, claim=claim, answers=answers, in_flight=in_flight, now=now
-                )
+                unit = partial(carry_on, desk=self.desk, claim=claim, news=news, now=now)
                 onward = await self._store.write(unit)
             except StoreUnavailable:
                 if now >= held_until:

@@ -78,7 +78,7 @@ async def test_a_backup_is_made_once_and_waited_for(cluster: Cluster) -> None:
                 await performer.perform(step("velero.latest_backup", {"namespace": cluster.namespace}))
             )
             assert (latest["backup"], latest["count"]) == (output["backup"], 1)
-            assert timedelta(0) <= latest["age"] < timedelta(minutes=5)
+            assert abs(latest["age"]) < timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ async def test_a_backup_that_is_not_complete_has_failed(
 
 async def test_a_backup_that_takes_longer_is_waited_for_again(cluster: Cluster) -> None:
     """When time is up the backup goes on, in doubt; the next attempt finds it, and makes none."""
-    call = step("velero.create_backup", {"name": "x-stuck", "namespaces": ["shop"]}, within=1.0)
+    call = step("velero.create_backup", {"name": "x-stuck", "namespaces": ["shop"]}, within=4.0)
     async with acting(cluster.kubeconfig()) as performer:
         for _ in range(2):
             assert "next attempt waits" in failed(await performer.perform(call), "timeout", IN_DOUBT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,3 +56,32 @@ class LedgerEntry:
     previous: str
     hash: str
     entry: Entry
+
+
+class LedgerRow(NamedTuple):
+    """A ledger entry as its row stands in the database, not understood: what a check of a million of them needs."""
+
+    chain: str
+    seq: int
+    text: str
+    previous: str
+    hash: str
+    stage: str
+    what: str
+    delivery_id: str | None
+    event_id: str | None
+    incident_id: str | None
+    run_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """Where what is left of a chain begins: after entry `seq`, whose hash is `hash`.
+
+    The entries up to it are in an archive; `seal` is the signed line that archive ends with.
+    """
+
+    chain: str
+    seq: int
+    hash: str
+    seal: str

@@ -19,6 +19,7 @@ class WorkKind(StrEnum):
     ESCALATE = "escalate"
     CLOCK = "clock"
     RECONCILE = "reconcile"
+    PRUNE = "prune"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
-"""What the inside asks of the outside, as protocols (`world.py`, `store.py`); the docstrings specify."""
+"""What the inside asks of the outside, as protocols (`world.py`, `store.py`, `ledger.py`); the docstrings specify."""
 
+from runbookd.ports.ledger import Ledger
 from runbookd.ports.store import (
     Alerts,
     Deliveries,
     Incidents,
-    Ledger,
+    Retention,
     Runs,
     Store,
     Switches,
@@ -22,6 +23,7 @@ __all__ = [
     "Incidents",
     "Ledger",
     "Performer",
+    "Retention",
     "Runs",
     "Secrets",
     "Store",

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from runbookd.model.alert import Alert
-    from runbookd.model.audit import Entry, LedgerEntry
     from runbookd.model.event import Delivery, DeliveryState, StoredEvent
     from runbookd.model.incident import Incident, IncidentClock
+    from runbookd.model.retention import Kept
     from runbookd.model.run import Evidence, Run, StepRecord
     from runbookd.model.work import Work, WorkKind
+    from runbookd.ports.ledger import Ledger
 
 T = TypeVar("T")
 
@@ -153,6 +154,10 @@ class Runs(Protocol):
         """Replace by id."""
         ...
 
+    async def cancel_reason(self, run_id: str) -> str | None:
+        """Return why the run is asked to stop; None when it is not, or is not there."""
+        ...
+
     async def recent(self, limit: int, filters: Mapping[str, str]) -> list[Run]:
         """Newest first. Filters by equality on: state, playbook, rule, incident_id, alert_id, target, mode."""
         ...
@@ -268,29 +273,15 @@ class WorkQueue(Protocol):
         ...
 
 
-class Ledger(Protocol):
-    """The hash-chained record of everything that happened. There is no way to change or delete.
+class Retention(Protocol):
+    """What is old enough to be forgotten. Nothing that something open still refers to is among it."""
 
-    Each replica has a chain of its own (on SQLite there is one), so that none waits for another to append.
-    """
-
-    async def append(self, entries: Sequence[Entry]) -> None:
-        """Chain the entries, in order, to this store's chain."""
+    async def old(self, kind: Kept, before: datetime, limit: int) -> list[str]:
+        """Ids of up to `limit` rows of a kind that ended before a time, those that ended first coming first."""
         ...
 
-    async def read(self, after: int, limit: int, filters: Mapping[str, str]) -> list[LedgerEntry]:
-        """Entries of one chain with seq > `after`, in order; this store's own chain where `filters` name no other.
-
-        Filters by equality on: chain, incident_id, run_id, event_id, delivery_id, stage, what.
-        """
-        ...
-
-    async def recent(self, limit: int, filters: Mapping[str, str]) -> list[LedgerEntry]:
-        """Return the newest entries of all chains, merged by their time, oldest first. Filters as for `read`."""
-        ...
-
-    async def heads(self) -> list[LedgerEntry]:
-        """Return the last entry of every chain, by the chain's name."""
+    async def forget(self, kind: Kept, ids: Sequence[str]) -> None:
+        """Delete these rows, and the rows that are part of them."""
         ...
 
 
@@ -323,6 +314,8 @@ class Tx(Protocol):
     def ledger(self) -> Ledger: ...
     @property
     def switches(self) -> Switches: ...
+    @property
+    def retention(self) -> Retention: ...
 
 
 class Store(Protocol):
@@ -346,6 +339,13 @@ class Store(Protocol):
 
         `wake` is called when another process left work to do; it may be called for nothing, and now and then not
         be called at all, so whoever waits for work looks by itself as well.
+        """
+        ...
+
+    async def time(self) -> datetime | None:
+        """Return the time as the database tells all replicas; None where one machine has it for itself.
+
+        Raises StoreUnavailable.
         """
         ...
 

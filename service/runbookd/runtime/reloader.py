@@ -63,7 +63,9 @@ class Reloader:
         try:
             desk = await asyncio.to_thread(self._anew)
         except RunbookdError as error:
-            problems = [str(one) for one in error.problems] if isinstance(error, ContentError) else [str(error)]
+            problems = (
+                [str(one) for one in error.problems] if isinstance(error, ContentError) else [str(error)]
+            )
             self._metrics.reloads.labels("refused").inc()
             log.error(
                 "reload refused; the rules and playbooks in force go on", stage="match", problems=problems

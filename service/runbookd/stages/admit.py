@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from runbookd.model.event import Event
 
+
 def judge_episode(event: Event, latest: Alert | None, *, current: bool = False) -> Episode:
     """Say what the event means, given the fingerprint's open or else last episode (None when there never was one).
 

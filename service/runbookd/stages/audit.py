@@ -7,14 +7,19 @@ inserting or re-ordering any entry breaks every hash after it.
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
 
 from runbookd.language.values import canonical_json, encode
-from runbookd.model.audit import Entry, LedgerEntry
+from runbookd.model.audit import Entry, LedgerEntry, LedgerRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+E = TypeVar("E", LedgerEntry, LedgerRow)
 
 GENESIS = "0" * 64
 """What stands before the first entry of a chain."""
@@ -54,6 +59,25 @@ def broken_links(entries: Iterable[LedgerEntry], *, previous: str = GENESIS, seq
 
     `previous` and `seq` are those of the last entry already checked.
     """
+
+    def agree(entry: LedgerEntry) -> bool:
+        own = seal(entry.entry, chain=entry.chain, seq=entry.seq, previous=entry.previous)
+        return own.text == entry.text
+
+    return _broken(entries, agree, previous=previous, seq=seq)
+
+
+def broken_rows(rows: Iterable[LedgerRow], *, previous: str = GENESIS, seq: int = 0) -> Iterator[str]:
+    """As `broken_links`, for rows as they stand: a few microseconds each."""
+    for row in rows:
+        _, number, text, before, hash_, *_ = row
+        follows = number == seq + 1 and before == previous
+        if not (follows and chain_hash(before, text) == hash_ and _columns_stand_in(row)):
+            yield from _broken([row], _columns_agree, previous=previous, seq=seq)
+        previous, seq = hash_, number
+
+
+def _broken(entries: Iterable[E], agree: Callable[[E], bool], *, previous: str, seq: int) -> Iterator[str]:
     for entry in entries:
         if entry.seq != seq + 1:
             yield f"entry {entry.seq}: expected number {seq + 1}; entries were dropped, inserted or re-ordered"
@@ -61,9 +85,111 @@ def broken_links(entries: Iterable[LedgerEntry], *, previous: str = GENESIS, seq
             yield f"entry {entry.seq}: does not follow the entry before it"
         if chain_hash(entry.previous, entry.text) != entry.hash:
             yield f"entry {entry.seq}: its text was changed after it was written"
-        elif seal(entry.entry, chain=entry.chain, seq=entry.seq, previous=entry.previous).text != entry.text:
+        elif not agree(entry):
             yield f"entry {entry.seq}: its columns differ from the text that was hashed"
         previous, seq = entry.hash, entry.seq
+
+
+def _columns_stand_in(row: LedgerRow) -> bool:
+    """Whether the columns are found in the text, where canonical JSON has them; False may only mean: read it.
+
+    Sorted keys put `chain` and `delivery` before `detail`, and all others behind its closing brace. A quote inside a
+    text is escaped, so that neither place can be imitated from within an actor or a detail.
+    """
+    chain, seq, text, _, _, stage, what, delivery, event, incident, run = row
+    begin = f',"chain":"{chain}","detail":{{'
+    if delivery is not None:
+        begin = f',"chain":"{chain}","delivery":"{delivery}","detail":{{'
+    end = f',"seq":{seq},"stage":"{stage}","what":"{what}"}}'
+    if run is not None:
+        end = f',"run":"{run}"{end}'
+    if incident is not None:
+        end = f',"incident":"{incident}"{end}'
+    if event is not None:
+        end = f',"event":"{event}"{end}'
+    return text.endswith("}" + end) and text.startswith(begin, text.find(',"chain":"'))
+
+
+def _columns_agree(row: LedgerRow) -> bool:
+    """Whether the columns say what the text says."""
+    try:
+        fields = _fields(row.text)
+        told = (fields["chain"], fields["seq"], fields["stage"], fields["what"])
+        about = (fields.get("delivery"), fields.get("event"), fields.get("incident"), fields.get("run"))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return False
+    return told + about == (row.chain, row.seq, *row[5:])
+
+
+def line_of(row: LedgerRow) -> bytes:
+    """Write a row as one line of a ledger outside the database: the text that was hashed, and its place."""
+    fields = {
+        "chain": row.chain,
+        "seq": row.seq,
+        "previous": row.previous,
+        "hash": row.hash,
+        "text": row.text,
+    }
+    return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
+
+
+def row_of(line: bytes) -> LedgerRow:
+    """Read what `line_of` wrote; the columns are those the text gives. Raises ValueError for anything else."""
+    try:
+        fields = _fields(line)
+        place = str(fields["chain"]), int(fields["seq"])
+        text, previous, hash_ = str(fields["text"]), str(fields["previous"]), str(fields["hash"])
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        message = f"not a line of a ledger ({type(error).__name__})"
+        raise ValueError(message) from None
+    try:
+        told = _fields(text)
+        names = ("stage", "what", "delivery", "event", "incident", "run")
+        columns: list[Any] = [told.get(name) for name in names]
+    except (ValueError, AttributeError, RecursionError):
+        columns = [""] * 6  # no check takes these for what the text says
+    return LedgerRow(place[0], place[1], text, previous, hash_, *columns)
+
+
+def _fields(text: str | bytes) -> dict[str, Any]:
+    """Read a text of ours; the fast reader refuses half surrogate pairs, which Python's own takes."""
+    try:
+        fields: dict[str, Any] = orjson.loads(text)
+    except ValueError:
+        fields = json.loads(text)
+    return fields
+
+
+class Walk:
+    """Follows one chain from where it begins: `seq` and `hash` are those of the last entry passed.
+
+    `wanted` are hashes by number that the chain must hold; those passed are taken away, those left were not met.
+    """
+
+    def __init__(self, chain: str, wanted: dict[int, str] | None = None) -> None:
+        """Stand before the first entry."""
+        self.chain = chain
+        self.seq = 0
+        self.hash = GENESIS
+        self.count = 0
+        self.wanted = wanted or {}
+
+    def begin(self, seq: int, hash_: str) -> None:
+        """Stand after an entry that somebody vouches for, without having passed those before it."""
+        self.seq, self.hash = seq, hash_
+
+    def fault(self, rows: Sequence[LedgerRow]) -> str | None:
+        """Pass these rows; returns the first fault, or None when all follow from what came before."""
+        found = next(broken_rows(rows, previous=self.hash, seq=self.seq), None)
+        if found is not None or not rows:
+            return found
+        for seq in [seq for seq in self.wanted if self.seq < seq <= rows[-1].seq]:
+            if rows[seq - self.seq - 1].hash != self.wanted[seq]:
+                return f"entry {seq}: is not the one that was signed or noted; the chain was written anew"
+            del self.wanted[seq]
+        self.seq, self.hash = rows[-1].seq, rows[-1].hash
+        self.count += len(rows)
+        return None
 
 
 def merged(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 Value = str | int | float | bytes | None
 """What a parameter may be. Times travel as whole microseconds and trees as text, see `columns.py`."""
@@ -19,6 +19,10 @@ class Row(Protocol):
 
     def __getitem__(self, column: str, /) -> Any:
         """Return the value of a column by its name."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """Return the values in the order of the columns."""
         ...
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runbookd.errors import EvaluationError
 from runbookd.language.values import decode
-from runbookd.model.audit import Entry, LedgerEntry, Stage
+from runbookd.model.audit import Anchor, Entry, LedgerEntry, LedgerRow, Stage
 from runbookd.stages.audit import GENESIS, merged, seal
 
 if TYPE_CHECKING:
@@ -74,6 +74,29 @@ class Ledger:
         """Return the last entry of every chain, by the chain's name."""
         await self.flush()
         return list(map(_sealed, await self._driver.all("ledger_heads")))
+
+    async def rows(self, chain: str, after: int, limit: int) -> list[LedgerRow]:
+        """Return the rows of a chain with seq > `after` as they stand, in order."""
+        await self.flush()
+        found = await self._driver.all("ledger_rows", chain=chain, after=after, limit=limit)
+        return list(map(LedgerRow._make, found))
+
+    async def anchors(self) -> list[Anchor]:
+        """Return the latest anchor of every chain that has one, by the chain's name."""
+        rows = await self._driver.all("ledger_anchors")
+        return [
+            Anchor(chain=row["chain"], seq=row["seq"], hash=row["hash"], seal=row["seal"]) for row in rows
+        ]
+
+    async def archived(self, anchor: Anchor) -> None:
+        """Record that the entries up to the anchor are in an archive; raises StoreError for an entry not there."""
+        await self._driver.run(
+            "add_anchor", chain=anchor.chain, seq=anchor.seq, hash=anchor.hash, seal=anchor.seal
+        )
+
+    async def forget(self, chain: str, limit: int) -> int:
+        """Delete up to `limit` of a chain's oldest entries that its anchor covers; returns how many."""
+        return await self._driver.run("forget_entries", chain=chain, limit=limit)
 
 
 def _sealed(row: Row) -> LedgerEntry:

@@ -122,7 +122,7 @@ async def open_connections(url: str, name: str, most: int) -> Connections:
     """Make a pool of at most so many connections. Raises StoreError, StoreUnavailable."""
     driver = _asyncpg()
     try:
-        pool = await driver.create_pool(url, min_size=1, max_size=most, reset=_keep, **_arguments(name, {}))
+        pool = await driver.create_pool(url, min_size=0, max_size=most, reset=_keep, **_arguments(name, {}))
     except driver_errors() as error:
         fault = explain(error)
         raise type(fault)(f"The database {place(url)} cannot be opened. {fault}") from error

@@ -65,6 +65,11 @@ class Runs:
         row = await self._driver.one("acted_since", since=columns.micros(since), most=most)
         return row["started"] if row else 0
 
+    async def cancel_reason(self, run_id: str) -> str | None:
+        """Return why the run is asked to stop; None when it is not, or is not there."""
+        row = await self._driver.one("cancel_reason", id=run_id)
+        return None if row is None else row["cancel_reason"]
+
     async def save_step(self, step: StepRecord) -> None:
         """Insert or replace by (run, path, attempt)."""
         await self._driver.run(

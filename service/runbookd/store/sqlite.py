@@ -21,6 +21,7 @@ from runbookd.store.transaction import Transaction, complete
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
     from pathlib import Path
 
     from runbookd.ports import Tx
@@ -69,6 +70,10 @@ class SqliteStore:
         """Be the one replica there is: a file is served by one process, and nobody else leaves work for long."""
         del name, wake
         return True
+
+    async def time(self) -> datetime | None:
+        """Return None: whoever uses a file has the same clock."""
+        return None
 
     async def close(self) -> None:
         """Finish what was queued, and let go of the database; closing twice is closing once."""

@@ -9,6 +9,7 @@ from runbookd.store.alerts import Alerts
 from runbookd.store.deliveries import Deliveries
 from runbookd.store.incidents import Incidents
 from runbookd.store.ledger import Ledger
+from runbookd.store.retention import Retention
 from runbookd.store.runs import Runs
 from runbookd.store.switches import Switches
 from runbookd.store.work import WorkQueue
@@ -30,7 +31,7 @@ AWAITED_SOMETHING_ELSE = (
 class Transaction:
     """Every repository over one driver, so that what they do is kept or undone together."""
 
-    __slots__ = ("alerts", "deliveries", "incidents", "ledger", "runs", "switches", "work")
+    __slots__ = ("alerts", "deliveries", "incidents", "ledger", "retention", "runs", "switches", "work")
 
     def __init__(self, driver: Driver, chain: str) -> None:
         self.deliveries = Deliveries(driver)
@@ -40,6 +41,7 @@ class Transaction:
         self.work = WorkQueue(driver)
         self.ledger = Ledger(driver, chain)
         self.switches = Switches(driver)
+        self.retention = Retention(driver)
 
 
 def complete(unit: Callable[[Tx], Awaitable[T]], transaction: Transaction) -> T:

@@ -116,7 +116,7 @@ async def _begin(
         if held is not None:
             reasons.append(held)
             continue
-        trouble = await _incident(tx, desk, rule, alert, stored)
+        trouble = await _incident(tx, desk, rule, (alert, scope), stored)
         await tx.alerts.link(alert.id, trouble.incident.id)
         troubles.append(trouble)
     await tx.ledger.append([_match_entry(desk, stored, reasons, batch.now)])
@@ -170,8 +170,11 @@ def _match_entry(desk: Desk, stored: StoredEvent, reasons: list[Decision], now: 
     )
 
 
-async def _incident(tx: Tx, desk: Desk, rule: Rule, alert: Alert, stored: StoredEvent) -> Trouble:
+async def _incident(
+    tx: Tx, desk: Desk, rule: Rule, seen: tuple[Alert, Scope], stored: StoredEvent
+) -> Trouble:
     """Find or open the incident this alert belongs to under the rule."""
+    alert, scope = seen
     event, now = alert.event, alert.first_seen
     missing = ""
     try:
@@ -181,22 +184,23 @@ async def _incident(tx: Tx, desk: Desk, rule: Rule, alert: Alert, stored: Stored
         key = canonical_json({"fingerprint": event.fingerprint, "source": event.source})
     incident = await tx.incidents.open_for(rule.name, key)
     if incident is None:
-        incident = await _open(tx, desk, rule, alert, (key, now, stored))
+        title = incident_title(rule, event, scope)
+        incident = await _open(tx, desk, rule, (key, title, now), stored)
     return Trouble(
         rule=rule, alert=alert, event=event, incident=incident, event_id=stored.id, missing=missing
     )
 
 
 async def _open(
-    tx: Tx, desk: Desk, rule: Rule, alert: Alert, known: tuple[str, datetime, StoredEvent]
+    tx: Tx, desk: Desk, rule: Rule, known: tuple[str, str, datetime], stored: StoredEvent
 ) -> Incident:
-    key, now, stored = known
+    key, title, now = known
     incident = Incident(
         id=desk.ids.new("inc"),
         rule=rule.name,
         key=key,
         priority=rule.priority,
-        title=incident_title(rule, alert.event, rule_scope(desk, alert, now)),
+        title=title,
         opened_at=now,
         escalation=rule.escalation,
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.reasons import Escalate
-from runbookd.model.run import Run, RunState
+from runbookd.model.run import Run, RunState, StepRecord
 from runbookd.model.views import alert_view
 from runbookd.stages.escalate import after_run, may_climb
 from runbookd.stages.execute import Situation, advance
@@ -19,7 +19,7 @@ from runbookd.units.planning import Trouble, acts, plan_rung, rule_scope
 from runbookd.units.records import answer_evidence, entries_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from runbookd.model.alert import Alert
@@ -43,30 +43,38 @@ class Claim:
 class Onward:
     """What a look at a run came to.
 
-    `starts` are to be called now, their intents are on disk. `released` is True when the work row was let go.
+    `rows` is the journal as it stands now; who holds the claim need not read it again. `starts` are to be called
+    now, their intents are on disk. `released` is True when the work row was let go.
     """
 
     run: Run
+    rows: tuple[StepRecord, ...]
     moves: Moves
     starts: tuple[Start, ...]
     released: bool
 
 
-async def carry_on(
-    tx: Tx,
-    desk: Desk,
-    claim: Claim,
-    answers: Mapping[str, Answered],
-    in_flight: frozenset[str],
-    now: datetime,
-) -> Onward | None:
-    """Decide and write a run's next moves. `in_flight` are paths whose answers are still to come.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What happened since the last look under this claim.
+
+    `before` is that look, None at the first. `answers` are those of calls that ended, `in_flight` the paths of
+    those still under way.
+    """
+
+    before: Onward | None = None
+    answers: Mapping[str, Answered] = field(default_factory=dict)
+    in_flight: frozenset[str] = frozenset()
+
+
+async def carry_on(tx: Tx, desk: Desk, claim: Claim, news: News, now: datetime) -> Onward | None:
+    """Decide and write a run's next moves.
 
     Returns None when the run is over or gone. Raises LeaseLost, and so writes nothing, when another worker has it
     now. The claim is extended first: whoever else wants to change the run waits for this row.
     """
     await tx.work.hold(claim.work, now, desk.lease)
-    found = await tx.runs.get(claim.work.ref)
+    found = await _run_now(tx, claim, news.before)
     if found is None or found.state.ended:
         await tx.work.finish(claim.work)
         return None
@@ -75,41 +83,59 @@ async def carry_on(
     if paused and run.cancel_reason is None:
         run = replace(run, cancel_reason=PAUSED)
     alert = await tx.alerts.get(run.alert_id) if run.alert_id is not None else None
-    rows = await tx.runs.steps(run.id)
+    rows = news.before.rows if news.before is not None else tuple(await tx.runs.steps(run.id))
     situation = Situation(
         run=run,
         epoch=claim.work.epoch,
         now=now,
         rows=rows,
-        answers=answers,
+        answers=news.answers,
         alert=alert_view(alert),
         paused=paused,
     )
     plan = await claim.plans.of(tx, run.plan_hash)
     moves = advance(plan, situation, claim.performer, verify)
-    starts = tuple(start for start in moves.starts if start.record.path not in in_flight)
+    starts = tuple(start for start in moves.starts if start.record.path not in news.in_flight)
     if not run.mutated and any(start.record.mutating for start in starts):
         run = replace(run, mutated=True)
-    for piece in answer_evidence(run, answers, moves.records, now):
-        await tx.runs.add_evidence(piece)
-    for record in moves.records:
-        await tx.runs.save_step(record)
-    await tx.ledger.append(entries_of(run, moves.records, now))
+    await _write(tx, run, news.answers, moves.records, now)
+    merged = {(row.path, row.attempt): row for row in (*rows, *moves.records)}
+    onward = Onward(run=run, rows=tuple(merged.values()), moves=moves, starts=starts, released=False)
     if moves.finish is not None:
-        await _finish(tx, desk, run, (plan, moves.finish), now)
+        await _finish(tx, desk, run, (plan, moves.finish, alert), now)
         await tx.work.finish(claim.work)
-        return Onward(run=run, moves=moves, starts=(), released=True)
+        return replace(onward, starts=(), released=True)
     if run is not found:
         await tx.runs.save(run)
-    idle = not starts and not in_flight
-    if idle:
-        await tx.work.reschedule(claim.work, moves.due or now + desk.lease)
-    return Onward(run=run, moves=moves, starts=starts, released=idle)
+    if starts or news.in_flight:
+        return onward
+    await tx.work.reschedule(claim.work, moves.due or now + desk.lease)
+    return replace(onward, released=True)
 
 
-async def _finish(tx: Tx, desk: Desk, run: Run, end: tuple[Plan, Finish], now: datetime) -> None:
+async def _run_now(tx: Tx, claim: Claim, before: Onward | None) -> Run | None:
+    """The run as it is: under a claim nobody else changes more of it than whether it is to stop."""
+    if before is None:
+        return await tx.runs.get(claim.work.ref)
+    return replace(before.run, cancel_reason=await tx.runs.cancel_reason(before.run.id))
+
+
+async def _write(
+    tx: Tx, run: Run, answers: Mapping[str, Answered], records: Sequence[StepRecord], now: datetime
+) -> None:
+    """Write down the moves: evidence that came with answers, the rows, and the ledger's entries about them."""
+    for piece in answer_evidence(run, answers, records, now):
+        await tx.runs.add_evidence(piece)
+    for record in records:
+        await tx.runs.save_step(record)
+    await tx.ledger.append(entries_of(run, records, now))
+
+
+async def _finish(
+    tx: Tx, desk: Desk, run: Run, end: tuple[Plan, Finish, Alert | None], now: datetime
+) -> None:
     """End a run: free its target, write down how it ended, and see to what comes next."""
-    plan, finish = end
+    plan, finish, alert = end
     cancelled = finish.state is RunState.CANCELLED and run.cancel_reason is not None
     reason = run.cancel_reason if cancelled else finish.reason.value
     ended = replace(run, state=finish.state, reason=reason, ended_at=now)
@@ -129,8 +155,7 @@ async def _finish(tx: Tx, desk: Desk, run: Run, end: tuple[Plan, Finish], now: d
         },
     )
     await tx.ledger.append([entry])
-    alert = await tx.alerts.get(run.alert_id) if run.alert_id is not None else None
-    incident = await tx.incidents.get(run.incident_id or "")
+    incident = await tx.incidents.get(run.incident_id) if run.incident_id is not None else None
     if alert is not None and incident is not None:
         quiet = plan.playbooks[plan.root].on_failure == "next_rung"
         await _next(tx, desk, ended, (finish, quiet), (alert, incident), now)

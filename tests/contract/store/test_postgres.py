@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -179,6 +180,17 @@ async def test_a_dead_standing_connection_is_replaced(
     await eventually(lambda: wire.open is False, within=5)
     wire.open = True
     await eventually(lambda: len(woken) > 1, within=5)
+
+
+async def test_replicas_are_told_one_time(store: Store, wire: Proxy) -> None:
+    """The server's clock is everyone's; out of reach it is StoreUnavailable."""
+    now = await store.time()
+    assert now is not None
+    assert now.utcoffset() == timedelta(0)
+    wire.open = False
+    wire.cut()
+    with pytest.raises(StoreUnavailable):
+        await store.time()
 
 
 async def test_text_with_a_zero_byte_is_kept(store: Store) -> None:

@@ -16,8 +16,15 @@ from runbookd.store.sqlite_driver import explain
 from runbookd.store.statements import Statement, statements, text_of
 
 FOLDER = Path(runbookd.store.__file__).parent
-WHOLE = {"count_open_alerts", "recent_deliveries", "recent_events", "recent_incidents", "recent_runs"}
-"""Those that walk an index from its end: the newest of all, or every open one."""
+WHOLE = {
+    "count_open_alerts",
+    "ledger_anchors",
+    "recent_deliveries",
+    "recent_events",
+    "recent_incidents",
+    "recent_runs",
+}
+"""Those that walk an index from its end: the newest of all, or every one of few."""
 BY_ROW = {"recent_entries"}
 """Those that walk a table from its end, in the order of its rows."""
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,6 +65,10 @@ class FlakyStore:
     async def attend(self, name: str, wake: Callable[[], None]) -> bool:
         """Attend."""
         return await self.inner.attend(name, wake)
+
+    async def time(self) -> datetime | None:
+        """Tell the time."""
+        return await self.inner.time()
 
     async def close(self) -> None:
         """Close."""

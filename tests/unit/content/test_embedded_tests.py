@@ -122,6 +122,28 @@ def test_rule_expectations_that_do_not(old: str, new: str, place: str, fragment:
     assert fragment in found
 
 
+def test_a_rule_s_test_may_read_vars(tmp_path: Path) -> None:
+    """`${vars.NAME}` in the event and in what is expected is written out, so the test outlives a change of vars."""
+    rule = RULE.replace("app: shop}", 'app: "${vars.site}"}')
+    assert problems(tmp_path, rule.replace("expect: {}", 'expect: {title: "${vars.site} on eu"}')) == []
+    (found,) = problems(tmp_path, rule.replace("expect: {}", 'expect: {with: {app: "not-${vars.site}"}}'))
+    assert "expected app to be 'not-eu', got 'eu'" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "fragment"),
+    [
+        ('"${vars.sight}"', "sight"),
+        ('"${1 + 1}"', "with its vars written out: "),
+        ('"${1 +}"', "test 't': "),
+    ],
+)
+def test_a_rule_s_test_that_cannot_be_written_out(text: str, fragment: str, tmp_path: Path) -> None:
+    """A var that is not there, or is no text where a label stands, is a failed test."""
+    (found,) = problems(tmp_path, RULE.replace("app: shop}", f"app: {text}}}"))
+    assert fragment in found
+
+
 def test_a_run_that_would_be_refused(tmp_path: Path) -> None:
     """A playbook expected is one that would start: inputs that do not fit are a failed test."""
     rule = RULE.replace("app: shop}", "app: A B}").replace("expect: {}", "expect: {playbook: fix}")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbookd.model.audit import Entry, LedgerEntry, Stage
-from runbookd.stages.audit import GENESIS, broken_links, chain_hash, seal
+from runbookd.stages.audit import GENESIS, broken_links, chain_hash, merged, seal
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
@@ -109,3 +109,18 @@ def test_an_inserted_entry_is_found() -> None:
     problems = list(broken_links([*CHAIN[:2], forged, *CHAIN[2:]]))
     assert "entry 3: does not follow the entry before it" in problems
     assert "entry 3: expected number 4; entries were dropped, inserted or re-ordered" in problems
+
+
+def test_chains_are_merged_by_time_each_in_its_own_order() -> None:
+    """Entries of several chains come by time; one that tells of an earlier time stays behind the one before it."""
+
+    def placed(chain: str, *seconds: int) -> list[LedgerEntry]:
+        return [
+            seal(entry(second), chain=chain, seq=seq, previous=GENESIS)
+            for seq, second in enumerate(seconds, 1)
+        ]
+
+    both = [*placed("a", 1, 5, 3, 9), *placed("b", 2, 4, 6)]
+    order = [(one.chain, one.seq) for one in merged(reversed(both))]
+    assert order == [("a", 1), ("b", 1), ("b", 2), ("a", 2), ("a", 3), ("b", 3), ("a", 4)]
+    assert merged([]) == []

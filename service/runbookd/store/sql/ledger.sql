@@ -31,3 +31,27 @@ WITH RECURSIVE names (chain) AS (
 SELECT ledger.* FROM names JOIN ledger ON ledger.chain = names.chain
 WHERE ledger.seq = (SELECT max(last.seq) FROM ledger AS last WHERE last.chain = names.chain)
 ORDER BY ledger.chain
+
+-- name: ledger_rows
+-- Entries of a chain as they stand, in order; the columns are those of `LedgerRow`.
+SELECT chain, seq, text, previous, hash, stage, what, delivery_id, event_id, incident_id, run_id FROM ledger
+WHERE chain = :chain AND seq > :after ORDER BY seq LIMIT :limit
+
+-- name: ledger_anchors
+-- The latest anchor of every chain; there are few: one per archive.
+SELECT chain, seq, hash, seal FROM ledger_anchors
+WHERE NOT EXISTS (
+    SELECT 1 FROM ledger_anchors AS later WHERE later.chain = ledger_anchors.chain AND later.seq > ledger_anchors.seq
+)
+ORDER BY chain, seq
+
+-- name: add_anchor
+-- Record where an archive ends.
+INSERT INTO ledger_anchors (chain, seq, hash, seal) VALUES (:chain, :seq, :hash, :seal)
+
+-- name: forget_entries
+-- Delete the oldest entries of a chain, no further than its last anchor.
+DELETE FROM ledger
+WHERE chain = :chain
+AND seq < (SELECT min(oldest.seq) FROM ledger AS oldest WHERE oldest.chain = :chain) + :limit
+AND seq <= (SELECT max(ledger_anchors.seq) FROM ledger_anchors WHERE ledger_anchors.chain = :chain)

@@ -45,6 +45,10 @@ SELECT max(coalesce(ended_at, created_at)) AS at FROM runs WHERE target = :targe
 SELECT count(*) AS started FROM runs
 WHERE rule = :rule AND key = :key AND created_at >= :since AND state <> 'refused'
 
+-- name: cancel_reason
+-- Why a run is asked to stop.
+SELECT cancel_reason FROM runs WHERE id = :id
+
 -- name: acted_since
 -- How many runs in act mode were started since a time, over all rules; counted no further than :most.
 SELECT count(*) AS started FROM (

@@ -1,0 +1,224 @@
+"""The runbook's procedures from alert to end: Alertmanager, runbookd with the rights it prints, a real API server.
+
+Each run's real calls are those of its playbook's embedded test, where `runbookd explain` planned them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.pod_life import Behaviour
+from tests.e2e.procedures import (
+    CONNECTIONS,
+    DEPLOYMENT,
+    INGRESS,
+    INGRESSES,
+    System,
+    agree,
+    answered,
+    backup,
+    system,
+)
+from tests.servers import eventually
+
+GOOD, BROKEN, UNREADY = "app:good-1", "app:good-broken-2", "app:unready-2"
+IN_TIME = 90.0
+
+
+async def released(cluster: Cluster, name: str, *images: str, replicas: int = 2) -> None:
+    """Releases one after the other; the first is known to be good."""
+    first, *later = images
+    await cluster.deploy(name, first, replicas)
+    await cluster.wait_rolled_out(name)
+    await cluster.kubectl("annotate", "replicaset", "--selector", f"app={name}", "runbookd.io/good=true")
+    for image in later:
+        await cluster.deploy(name, image)
+
+        async def begun(image: str = image) -> bool:
+            return image in (await cluster.revisions(name)).values()
+
+        await eventually(begun, within=20, what=f"{image} is a revision")
+
+
+def plain(template: Any, name: str) -> Any:
+    """A pod template without the name of its Deployment."""
+    return json.loads(json.dumps(template).replace(f'"{name}"', '"NAME"'))
+
+
+async def test_a_release_that_never_becomes_ready_is_rolled_back_verified_and_closed(
+    cluster: Cluster,
+) -> None:
+    """With the shipped content as it is; on a twin `kubectl rollout undo --to-revision` gives the same template."""
+    async with system(cluster, quick=False) as it:
+        for name in (DEPLOYMENT, "twin"):
+            await released(cluster, name, GOOD, UNREADY)
+        await cluster.wait_for_pods(DEPLOYMENT, "NotReady")
+        await it.fire("KubeDeploymentRolloutStuck", deployment=DEPLOYMENT)
+        plan = await it.plan()
+        await it.service.until("SELECT * FROM steps WHERE path = 'steps/ready' AND state = 'succeeded'")
+        await cluster.wait_rolled_out(DEPLOYMENT)
+        await it.resolve()
+        (run,) = await it.service.runs_ended(within=IN_TIME)
+        (incident,) = await it.service.incidents_resolved()
+
+        agree(it, run, plan, "a new release whose pods do not become ready is taken back")
+        assert (incident["rule"], incident["priority"], incident["escalated_at"]) == (
+            "failed-deployment",
+            "P1",
+            None,
+        )
+        assert it.broken_evidence(run) == ["evidence/logs-before-crash"] or it.broken_evidence(run) == []
+        await cluster.kubectl("rollout", "undo", "deployment/twin", "--to-revision=1")
+        ours, twin = await cluster.pod_template(DEPLOYMENT), await cluster.pod_template("twin")
+        assert plain(ours, DEPLOYMENT) == plain(twin, "twin")
+        assert await cluster.revisions(DEPLOYMENT) == {2: UNREADY, 3: GOOD}
+
+
+async def bad_release(it: System) -> None:
+    """A release comes up, and serves nobody."""
+    await released(it.cluster, DEPLOYMENT, GOOD, BROKEN)
+    await it.cluster.wait_rolled_out(DEPLOYMENT)
+
+
+async def sick_pods(it: System) -> None:
+    """The pods of the first release there ever was stop being ready."""
+    await released(it.cluster, DEPLOYMENT, GOOD)
+    for pod in await it.cluster.pods(DEPLOYMENT):
+        it.cluster.world.turn(it.cluster.namespace, pod["metadata"]["name"], Behaviour.UNREADY)
+    await it.cluster.wait_for_pods(DEPLOYMENT, "NotReady", 2)
+
+
+async def too_few_pods(it: System) -> None:
+    """All pods are ready, and not enough for those who come."""
+    await released(it.cluster, DEPLOYMENT, GOOD)
+    it.front.needed = 4
+
+
+Trouble = Callable[[System], Awaitable[None]]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "remedies", "embedded"),
+    [
+        (bad_release, ["rollback-deployment"], "a new release whose pods do not become ready is taken back"),
+        (sick_pods, ["rollback-deployment", "restart-deployment"], "pods that fail are replaced"),
+        (
+            too_few_pods,
+            ["rollback-deployment", "restart-deployment", "scale-deployment"],
+            "pods are added",
+        ),
+    ],
+    ids=["a bad release", "sick pods", "too few pods"],
+)
+async def test_system_down(cluster: Cluster, trouble: Trouble, remedies: list[str], embedded: str) -> None:
+    """The system is looked at again, then remedy by remedy is tried until one helps; then nobody is woken."""
+    async with system(cluster) as it:
+        await trouble(it)
+        assert not await it.front.serves()
+        await it.fire("SystemDown")
+        plan = await it.plan()
+        await it.serving()
+        await it.resolve()
+        runs = await it.service.runs_ended(1 + len(remedies), within=IN_TIME)
+        (incident,) = await it.service.incidents_resolved()
+
+        assert [run["playbook"] for run in runs] == ["assess-system", *remedies]
+        assert it.broken_evidence(runs[0]) == []
+        agree(it, runs[0], plan, "a system that does not answer is left to the next remedy")
+        agree(it, runs[-1], plan, embedded)
+        if remedies[-1] == "scale-deployment":
+            agree(it, runs[2], plan, "pods that are all ready are left alone")
+        if len(remedies) > 1:
+            agree(it, runs[1], plan, "nothing is changed when no earlier revision is known to be good")
+        assert (incident["priority"], incident["escalated_at"]) == ("P0", None)
+
+
+async def test_security_breach(cluster: Cluster) -> None:
+    """The traces are kept first, the system is shut off from outside, and people are told at once."""
+    async with system(cluster) as it:
+        cluster.world.logs.write(cluster.namespace, DEPLOYMENT, ["authentication failed for root"])
+        await released(cluster, DEPLOYMENT, GOOD)
+        await it.fire("SecurityBreachSuspected")
+        plan = await it.plan()
+        (run,) = await it.service.runs_ended(within=IN_TIME)
+
+        agree(it, run, plan, "everything is shut, and people are told")
+        assert not await it.front.serves()
+        assert (await cluster.deployment(DEPLOYMENT))["spec"]["replicas"] == 1
+        ingress = await cluster.api.get(f"{INGRESSES.format(namespace=cluster.namespace)}/{INGRESS}")
+        action = ingress["metadata"]["annotations"]["alb.ingress.kubernetes.io/actions.block-all"]
+        assert json.loads(action)["fixedResponseConfig"]["statusCode"] == "503"
+        assert it.broken_evidence(run) == []
+        kept = it.service.rows("SELECT content FROM evidence WHERE run_id = ?", run["id"])
+        assert any(b"authentication failed for root" in row["content"] for row in kept)
+        ended = [row["ended_at"] for row in it.steps(run) if row["path"].startswith("evidence/")]
+        (block,) = [row for row in it.steps(run) if row["path"] == "steps/block"]
+        assert max(ended) <= block["started_at"]
+        (incident,) = it.service.rows("SELECT * FROM incidents")
+        assert incident["escalation_reason"] == "run_failed"
+        (hand_over,) = [row for row in it.steps(run) if row["action"] == "flow.fail"]
+        assert "refuse everybody: succeeded" in hand_over["message"]
+
+
+async def test_data_loss(cluster: Cluster) -> None:
+    """Writes are stopped, the damage is counted read-only, the newest good backup is found, and people are told."""
+    async with system(cluster) as it, backup(cluster) as name:
+        await released(cluster, DEPLOYMENT, GOOD)
+        await it.fire("DataCorruptionSuspected")
+        plan = await it.plan()
+        (run,) = await it.service.runs_ended(within=IN_TIME)
+
+        agree(it, run, plan, "writes are stopped, the damage is counted, and people are told")
+        (container,) = (await cluster.pod_template(DEPLOYMENT))["spec"]["containers"]
+        assert container["env"] == [{"name": "READ_ONLY_MODE", "value": "true"}]
+        (hand_over,) = [row for row in it.steps(run) if row["action"] == "flow.fail"]
+        for said in ("gone: true", "last hour: 12", "without content: 3", f"backup: {name}."):
+            assert said in hand_over["message"]
+        (incident,) = it.service.rows("SELECT * FROM incidents")
+        assert incident["escalation_reason"] == "run_failed"
+        (call,) = [each for each in cluster.world.scripts.calls if each.namespace == cluster.namespace]
+        assert "SET TRANSACTION READ ONLY" in call.command[2]
+
+
+async def test_database_connections_are_reset(cluster: Cluster) -> None:
+    """The pods that hold all connections are replaced, and the database is asked whether it has some again."""
+    async with system(cluster) as it:
+        await released(cluster, DEPLOYMENT, GOOD)
+        answered(cluster, CONNECTIONS, {"used": 100, "limit": 100, "states": {"idle": 100}})
+        await it.fire("DatabaseConnectionsExhausted")
+        plan = await it.plan()
+        await it.service.until("SELECT * FROM steps WHERE path = 'steps/ready' AND state = 'succeeded'")
+        answered(cluster, CONNECTIONS, {"used": 8, "limit": 100, "states": {"idle": 8}})
+        await it.resolve()
+        (run,) = await it.service.runs_ended(within=IN_TIME)
+        await it.service.incidents_resolved()
+
+        agree(it, run, plan, "pods that hold all connections are replaced")
+        assert (await cluster.pod_template(DEPLOYMENT))["metadata"]["annotations"]
+        assert it.broken_evidence(run) == []
+
+
+async def test_high_cpu_is_shared_among_more_pods(cluster: Cluster) -> None:
+    """Half as many pods again, until the use has gone down; without a Prometheus only the trend is missing."""
+    async with system(cluster) as it:
+        await released(cluster, DEPLOYMENT, GOOD, replicas=4)
+        busy = [pod["metadata"]["name"] for pod in await cluster.pods(DEPLOYMENT)]
+        for name in busy:
+            cluster.world.set_pod_usage(cluster.namespace, name, {"cpu": "98m", "memory": "20Mi"})
+        await it.fire("PodCPUHigh", pod=busy[0])
+        plan = await it.plan()
+        await it.service.until("SELECT * FROM steps WHERE path = 'steps/ready' AND state = 'succeeded'")
+        for name in busy:
+            cluster.world.set_pod_usage(cluster.namespace, name, {"cpu": "60m", "memory": "20Mi"})
+        await it.resolve()
+        (run,) = await it.service.runs_ended(within=IN_TIME)
+        await it.service.incidents_resolved()
+
+        agree(it, run, plan, "busy pods get half as many again")
+        assert (await cluster.deployment(DEPLOYMENT))["spec"]["replicas"] == 6
+        assert it.broken_evidence(run) == ["evidence/trend"]

@@ -1,0 +1,89 @@
+"""`kubernetes.rollout_undo` against an API server: to the revision that is named, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runbookd.actions.kubernetes.kinds import CONTROLLER_REVISION, DEPLOYMENT, REPLICA_SET, STATEFUL_SET
+from runbookd.model.action import Probed
+from tests.contract.actions.hands import call, failed, succeeded
+from tests.contract.actions.kube_api import KubeApi
+from tests.contract.actions.kube_objects import deployment, replica_set, template
+from tests.contract.actions.kube_writes import accept_writes, acting
+
+STEP = {"namespace": "shop", "deployment": "api", "to_revision": 1}
+
+
+def a_history(kube: KubeApi) -> None:
+    """A Deployment at its second revision."""
+    kube.put(DEPLOYMENT, deployment())
+    kube.put(REPLICA_SET, replica_set(1), replica_set(2, replicas=2, available=2))
+
+
+async def test_the_template_returns_and_comes_back(kube: KubeApi, tmp_path: Path) -> None:
+    """Only the template is changed, with the version it was read at; the undo brings the other back."""
+    writes = accept_writes(kube)
+    a_history(kube)
+    made = call("kubernetes.rollout_undo", STEP)
+    async with acting(kube, tmp_path) as performer:
+        assert await performer.probe(made) == (Probed.NOT_DONE, None)
+        output = succeeded(await performer.perform(made))
+        assert (output["from_revision"], output["to_revision"], output["images"]) == (2, 1, ["shop:1"])
+        assert (await performer.probe(made))[0] is Probed.DONE
+        assert succeeded(await performer.perform(made))["revert"] == output["revert"]
+        back = succeeded(await performer.undo(call("kubernetes.rollout_undo", STEP, key="undo"), output))
+        assert (back["images"], back["to_revision"]) == (["shop:2"], 2)
+    assert writes.made() == ["PATCH deployments/api"] * 2
+    first = next(one for one in kube.asked if one.method == "PATCH").body
+    assert first[0]["op"] == "test"
+    assert [one["path"] for one in first if "runbookd" not in one["path"]] == [
+        "/metadata/resourceVersion",
+        "/spec/template",
+    ]
+
+
+async def test_a_revision_that_got_a_new_number_is_found(kube: KubeApi, tmp_path: Path) -> None:
+    """A rollback gives a revision a new number; the old one still leads to it, and nothing is changed twice."""
+    kube.put(DEPLOYMENT, deployment())
+    kube.put(REPLICA_SET, replica_set(2, notes={"deployment.kubernetes.io/revision-history": "1"}))
+    async with acting(kube, tmp_path) as performer:
+        assert succeeded(await performer.perform(call("kubernetes.rollout_undo", STEP)))["changed"] is False
+        gone = call("kubernetes.rollout_undo", {**STEP, "to_revision": 9})
+        assert "those kept are: 2" in failed(await performer.perform(gone), "not_found")
+
+
+async def test_a_new_release_in_between_is_not_overwritten(kube: KubeApi, tmp_path: Path) -> None:
+    """A template that changes between the look and the write is left alone."""
+    writes = accept_writes(kube)
+    a_history(kube)
+    seen = 0
+
+    async def deploy(_request: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 2:
+            writes.the(DEPLOYMENT, "api")["spec"]["template"] = template("api", "shop:3")
+
+    kube.handle("GET", "/deployments/api$", deploy)
+    async with acting(kube, tmp_path) as performer:
+        outcome = await performer.perform(call("kubernetes.rollout_undo", STEP))
+        assert "new template" in failed(outcome, "conflict")
+    assert writes.made() == []
+
+
+async def test_a_stateful_set_returns_too(kube: KubeApi, tmp_path: Path) -> None:
+    """Its revisions are patches of the template."""
+    writes = accept_writes(kube)
+    kube.put(STATEFUL_SET, deployment())
+    for number in (1, 2):
+        data = {"spec": {"template": {**template("api", f"shop:{number}"), "$patch": "replace"}}}
+        owner = [{"kind": "StatefulSet", "name": "api", "uid": "uid-of-api", "controller": True}]
+        metadata = {"name": f"api-{number}", "labels": {"app": "api"}, "ownerReferences": owner}
+        kube.put(CONTROLLER_REVISION, {"metadata": metadata, "data": data, "revision": number})
+    params = {"namespace": "shop", "statefulset": "api", "to_revision": 1}
+    async with acting(kube, tmp_path) as performer:
+        output = succeeded(await performer.perform(call("kubernetes.rollout_undo", params)))
+        assert (output["from_revision"], output["images"]) == (2, ["shop:1"])
+        gone = call("kubernetes.rollout_undo", {**params, "to_revision": 9}, key="other")
+        assert "kept are: 1, 2" in failed(await performer.perform(gone), "not_found")
+    assert writes.the(STATEFUL_SET, "api")["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:1"

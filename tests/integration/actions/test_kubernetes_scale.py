@@ -1,0 +1,113 @@
+"""`kubernetes.scale` against an API server: the workload, or the autoscaler that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from runbookd.actions.kubernetes.kinds import AUTOSCALER, DEPLOYMENT, SCALED_OBJECT
+from runbookd.model.action import Probed
+from tests.contract.actions.hands import call, failed, succeeded
+from tests.contract.actions.kube_api import KubeApi
+from tests.contract.actions.kube_objects import deployment
+from tests.contract.actions.kube_writes import accept_writes, acting, know
+
+STEP = {"namespace": "shop", "deployment": "api", "replicas": 5}
+TARGET = {"kind": "Deployment", "name": "api"}
+
+
+def autoscaled(kube: KubeApi, *, keda: bool) -> None:
+    """A Deployment with an autoscaler."""
+    kube.put(DEPLOYMENT, deployment())
+    spec = {"minReplicas": 1, "maxReplicas": 4, "scaleTargetRef": TARGET}
+    kube.put(AUTOSCALER, {"metadata": {"name": "hpa"}, "spec": spec})
+    if keda:
+        kube.put(SCALED_OBJECT, {"metadata": {"name": "so"}, "spec": {"scaleTargetRef": {"name": "api"}}})
+
+
+async def test_the_workload_is_scaled_and_back(kube: KubeApi, tmp_path: Path) -> None:
+    """The number is set once, not at all when it is so, and the undo leaves a foreign number alone."""
+    writes = accept_writes(kube)
+    kube.put(DEPLOYMENT, deployment())
+    know(kube, AUTOSCALER)
+    made = call("kubernetes.scale", STEP)
+    async with acting(kube, tmp_path) as performer:
+        assert await performer.probe(made) == (Probed.NOT_DONE, None)
+        output = succeeded(await performer.perform(made))
+        assert (output["target"], output["replicas_before"]) == ("deployments/shop/api", 2)
+        assert (await performer.probe(made))[0] is Probed.DONE
+        same = succeeded(await performer.perform(call("kubernetes.scale", STEP, key="other")))
+        assert same["changed"] is False
+        writes.the(DEPLOYMENT, "api")["spec"]["replicas"] = 7
+        foreign = await performer.undo(call("kubernetes.scale", STEP), output)
+        assert "a person decides" in failed(foreign, "conflict")
+        writes.the(DEPLOYMENT, "api")["spec"]["replicas"] = 5
+        for _ in range(2):
+            succeeded(await performer.undo(call("kubernetes.scale", STEP), output))
+        assert writes.the(DEPLOYMENT, "api")["spec"]["replicas"] == 2
+        odd = await performer.undo(call("kubernetes.scale", STEP), {**output, "target": "pods/x"})
+        failed(odd, "invalid")
+
+
+async def test_a_contested_object_is_given_up(kube: KubeApi, tmp_path: Path) -> None:
+    """When somebody is quicker five times, nothing was done, and it may be tried later."""
+    writes = accept_writes(kube)
+    kube.put(DEPLOYMENT, deployment())
+    know(kube, AUTOSCALER)
+
+    async def race(_request: object) -> None:
+        kube.version += 1
+        writes.the(DEPLOYMENT, "api")["metadata"]["resourceVersion"] = str(kube.version)
+
+    kube.hooks.insert(0, ("PATCH", "/deployments/api$", race))
+    async with acting(kube, tmp_path) as performer:
+        outcome = await performer.perform(call("kubernetes.scale", STEP))
+        assert "nothing was done" in failed(outcome, "conflict")
+        assert outcome.failure is not None
+        assert outcome.failure.temporary
+
+
+@pytest.mark.parametrize(
+    ("keda", "mode", "changed"),
+    [
+        (False, "floor", {"minReplicas": 5, "maxReplicas": 5}),
+        (False, "pin", {"minReplicas": 5, "maxReplicas": 5}),
+        (True, "floor", {"minReplicaCount": 5, "maxReplicaCount": 100}),
+        (True, "pin", {}),
+    ],
+)
+async def test_an_autoscaler_is_changed_if_the_step_says_so(
+    kube: KubeApi,
+    tmp_path: Path,
+    keda: bool,  # noqa: FBT001 - a row
+    mode: str,
+    changed: Mapping[str, int],
+) -> None:
+    """Without a word it is refused; KEDA's own object goes before the autoscaler it made."""
+    writes = accept_writes(kube)
+    autoscaled(kube, keda=keda)
+    kind, name = (SCALED_OBJECT, "so") if keda else (AUTOSCALER, "hpa")
+    async with acting(kube, tmp_path) as performer:
+        refused = await performer.perform(call("kubernetes.scale", STEP))
+        assert "autoscaler: floor" in failed(refused, "refused")
+        params = {**STEP, "autoscaler": mode}
+        output = succeeded(await performer.perform(call("kubernetes.scale", params)))
+        assert output["acted_on"] == "autoscaler"
+        found = writes.the(kind, name)
+        assert {key: found["spec"].get(key) for key in changed} == changed
+        assert ("paused-replicas" in str(found["metadata"])) is (keda and mode == "pin")
+        again = call("kubernetes.scale", params, key="other")
+        assert succeeded(await performer.perform(again))["changed"] is False
+        succeeded(await performer.undo(call("kubernetes.scale", params), output))
+        assert "paused-replicas" not in str(writes.the(kind, name)["metadata"])
+
+
+@pytest.mark.parametrize(("replicas", "said"), [(0, "at_least"), (21, "at_most")])
+async def test_bounds_are_kept(kube: KubeApi, tmp_path: Path, replicas: int, said: str) -> None:
+    """A number beyond the step's bounds is refused before anything is asked."""
+    async with acting(kube, tmp_path) as performer:
+        outcome = await performer.perform(call("kubernetes.scale", {**STEP, "replicas": replicas}))
+        assert said in failed(outcome, "refused")
+    assert kube.asked == []

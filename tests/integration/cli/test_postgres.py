@@ -1,0 +1,90 @@
+"""The commands on a Postgres database: the schema, looking, acting, and a ledger of several chains."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from runbookd.model.audit import Entry, Stage
+from runbookd.store.postgres import open_postgres
+from tests.contract.store.samples import T0
+from tests.integration.cli.conftest import Runbookd
+from tests.postgres import PostgresServer
+
+
+@pytest.fixture
+async def url(postgres: PostgresServer) -> AsyncIterator[str]:
+    """A database with nothing in it."""
+    name = await postgres.empty()
+    yield postgres.url(name).replace("postgres@", "postgres:hidden@")
+    await postgres.drop(name)
+
+
+@pytest.fixture
+def on_postgres(runbookd: Runbookd, url: str) -> Runbookd:
+    """The console script, told of the database by its variable."""
+    return replace(runbookd, environment={"RUNBOOKD_DATABASE_URL": url})
+
+
+async def test_the_schema_is_made_and_made_once(on_postgres: Runbookd) -> None:
+    """Before `migrate` a command says to run it; after it all is there, and again changes nothing."""
+    assert "runbookd migrate" in on_postgres("status", code=4).stderr
+    assert "applied 0001_start.sql" in on_postgres("migrate").stdout
+    again = on_postgres("migrate").stdout
+    assert "applied" not in again
+    assert "is up to date" in again
+    assert "hidden" not in again
+    status = on_postgres("status").stdout
+    assert "Postgres " in status
+    assert "hidden" not in status
+
+
+async def test_sqlite_has_the_same_command(runbookd: Runbookd) -> None:
+    """On SQLite `migrate` makes the file; `--database` outranks the variable."""
+    there = replace(runbookd, environment={"RUNBOOKD_DATABASE_URL": "postgresql://nowhere.invalid/x"})
+    assert "applied 0001_start.sql" in there("migrate", "--database", "new.db").stdout
+    assert "applied" not in there("migrate", "--database", "new.db").stdout
+    assert "up to date" in there("migrate", "--database", "new.db").stdout
+    assert there.json("status", "--database", "new.db")["entries"] == 0
+
+
+async def test_a_wrong_url_is_told_without_its_password(runbookd: Runbookd) -> None:
+    """A URL of something else is refused by its name, never by its value."""
+    wrong = replace(runbookd, environment={"RUNBOOKD_DATABASE_URL": "mysql://ana:hidden@db/x"})
+    error = wrong("status", code=2).stderr
+    assert "database_url" in error
+    assert "hidden" not in error
+
+
+async def test_every_chain_is_shown_and_verified(
+    on_postgres: Runbookd, url: str, postgres: PostgresServer
+) -> None:
+    """Entries of all chains are shown by time, verified and exported; a fault names its chain."""
+    on_postgres("migrate")
+    for chain in ("a", "b"):
+        store = await open_postgres(url, chain=chain)
+        made = [Entry(at=T0, stage=Stage.ADMIT, what=f"{chain}{n}") for n in range(3)]
+        await store.write(lambda tx, made=made: tx.ledger.append(made))  # type: ignore[misc]
+        await store.close()
+    on_postgres("pause", "--reason", "maintenance")
+    assert on_postgres.json("status")["paused"]["reason"] == "maintenance"
+    shown = on_postgres.json("audit", "show")
+    assert [entry["what"] for entry in shown] == ["a0", "a1", "a2", "b0", "b1", "b2", "paused"]
+    verified = on_postgres.json("audit", "verify")
+    assert [(head["chain"], head["seq"]) for head in verified["heads"]] == [("a", 3), ("b", 3), ("cli", 1)]
+    assert (verified["ok"], verified["checked"], verified["head"]) == (True, 7, None)
+    on_postgres("audit", "export", "--to", "ledger.jsonl")
+    ends = [f"--head={head['chain']}:{head['seq']}:{head['hash']}" for head in verified["heads"]]
+    on_postgres("audit", "verify", "--file", "ledger.jsonl", *ends)
+    database = url.partition("@/")[2].partition("?")[0]
+    await postgres.run(
+        "ALTER TABLE ledger DISABLE TRIGGER USER",
+        "DELETE FROM ledger WHERE chain = 'b' AND seq = 3",
+        database=database,
+    )
+    on_postgres("audit", "verify")
+    assert "chain b does not hold entry 3:" in on_postgres("audit", "verify", *ends, code=1).stdout
+    await postgres.run("UPDATE ledger SET text = '{}' WHERE chain = 'a' AND seq = 2", database=database)
+    assert "chain a, entry 2: its text was changed" in on_postgres("audit", "verify", code=1).stdout
