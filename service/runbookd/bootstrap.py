@@ -14,11 +14,13 @@ from runbookd import __version__
 from runbookd.actions.catalogue import ActionCatalogue
 from runbookd.actions.performer import CataloguePerformer
 from runbookd.content.load import load
+from runbookd.errors import SettingsError
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.work import WorkKind
 from runbookd.pipeline import Pipeline, Ports
 from runbookd.runtime.clock import AGREE_EVERY, SystemClock
 from runbookd.runtime.ids import Ulids
+from runbookd.runtime.retention import EVERY, FIRST_AFTER, REF, Archiving, Pruner
 from runbookd.runtime.secrets import FilesAndEnvironment
 from runbookd.runtime.worker import Worker
 from runbookd.stages.normalize import DEFAULT_LIMITS
@@ -27,6 +29,7 @@ from runbookd.units.desk import Desk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from datetime import timedelta
 
     from aiohttp.web import AppRunner
     from prometheus_client import CollectorRegistry
@@ -34,9 +37,11 @@ if TYPE_CHECKING:
     from runbookd.model.library import Library
     from runbookd.model.work import Work
     from runbookd.ports import Clock, Store
+    from runbookd.runtime.checkpoints import Checkpoints
     from runbookd.runtime.metrics import Metrics
     from runbookd.runtime.scheduler import Scheduler
     from runbookd.settings import Settings
+    from runbookd.stages.checkpoint import Signer
     from runbookd.units.watch import Watch
 
 log = structlog.get_logger()
@@ -54,6 +59,7 @@ class Parts:
     pipeline: Pipeline
     worker: Worker
     ids: Ulids
+    pruner: Pruner
 
     def load(self) -> Library:
         """Read rules and playbooks anew. Raises ContentError."""
@@ -82,6 +88,8 @@ async def wire(
         stack.push_async_callback(performer.close)
         pipeline = Pipeline(Ports(store, performer, clock), _desk(settings, library, ids), watch)
         worker = Worker(store, clock, pipeline, owner=f"{settings.name}/{ids.new('w')}", slots=settings.slots)
+        pruner = _pruner(settings, store, clock, pipeline)
+        worker.handlers[WorkKind.PRUNE] = pruner.handle
         yield Parts(
             settings=settings,
             store=store,
@@ -91,7 +99,58 @@ async def wire(
             pipeline=pipeline,
             worker=worker,
             ids=ids,
+            pruner=pruner,
         )
+
+
+def signer_from(settings: Settings) -> Signer | None:
+    """Read the key that signs checkpoints and archives; None when there is none. Raises SettingsError, NotFound."""
+    from runbookd.stages.checkpoint import signer_of
+
+    ledger = settings.ledger
+    if ledger.key_file is not None:
+        try:
+            return signer_of(ledger.key_file.read_bytes())
+        except OSError as error:
+            message = f"ledger.key_file {ledger.key_file}: {error.strerror}; `runbookd audit key` makes one"
+            raise SettingsError(message) from None
+    if ledger.key_secret is None:
+        return None
+    return signer_of(FilesAndEnvironment(settings.secrets_folder).get(ledger.key_secret).encode())
+
+
+def _pruner(settings: Settings, store: Store, clock: Clock, pipeline: Pipeline) -> Pruner:
+    folder = settings.ledger.archives
+    signer = signer_from(settings) if folder is not None else None
+    if folder is not None and signer is None:
+        raise SettingsError(
+            "ledger.archives needs a key to sign with: set ledger.key_file or ledger.key_secret"
+        )
+
+    def longest_window() -> timedelta:
+        return pipeline.desk.library.longest_window()  # of the content in force, which a reload replaces
+
+    return Pruner(
+        store,
+        clock,
+        settings.retention.ages(),
+        Archiving(folder=folder, signer=signer) if folder is not None and signer is not None else None,
+        longest_window=longest_window,
+        lease=settings.lease,
+    )
+
+
+def _checkpoints(parts: Parts) -> Checkpoints | None:
+    """Return what signs the ledger; None when there is no key, or nowhere to write to."""
+    from runbookd.runtime.checkpoints import Checkpoints
+
+    wanted = parts.settings.ledger
+    signer = signer_from(parts.settings)
+    if signer is None or not (wanted.checkpoints_file or wanted.checkpoints_log):
+        return None
+    return Checkpoints(
+        parts.store, parts.clock, signer, file=wanted.checkpoints_file, to_log=wanted.checkpoints_log
+    )
 
 
 async def _open(settings: Settings) -> Store:
@@ -101,7 +160,8 @@ async def _open(settings: Settings) -> Store:
     from runbookd.store.postgres import open_postgres
 
     url = settings.database_url.get_secret_value()
-    return await open_postgres(url, chain=settings.name, queue=settings.database_queue)
+    stall = min(5.0, settings.lease.total_seconds() / 4)
+    return await open_postgres(url, chain=settings.name, queue=settings.database_queue, stall=stall)
 
 
 def _desk(settings: Settings, library: Library, ids: Ulids) -> Desk:
@@ -135,7 +195,8 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
             stack.enter_context(only_server_of(settings.database))
         parts = await stack.enter_async_context(wire(settings, watch=metrics))
         await _join(parts)
-        scheduler = _sweeps(parts, metrics)
+        checkpoints = _checkpoints(parts)
+        scheduler = _sweeps(parts, metrics, checkpoints)
         runner = await _listen(parts, registry)
         stack.push_async_callback(runner.cleanup)
         scheduler.start()
@@ -153,6 +214,8 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
         await runner.cleanup()
         await parts.worker.stop(settings.stop_within)
         await asyncio.gather(*tasks, stopped)
+        if checkpoints is not None:
+            await checkpoints.sign()
         log.info("stopped", stage="execute", ended=[task.get_name() for task in done])
 
 
@@ -167,14 +230,18 @@ async def _join(parts: Parts) -> None:
     log.info("work of an earlier life released", stage="execute", rows=inherited)
 
 
-def _sweeps(parts: Parts, metrics: Metrics) -> Scheduler:
-    """Set the clockwork: the heartbeat, and asking Alertmanager what fires where that is configured."""
+def _sweeps(parts: Parts, metrics: Metrics, checkpoints: Checkpoints | None) -> Scheduler:
+    """Set the clockwork: heartbeat, pruning, checkpoints, and asking Alertmanager what fires where configured."""
     from runbookd.runtime.scheduler import HEARTBEAT, Scheduler, heartbeat, make_due
 
     scheduler = Scheduler()
     scheduler.every(HEARTBEAT, heartbeat(parts.store, parts.clock, metrics), at_once=True)
     if isinstance(parts.clock, SystemClock):
         scheduler.every(AGREE_EVERY, partial(parts.clock.agree, parts.store))
+    prune = make_due(parts.store, parts.clock, WorkKind.PRUNE, REF)
+    scheduler.every(EVERY, prune, first_after=FIRST_AFTER)
+    if checkpoints is not None:
+        scheduler.every(parts.settings.ledger.checkpoint_every, checkpoints.sign)
     asked = parts.settings.reconcile
     if asked.alertmanagers:
         parts.worker.handlers[WorkKind.RECONCILE] = _reconcile(parts)

@@ -18,6 +18,7 @@ from runbookd.actions.config import ActionsConfig
 from runbookd.errors import SettingsError
 from runbookd.model.action import Mode
 from runbookd.model.base import Duration
+from runbookd.model.retention import Ages, Kept
 from runbookd.stages.plan import Reach
 from runbookd.web.config import WebConfig
 
@@ -79,6 +80,67 @@ class ReconcileSettings(BaseModel):
         default=timedelta(minutes=10),
         description="An open alert not listed for this long has resolved; longer than Alertmanager's restart.",
     )
+
+
+class LedgerSettings(BaseModel):
+    """Signed checkpoints and archives of the ledger. Without a key there are neither, and the ledger is kept whole."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    key_file: Path | None = Field(
+        default=None,
+        description="The private Ed25519 key that signs, PEM; `runbookd audit key FILE` makes it. None: `key_secret`.",
+    )
+    key_secret: str | None = Field(
+        default=None,
+        description="Name of the secret that holds the key, instead of a file. None, and no file: not signed.",
+    )
+    checkpoint_every: Duration = Field(
+        default=timedelta(minutes=5),
+        description="How often the ends of the chains are signed; what an intruder rewrites sooner is not found.",
+    )
+    checkpoints_file: Path | None = Field(
+        default=None,
+        description="Checkpoints are added to this file; best on another machine's disk. None: not to a file.",
+    )
+    checkpoints_log: bool = Field(
+        default=True, description="Checkpoints go to the log, where a log collector keeps them elsewhere."
+    )
+    archives: Path | None = Field(
+        default=None,
+        description="Folder for entries older than `retention.ledger`. None: the ledger is kept whole.",
+    )
+
+
+class RetentionSettings(BaseModel):
+    """How long what is kept, once it is over; pruned daily. None is for ever. What something open refers to stays."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    deliveries: Duration | None = Field(
+        default=timedelta(days=30),
+        description="What senders sent, byte for byte. Most of the size; of use while a delivery may be disputed.",
+    )
+    events: Duration | None = Field(
+        default=timedelta(days=90), description="Events with what became of them, for `runbookd explain`."
+    )
+    runs: Duration | None = Field(
+        default=timedelta(days=400),
+        description="Ended runs with journal and evidence: a year and a bit. Never less than rules look back.",
+    )
+    alerts: Duration | None = Field(
+        default=timedelta(days=400), description="Resolved alerts, once no run of theirs is left."
+    )
+    incidents: Duration | None = Field(
+        default=timedelta(days=400),
+        description="Resolved incidents, once no alert and run of theirs is left.",
+    )
+    ledger: Duration | None = Field(
+        default=timedelta(days=2557),
+        description="Entries of the ledger: seven years. Archived, signed, before they go (`ledger.archives`).",
+    )
+
+    def ages(self) -> Ages:
+        """Return the ages by kind."""
+        return Ages(rows={kind: getattr(self, kind.value) for kind in Kept}, ledger=self.ledger)
 
 
 class Settings(BaseSettings):
@@ -149,6 +211,12 @@ class Settings(BaseSettings):
     reach: ReachSettings = Field(default_factory=ReachSettings, description="Bounds over all rules.")
     reconcile: ReconcileSettings = Field(
         default_factory=ReconcileSettings, description="Asking Alertmanager what fires."
+    )
+    ledger: LedgerSettings = Field(
+        default_factory=LedgerSettings, description="Signed checkpoints and archives of the ledger."
+    )
+    retention: RetentionSettings = Field(
+        default_factory=RetentionSettings, description="How long what is kept."
     )
 
     @field_validator("database_url")

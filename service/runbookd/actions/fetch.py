@@ -199,6 +199,8 @@ async def _session(access: HttpAccess) -> AsyncIterator[aiohttp.ClientSession]:
         timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
         trace_configs=[tracing],
     ) as session:
+        # A request that broke off would be sent a second time unasked (GET, PUT, DELETE); there is no public switch.
+        session._retry_connection = False  # noqa: SLF001
         yield session
 
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from runbookd.cli import exit_codes
+from runbookd.cli.audit_key import key
+from runbookd.cli.audit_verify import verify
 from runbookd.cli.complete import incident_ids, run_ids
 from runbookd.cli.database import find_event, find_incident, find_run, look
 from runbookd.cli.group import examples
 from runbookd.cli.output import limit_option, output_option, print_json
 from runbookd.cli.shared import Shared, pass_shared
-from runbookd.stages.audit import GENESIS, broken_links
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
-
     from runbookd.model.audit import LedgerEntry
     from runbookd.ports import Tx
 
-_PAGE = 10_000
 _STAGES = ("receive", "normalize", "admit", "match", "plan", "execute", "verify", "escalate", "audit")
 
 
@@ -32,10 +26,15 @@ _STAGES = ("receive", "normalize", "admit", "match", "plan", "execute", "verify"
         "runbookd audit show --incident 7f3k9x2b",
         "runbookd audit verify",
         "runbookd audit export --to ledger.jsonl.gz",
+        "runbookd audit key /etc/runbookd/ledger.key",
     )
 )
 def audit() -> None:
     """Show, verify and export the ledger: the hash-chained record of everything that happened."""
+
+
+audit.add_command(verify)
+audit.add_command(key)
 
 
 @audit.command()
@@ -66,83 +65,6 @@ def show(shared: Shared, /, *, limit: int, output: str, **wanted: str | None) ->
         click.echo("no entries", err=True)
 
 
-@audit.command(epilog=examples("runbookd audit verify --head main:1042:9f2c..."))
-@click.option(
-    "--file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Verify an export instead of the database.",
-)
-@click.option(
-    "--head",
-    "noted",
-    metavar="[CHAIN:]SEQ:HASH",
-    multiple=True,
-    help="An end noted earlier, which the chain must still hold: finds a tail that was cut off. May be given again.",
-)
-@output_option
-@pass_shared
-def verify(shared: Shared, file: Path | None, noted: tuple[str, ...], output: str) -> int:
-    """Check every entry against the one before it, in each replica's chain.
-
-    Exits with 1 at the first that was changed, dropped, inserted or moved.
-
-    Prints the chains' ends. Note them elsewhere: with --head a later check finds out whether a tail was cut.
-    """
-    from runbookd.cli.ledger_file import entries_in
-
-    begun = time.monotonic()
-    checked = _check(entries_in(file) if file is not None else _all(shared), [_noted(one) for one in noted])
-    seconds = time.monotonic() - begun
-    heads = [
-        {"chain": chain, "seq": seq, "hash": hash_} for chain, (seq, hash_) in sorted(checked.ends.items())
-    ]
-    if output == "json":
-        only = {"seq": 0, "hash": None} if not heads else heads[0] if len(heads) == 1 else None
-        found = {"ok": checked.fault is None, "checked": checked.count, "fault": checked.fault}
-        print_json(found | {"head": only, "heads": heads, "seconds": seconds})
-    else:
-        click.echo(f"broken: {checked.fault}" if checked.fault else "the ledger is whole")
-        click.echo(
-            f"checked {checked.count} entries in {seconds:.2f} s ({checked.count / max(seconds, 1e-6):,.0f} a second)"
-        )
-        for head in heads if checked.fault is None else ():
-            click.echo(f"head {head['chain']}:{head['seq']}:{head['hash']}")
-    return exit_codes.OK if checked.fault is None else exit_codes.BAD
-
-
-@dataclass
-class Checked:
-    """What a check came to: how many entries, the end of each chain by its name, and the first fault."""
-
-    count: int = 0
-    ends: dict[str, tuple[int, str]] = field(default_factory=dict)
-    fault: str | None = None
-
-
-def _check(entries: Iterator[LedgerEntry], noted: list[tuple[str | None, int, str]]) -> Checked:
-    """Follow every chain, however they are mingled, to its end or to the first fault."""
-    checked = Checked()
-    wanted = {(seq, hash_): chain for chain, seq, hash_ in noted}
-    for entry in entries:
-        seq, last = checked.ends.get(entry.chain, (0, GENESIS))
-        fault = next(broken_links([entry], previous=last, seq=seq), None)
-        if fault is not None:
-            checked.fault = f"chain {entry.chain}, {fault}"
-            return checked
-        checked.count += 1
-        checked.ends[entry.chain] = entry.seq, entry.hash
-        if wanted.get((entry.seq, entry.hash), "") in {None, entry.chain}:
-            del wanted[entry.seq, entry.hash]
-    for (seq, hash_), chain in wanted.items():
-        where = f"chain {chain} does" if chain else "no chain does"
-        not_ = " not" if chain else ""
-        checked.fault = (
-            f"{where}{not_} hold entry {seq}:{hash_}; a tail was cut off, or the chain written anew"
-        )
-    return checked
-
-
 @audit.command()
 @click.option(
     "--to", "target", required=True, metavar="FILE", help="A new file, `.gz` to compress it; `-` prints it."
@@ -153,36 +75,21 @@ def export(shared: Shared, target: str) -> None:
 
     `runbookd audit verify --file` checks them without the database.
     """
-    from runbookd.cli.ledger_file import line_of, opened_to_write
+    from runbookd.cli.ledger_file import opened_to_write
+    from runbookd.cli.ledger_walk import beginnings, pages
+    from runbookd.stages.audit import line_of
 
-    look(shared, _heads)  # before a file is made
+    anchors = look(shared, beginnings)  # before a file is made
     count = 0
     with opened_to_write(target) as file:
-        for entry in _all(shared):
-            file.write(line_of(entry))
-            count += 1
+        for chain, anchor in anchors.items():
+            if anchor is not None:
+                file.write(anchor.seal.encode() + b"\n")
+            for rows in pages(shared, chain, anchor.seq if anchor is not None else 0):
+                file.writelines(map(line_of, rows))
+                count += len(rows)
     if target != "-":
         click.echo(f"{count} entries in {target}; `runbookd audit verify --file {target}` checks them")
-
-
-async def _heads(tx: Tx) -> list[LedgerEntry]:
-    return await tx.ledger.heads()
-
-
-def _all(shared: Shared) -> Iterator[LedgerEntry]:
-    """Every entry, chain after chain, page by page."""
-    for head in look(shared, _heads):
-        page = look(shared, _page_after(head.chain, 0))
-        while page:
-            yield from page
-            page = look(shared, _page_after(head.chain, page[-1].seq))
-
-
-def _page_after(chain: str, seq: int) -> Callable[[Tx], Awaitable[list[LedgerEntry]]]:
-    async def unit(tx: Tx) -> list[LedgerEntry]:
-        return await tx.ledger.read(seq, _PAGE, {"chain": chain})
-
-    return unit
 
 
 async def _filters(tx: Tx, wanted: dict[str, str | None]) -> dict[str, str]:
@@ -195,14 +102,3 @@ async def _filters(tx: Tx, wanted: dict[str, str | None]) -> dict[str, str]:
     if (part := wanted["event"]) is not None:
         filters["event_id"] = (await find_event(tx, part)).id
     return filters
-
-
-def _noted(noted: str) -> tuple[str | None, int, str]:
-    """Read `CHAIN:SEQ:HASH`; None is any chain."""
-    front, _, hash_ = noted.rpartition(":")
-    chain, _, seq = front.rpartition(":")
-    if not seq.isdecimal() or not hash_:
-        raise click.BadParameter(
-            "give it as `audit verify` printed it: main:1042:9f2c...", param_hint="--head"
-        )
-    return chain or None, int(seq), hash_

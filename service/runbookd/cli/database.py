@@ -90,7 +90,7 @@ async def _open(place: Path | str) -> Store:
     if isinstance(place, str):
         from runbookd.store.postgres import open_postgres
 
-        return await open_postgres(place, chain=_CHAIN, readers=1, migrate=False)
+        return await open_postgres(place, chain=_CHAIN, migrate=False)
     from runbookd.store.sqlite import open_sqlite
 
     return await open_sqlite(place)

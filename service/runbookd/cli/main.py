@@ -25,6 +25,9 @@ _RUN, _WRITE, _LOOK, _HELP = "Run", "Write rules and playbooks", "Look", "About 
 COMMANDS = {
     "serve": Lazy("runbookd.cli.serve:serve", _RUN, "Run the service until it is told to stop."),
     "migrate": Lazy("runbookd.cli.migrate:migrate", _RUN, "Bring the database's schema up to date."),
+    "backup": Lazy("runbookd.cli.backup:backup", _RUN, "Copy the database while it is in use."),
+    "restore": Lazy("runbookd.cli.restore:restore", _RUN, "Put a backup in the database's place."),
+    "prune": Lazy("runbookd.cli.prune:prune", _RUN, "Forget what is older than the settings keep."),
     "demo": Lazy("runbookd.cli.demo:demo", _RUN, "Break a small shop and watch it being mended."),
     "run": Lazy("runbookd.cli.run:run", _RUN, "Run one playbook now, by hand."),
     "pause": Lazy("runbookd.cli.pause:pause", _RUN, "Stop everything that changes anything."),

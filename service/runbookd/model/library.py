@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,3 +27,12 @@ class Library:
     vars: Mapping[str, object] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
+
+    def longest_window(self) -> timedelta:
+        """How far back a rule looks at most, for its cooldown, its run limits or its count of episodes."""
+        windows = [timedelta()]
+        for rule in self.rules:
+            windows += [rule.limits.cooldown, *(limit.per for limit in rule.limits.runs)]
+            if rule.for_count is not None:
+                windows.append(rule.for_count.within)
+        return max(windows)

@@ -156,9 +156,8 @@ class Pruner:
         now = self._clock.now()
         await self._store.write(lambda tx: tx.work.hold(work, now, self._lease))
         last = rows[-1]
-        seal = archiving.signer.seal(rows[0], last, now)
-        archive = await asyncio.to_thread(write_archive, archiving.folder, rows, seal)
-        anchor = Anchor(chain=last.chain, seq=last.seq, hash=last.hash, seal=seal)
+        archive, seal = await asyncio.to_thread(write_archive, archiving.folder, rows, archiving.signer, now)
+        anchor = Anchor(chain=last.chain, seq=last.seq, hash=last.hash, seal=seal.line)
         detail = {
             "chain": last.chain,
             "first": rows[0].seq,

@@ -5,7 +5,7 @@ The scheduler runs in UTC, never skips a late job (`misfire_grace_time=None`) an
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,7 +18,6 @@ from runbookd.units.desk import PAUSED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import datetime
 
     from runbookd.ports import Clock, Store, Tx
     from runbookd.runtime.metrics import Metrics
@@ -38,10 +37,19 @@ class Scheduler:
         )
 
     def every(
-        self, interval: timedelta, sweep: Callable[[], Awaitable[None]], *, at_once: bool = False
+        self,
+        interval: timedelta,
+        sweep: Callable[[], Awaitable[None]],
+        *,
+        at_once: bool = False,
+        first_after: timedelta | None = None,
     ) -> None:
-        """Turn a sweep at an interval; `at_once` also when the scheduler starts."""
-        trigger = IntervalTrigger(seconds=interval.total_seconds(), timezone=UTC)
+        """Turn a sweep at an interval; `at_once` also when the scheduler starts.
+
+        The first time is one interval from now, or `first_after` when it is given.
+        """
+        start = None if first_after is None else datetime.now(UTC) + first_after
+        trigger = IntervalTrigger(seconds=interval.total_seconds(), start_date=start, timezone=UTC)
         self._scheduler.add_job(sweep, trigger)
         if at_once:
             self._scheduler.add_job(sweep)

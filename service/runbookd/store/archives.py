@@ -23,10 +23,12 @@ from runbookd.stages.checkpoint import Statement, read_statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from runbookd.model.audit import LedgerRow
+    from runbookd.stages.checkpoint import Signer
 
 _NAME = re.compile(r"ledger-(?P<chain>.+)-(?P<first>\d{12})-(?P<last>\d{12})\.jsonl\.gz")
 _UNREADABLE = (OSError, EOFError, ValueError, zlib.error)
@@ -67,12 +69,15 @@ def next_archive(archives: Sequence[Archive], chain: str, seq: int, last: int) -
     return max(fitting, key=lambda one: one.last, default=None)
 
 
-def write_archive(folder: Path, rows: Sequence[LedgerRow], seal: str) -> Archive:
+def write_archive(
+    folder: Path, rows: Sequence[LedgerRow], signer: Signer, at: datetime
+) -> tuple[Archive, Statement]:
     """Write the rows and their seal, and return the archive once it is on disk, read back and checked.
 
     An archive of that name, left by a process that died before its rows were forgotten, is checked and used.
     Raises StoreUnavailable when the folder takes nothing, and StoreError when what was read back is not right.
     """
+    seal = signer.seal(rows[0], rows[-1], at)
     archive = Archive.at(folder, read_statement(seal, None))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -83,8 +88,8 @@ def write_archive(folder: Path, rows: Sequence[LedgerRow], seal: str) -> Archive
             f"The archive {archive.path} cannot be written: {error.strerror}. Nothing was taken from the ledger; give "
             "the service room and the right to write there."
         ) from error
-    read_archive(archive, None, expected=rows[-1].hash)
-    return archive
+    _, kept = read_archive(archive, {signer.id: signer.public}, expected=rows[-1].hash)
+    return archive, kept
 
 
 def _write(path: Path, rows: Sequence[LedgerRow], seal: str) -> None:

@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _READ_ATTEMPTS = 4
+_READERS = 4
+"""How many reads run at once."""
 PING_SECONDS = 5.0
 """How long a standing connection that died may go unnoticed."""
 
@@ -151,21 +153,21 @@ async def open_postgres(
     url: str,
     *,
     chain: str = "main",
-    readers: int = 4,
     queue: int = 2048,
     batch: int = 64,
+    stall: float = 5.0,
     migrate: bool = True,
 ) -> PostgresStore:
     """Open the database, brought up to date if `migrate`, or refused when it is not.
 
-    `chain` names the ledger chain this store appends to and reads. `readers` is how many reads run at once.
-    `queue` is how many units may wait to be written before more are refused with StoreUnavailable, and `batch`
-    how many share one commit at most (each has a savepoint; Postgres slows down past 64). Raises StoreError,
-    StoreUnavailable.
+    `chain` names the ledger chain this store appends to and reads. `queue` is how many units may wait to be written
+    before more are refused with StoreUnavailable, and `batch` how many share one commit at most (each has a
+    savepoint; Postgres slows down past 64). `stall` is how many seconds a process that stands still may keep others
+    from deciding: a part of the lease. Raises StoreError, StoreUnavailable.
     """
     if migrate:
         await postgres_schema.prepare(url)
     else:
         await postgres_schema.check(url)
-    connections = await open_connections(url, chain, readers + 2)
+    connections = await open_connections(url, chain, _READERS + 2, stall)
     return PostgresStore(url, connections, chain=chain, queue=queue, batch=batch)

@@ -20,7 +20,6 @@ _SESSION = {
     "synchronous_commit": "on",  # a commit is acknowledged when it is on disk, whatever the database's default
     "statement_timeout": "20s",
     "lock_timeout": "15s",
-    "idle_in_transaction_session_timeout": "5s",  # a process that stands still lets go of what it holds
     # How soon the server notices that a host vanished without a word.
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
@@ -118,11 +117,17 @@ class Connections:
             self._pool.terminate()
 
 
-async def open_connections(url: str, name: str, most: int) -> Connections:
-    """Make a pool of at most so many connections. Raises StoreError, StoreUnavailable."""
+async def open_connections(url: str, name: str, most: int, stall: float) -> Connections:
+    """Make a pool of at most so many connections. Raises StoreError, StoreUnavailable.
+
+    A process that stands still in a transaction for `stall` seconds is made to let go of what it holds.
+    """
     driver = _asyncpg()
+    settings = {"idle_in_transaction_session_timeout": f"{round(stall * 1000)}ms"}
     try:
-        pool = await driver.create_pool(url, min_size=0, max_size=most, reset=_keep, **_arguments(name, {}))
+        pool = await driver.create_pool(
+            url, min_size=0, max_size=most, reset=_keep, **_arguments(name, settings)
+        )
     except driver_errors() as error:
         fault = explain(error)
         raise type(fault)(f"The database {place(url)} cannot be opened. {fault}") from error

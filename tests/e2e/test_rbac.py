@@ -1,0 +1,106 @@
+"""Least privilege on a real API server: what `runbookd rbac` prints is enough, and every rule of it is needed.
+
+That it is enough for every shipped Kubernetes playbook is shown by `tests/e2e/test_procedures.py`: its runbookd may do
+nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runbookd.actions.catalogue import ActionCatalogue
+from runbookd.content.load import load
+from runbookd.model.library import Library
+from runbookd.reports.rbac import Right, Rights, rights
+from runbookd.reports.rbac_manifest import Account, manifest
+from tests.cluster.cluster import Cluster
+from tests.e2e.procedures import DEPLOYMENT, System, allowed, backup, system
+
+OTHER = "user-6"
+ALERTS = (
+    "SystemDown",
+    "SecurityBreachSuspected",
+    "DataLossSuspected",
+    "PodCPUHigh",
+    "DatabaseConnectionsExhausted",
+)
+
+
+def lessened(every: Rights) -> Iterator[tuple[Right, Rights]]:
+    """Each right, and what is left without it."""
+    for right in every.cluster:
+        yield right, replace(every, cluster=tuple(each for each in every.cluster if each != right))
+    for place, inside in every.namespaces.items():
+        for right in inside:
+            left = tuple(each for each in inside if each != right)
+            yield right, replace(every, namespaces={**every.namespaces, place: left})
+
+
+def first_to_fail(right: Right, library: Library) -> tuple[str, bool]:
+    """A playbook that needs the right, and whether in a step: what only evidence needs does not keep help away."""
+    for because in right.because:
+        name, _, action = because.partition(": ")
+        if action in {step.action for step in library.playbooks[name].steps}:
+            return name, True
+    return right.because[0].partition(": ")[0], False
+
+
+async def run_by_hand(it: System, playbook: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Run a playbook with the CLI, and return the run."""
+    file = it.service.folder / "inputs.json"
+    file.write_text(json.dumps(inputs), encoding="utf-8")
+    await it.service.cli("run", playbook, "--inputs-json", str(file))
+    found: dict[str, Any] = it.service.rows("SELECT * FROM runs ORDER BY created_at DESC, id DESC LIMIT 1")[0]
+    assert found["playbook"] == playbook
+    return found
+
+
+async def test_every_rule_that_is_printed_is_needed(cluster: Cluster) -> None:
+    """Without any one rule a playbook fails, or evidence of it, and the message names the permission it lacks."""
+    async with system(cluster) as it, backup(cluster):
+        await cluster.deploy(DEPLOYMENT, "app:good-1", 1)
+        await cluster.wait_rolled_out(DEPLOYMENT)
+        await it.service.stop()
+        content = it.service.folder / "content"
+        catalogue = ActionCatalogue()
+        library = load(content / "rules", content / "playbooks", catalogue)
+        inputs = {rung["playbook"]: rung["inputs"] for alert in ALERTS for rung in await rungs(it, alert)}
+        as_other(it, cluster)
+        every = rights(library, catalogue)
+        names: set[str] = set()
+        for right, rest in lessened(every):
+            documents = list(yaml.safe_load_all(manifest(rest, Account(cluster.namespace, "lessened"))))
+            kept = [each for each in documents if each.get("rules") != []]
+            playbook, in_step = first_to_fail(right, library)
+            async with allowed(cluster, [each for each in kept if each["kind"] != "ServiceAccount"], OTHER):
+                run = await run_by_hand(it, playbook, inputs[playbook])
+            said = [row["message"] or "" for row in it.steps(run) if row["state"] == "failed"]
+            lacking = [
+                f'verb "{verb}" on "{right.resource}" (API group "{right.group}")' for verb in right.verbs
+            ]
+            assert any(one in each for one in lacking for each in said), (right, run["state"], said)
+            assert not in_step or run["state"] in {"failed", "unverified"}, (right, run["state"])
+            names.add(f"{right.group}/{right.resource}")
+        assert len(names) > 10
+
+
+async def rungs(it: System, alert: str) -> list[dict[str, Any]]:
+    """What would be run about an alert, by `runbookd explain`."""
+    labels = {"alertname": alert, "namespace": it.cluster.namespace, "pod": f"{DEPLOYMENT}-1"}
+    done = await it.service.cli("explain", "-", "--output", "json", stdin=json.dumps({"labels": labels}))
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)[0]["taken"][0]["rungs"]
+    return found
+
+
+def as_other(it: System, cluster: Cluster) -> None:
+    """Let the commands sign in as a user who may do nothing yet."""
+    path: Path = cluster.kubeconfig(OTHER)
+    it.service.settings["actions"] = {"kubernetes": {"clusters": {"test": {"kubeconfig": str(path)}}}}
+    it.service.configure()
