@@ -59,11 +59,14 @@ class Parts:
     pipeline: Pipeline
     worker: Worker
     ids: Ulids
-    pruner: Pruner
 
     def load(self) -> Library:
         """Read rules and playbooks anew. Raises ContentError."""
         return load(self.settings.rules, self.settings.playbooks, self.catalogue)
+
+    def pruner(self) -> Pruner:
+        """Make what forgets by age. Raises SettingsError and NotFound when the key for archives cannot be read."""
+        return _pruner(self.settings, self.store, self.clock, self.pipeline)
 
 
 @asynccontextmanager
@@ -88,9 +91,7 @@ async def wire(
         stack.push_async_callback(performer.close)
         pipeline = Pipeline(Ports(store, performer, clock), _desk(settings, library, ids), watch)
         worker = Worker(store, clock, pipeline, owner=f"{settings.name}/{ids.new('w')}", slots=settings.slots)
-        pruner = _pruner(settings, store, clock, pipeline)
-        worker.handlers[WorkKind.PRUNE] = pruner.handle
-        yield Parts(
+        parts = Parts(
             settings=settings,
             store=store,
             clock=clock,
@@ -99,8 +100,9 @@ async def wire(
             pipeline=pipeline,
             worker=worker,
             ids=ids,
-            pruner=pruner,
         )
+        worker.handlers[WorkKind.PRUNE] = lambda work: parts.pruner().handle(work)
+        yield parts
 
 
 def signer_from(settings: Settings) -> Signer | None:
@@ -238,6 +240,7 @@ def _sweeps(parts: Parts, metrics: Metrics, checkpoints: Checkpoints | None) -> 
     scheduler.every(HEARTBEAT, heartbeat(parts.store, parts.clock, metrics), at_once=True)
     if isinstance(parts.clock, SystemClock):
         scheduler.every(AGREE_EVERY, partial(parts.clock.agree, parts.store))
+    parts.pruner()  # a key that cannot be read is told at the start, not at night
     prune = make_due(parts.store, parts.clock, WorkKind.PRUNE, REF)
     scheduler.every(EVERY, prune, first_after=FIRST_AFTER)
     if checkpoints is not None:

@@ -34,7 +34,7 @@ from runbookd.sources import SOURCES
 from runbookd.stages.journal import Answered
 from runbookd.stages.receive import Receipt, dead_letter, take_delivery
 from runbookd.units.admission import Batch, Tally, admit_event
-from runbookd.units.desk import PAUSED, Desk, Plans
+from runbookd.units.desk import Desk, Plans
 from runbookd.units.escalation import watch_clocks
 from runbookd.units.parsing import Parsed
 from runbookd.units.planning import plan_again
@@ -97,7 +97,7 @@ class Pipeline:
 
         async def keep(tx: Tx) -> None:
             await tx.deliveries.add(delivery)
-            await tx.work.add(WorkKind.ADMIT, delivery.id, now)
+            await tx.work.add(WorkKind.ADMIT, delivery.id, now, delivery.source)
 
         await self._store.write(keep)
         self._parsed.keep(delivery, notification)
@@ -157,10 +157,9 @@ class Pipeline:
     async def _admit_some(self, tx: Tx, *, works: Sequence[Work], tally: Tally, now: datetime) -> int:
         """Admit up to `CHUNK` events; returns how many deliveries were done with."""
         tally.outcomes.clear()
-        paused = await tx.switches.get(PAUSED) is not None
         room = CHUNK
         for index, work in enumerate(works):
-            taken, done = await self._admit_one(tx, work, room, (tally, now, paused))
+            taken, done = await self._admit_one(tx, work, room, tally, now)
             room -= taken
             if not done:
                 return index
@@ -169,10 +168,9 @@ class Pipeline:
         return len(works)
 
     async def _admit_one(
-        self, tx: Tx, work: Work, room: int, seen: tuple[Tally, datetime, bool]
+        self, tx: Tx, work: Work, room: int, tally: Tally, now: datetime
     ) -> tuple[int, bool]:
         """Admit the next events of a delivery, at most `room`; returns how many, and whether it is done with."""
-        tally, now, paused = seen
         delivery = await tx.deliveries.get(work.ref)
         if delivery is None or delivery.state is not DeliveryState.PENDING:
             await tx.work.finish(work)
@@ -191,7 +189,6 @@ class Pipeline:
             received_at=delivery.received_at,
             now=now,
             asked=notification.complete,
-            paused=paused,
         )
         stored = [await admit_event(tx, self.desk, batch, event, tally) for event in chunk]
         progress = delivery.progress + len(chunk)

@@ -43,6 +43,17 @@ class ReachSettings(BaseModel):
     budget_window: Duration = Field(
         default=timedelta(hours=1), description="The sliding window of the budget."
     )
+    brake: int = Field(
+        default=20,
+        ge=0,
+        description=(
+            "The storm brake: one more run that acts within `brake_window`, over all rules, and the service pauses; "
+            "only a person resumes it. 0: no brake."
+        ),
+    )
+    brake_window: Duration = Field(
+        default=timedelta(minutes=1), description="The sliding window of the storm brake."
+    )
     target_cooldown: Duration = Field(
         default=timedelta(minutes=5),
         description="How long a target rests after a run acted upon it, before another rule may.",
@@ -57,6 +68,8 @@ class ReachSettings(BaseModel):
         return Reach(
             budget=self.budget,
             budget_window=self.budget_window,
+            brake=self.brake,
+            brake_window=self.brake_window,
             target_cooldown=self.target_cooldown,
             protected=tuple(self.protected),
         )

@@ -84,7 +84,7 @@ async def mender(born_by: Nursery) -> AsyncIterator[Mortal]:
         "lease": "500ms",
         "reload": False,
         "log_level": "INFO",
-        "reach": {"budget": 10_000, "target_cooldown": "0s"},
+        "reach": {"budget": 10_000, "brake": 0, "target_cooldown": "0s"},
     }
     with temporary_folder("mender") as name:
         it = Mortal.at(

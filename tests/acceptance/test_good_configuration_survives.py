@@ -49,7 +49,7 @@ steps:
   - {id: looked, action: http.check, with: {url: "${vars.url}"}}
 """,
 }
-SETTINGS = {"reload": True, "reach": {"budget": 1_000_000, "target_cooldown": "0s"}}
+SETTINGS = {"reload": True, "reach": {"budget": 1_000_000, "brake": 0, "target_cooldown": "0s"}}
 
 
 def rules(name: str) -> str:

@@ -94,7 +94,7 @@ class Replicas:
                 "name": name,
                 "lease": f"{LEASE}s",
                 "reload": False,
-                "reach": {"budget": 10_000},
+                "reach": {"budget": 10_000, "brake": 0},
             }
             self.services[name] = Service.at(
                 folder, rules=RULES, playbooks={"mend": PLAYBOOK}, settings=settings

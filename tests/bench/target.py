@@ -54,6 +54,7 @@ port = {self.port}
 bearer = ["{TOKEN}"]
 [reach]
 budget = 1000000000
+brake = 0
 target_cooldown = "0s"
 """,
             encoding="utf-8",

@@ -94,8 +94,29 @@ class System:
 
     async def plan(self) -> dict[str, Any]:
         """What `runbookd explain` says would be done about the alert that fires."""
-        text = json.dumps({"labels": self.fired[-1]["labels"]})
-        done = await self.service.cli("explain", "-", "--output", "json", stdin=text)
+        return await self._explained(self.fired[-1]["labels"])
+
+    async def rungs(self, name: str) -> list[dict[str, Any]]:
+        """What `runbookd explain` says would be run about an alert of this name."""
+        labels = {"alertname": name, "namespace": self.cluster.namespace, "pod": f"{DEPLOYMENT}-1"}
+        found: list[dict[str, Any]] = (await self._explained(labels))["rungs"]
+        return found
+
+    async def by_hand(self, playbook: str, inputs: Mapping[str, Any], *options: str) -> dict[str, Any]:
+        """Run a playbook with `runbookd run`, however it ends, and return the run."""
+        file = self.service.folder / "inputs.json"
+        file.write_text(json.dumps(inputs), encoding="utf-8")
+        done = await self.service.cli("run", playbook, "--inputs-json", str(file), *options)
+        newest = "SELECT * FROM runs ORDER BY created_at DESC, id DESC LIMIT 1"
+        found = next(iter(self.service.rows(newest)), None)
+        assert found is not None, done.stderr
+        assert found["playbook"] == playbook, done.stderr
+        return found
+
+    async def _explained(self, labels: Mapping[str, str]) -> dict[str, Any]:
+        done = await self.service.cli(
+            "explain", "-", "--output", "json", stdin=json.dumps({"labels": labels})
+        )
         assert done.returncode == 0, done.stderr
         ((taken,),) = [each["taken"] for each in json.loads(done.stdout)]
         found: dict[str, Any] = taken
@@ -139,21 +160,27 @@ def agree(system: System, run: Mapping[str, Any], plan: Mapping[str, Any], embed
 
 
 @contextlib.asynccontextmanager
-async def system(cluster: Cluster, *, quick: bool = True, user: str = USER) -> AsyncIterator[System]:
-    """The system without a release yet. `quick`: the playbooks' checks look more often, and give up sooner."""
+async def system(cluster: Cluster, *, quick: bool = True, prometheus: str = "") -> AsyncIterator[System]:
+    """The system without a release yet; `prometheus` is the address of one, if there is one.
+
+    `quick`: the playbooks' checks look more often, and give up sooner.
+    """
     async with contextlib.AsyncExitStack() as stack:
         front = await stack.enter_async_context(_front(cluster))
         await _surroundings(cluster)
         folder = Path(stack.enter_context(temporary_folder("procedures")))
         _content(folder, cluster.namespace, front.url, quick=quick)
-        access = {"clusters": {"test": {"kubeconfig": str(cluster.kubeconfig(user))}}}
+        actions: dict[str, Any] = {
+            "kubernetes": {"clusters": {"test": {"kubeconfig": str(cluster.kubeconfig(USER))}}},
+            "prometheus": {"default": {"url": prometheus}} if prometheus else {},
+        }
         service = Service.at(
             folder,
             rules=folder / "content" / "rules",
             playbooks=folder / "content" / "playbooks",
-            settings={"actions": {"kubernetes": access}},
+            settings={"actions": actions},
         )
-        await stack.enter_async_context(allowed(cluster, await printed(service, cluster), user))
+        await stack.enter_async_context(allowed(cluster, await printed(service, cluster), USER))
         await service.start()
         stack.push_async_callback(service.stop)
         told = await stack.enter_async_context(alertmanager(telling(service)))

@@ -6,11 +6,9 @@ nothing else.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -51,18 +49,8 @@ def first_to_fail(right: Right, library: Library) -> tuple[str, bool]:
     return right.because[0].partition(": ")[0], False
 
 
-async def run_by_hand(it: System, playbook: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Run a playbook with the CLI, and return the run."""
-    file = it.service.folder / "inputs.json"
-    file.write_text(json.dumps(inputs), encoding="utf-8")
-    await it.service.cli("run", playbook, "--inputs-json", str(file))
-    found: dict[str, Any] = it.service.rows("SELECT * FROM runs ORDER BY created_at DESC, id DESC LIMIT 1")[0]
-    assert found["playbook"] == playbook
-    return found
-
-
 async def test_every_rule_that_is_printed_is_needed(cluster: Cluster) -> None:
-    """Without any one rule a playbook fails, or evidence of it, and the message names the permission it lacks."""
+    """Kubectl takes it whole; without any one rule a playbook fails, or evidence of it, and names what it lacks."""
     async with system(cluster) as it, backup(cluster):
         await cluster.deploy(DEPLOYMENT, "app:good-1", 1)
         await cluster.wait_rolled_out(DEPLOYMENT)
@@ -70,16 +58,18 @@ async def test_every_rule_that_is_printed_is_needed(cluster: Cluster) -> None:
         content = it.service.folder / "content"
         catalogue = ActionCatalogue()
         library = load(content / "rules", content / "playbooks", catalogue)
-        inputs = {rung["playbook"]: rung["inputs"] for alert in ALERTS for rung in await rungs(it, alert)}
+        inputs = {rung["playbook"]: rung["inputs"] for alert in ALERTS for rung in await it.rungs(alert)}
         as_other(it, cluster)
         every = rights(library, catalogue)
+        whole = manifest(every, Account(cluster.namespace, "whole"))
+        await cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=whole)
         names: set[str] = set()
         for right, rest in lessened(every):
             documents = list(yaml.safe_load_all(manifest(rest, Account(cluster.namespace, "lessened"))))
             kept = [each for each in documents if each.get("rules") != []]
             playbook, in_step = first_to_fail(right, library)
             async with allowed(cluster, [each for each in kept if each["kind"] != "ServiceAccount"], OTHER):
-                run = await run_by_hand(it, playbook, inputs[playbook])
+                run = await it.by_hand(playbook, inputs[playbook])
             said = [row["message"] or "" for row in it.steps(run) if row["state"] == "failed"]
             lacking = [
                 f'verb "{verb}" on "{right.resource}" (API group "{right.group}")' for verb in right.verbs
@@ -88,15 +78,6 @@ async def test_every_rule_that_is_printed_is_needed(cluster: Cluster) -> None:
             assert not in_step or run["state"] in {"failed", "unverified"}, (right, run["state"])
             names.add(f"{right.group}/{right.resource}")
         assert len(names) > 10
-
-
-async def rungs(it: System, alert: str) -> list[dict[str, Any]]:
-    """What would be run about an alert, by `runbookd explain`."""
-    labels = {"alertname": alert, "namespace": it.cluster.namespace, "pod": f"{DEPLOYMENT}-1"}
-    done = await it.service.cli("explain", "-", "--output", "json", stdin=json.dumps({"labels": labels}))
-    assert done.returncode == 0, done.stderr
-    found: list[dict[str, Any]] = json.loads(done.stdout)[0]["taken"][0]["rungs"]
-    return found
 
 
 def as_other(it: System, cluster: Cluster) -> None:

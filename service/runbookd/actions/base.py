@@ -98,6 +98,11 @@ class Context:
         self.pieces: list[Piece] = []
         self._clock = clock
         self._shared = shared
+        self._begun = asyncio.get_running_loop().time()
+
+    def patience(self) -> asyncio.Timeout:
+        """Bound a wait so that a tenth of the attempt's time is left to tell how far it came."""
+        return asyncio.timeout_at(self._begun + self.call.timeout.total_seconds() * 0.9)
 
     @property
     def mode(self) -> Mode:

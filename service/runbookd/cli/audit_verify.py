@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -66,7 +66,9 @@ _ROWS_AT_ONCE = 10_000
 )
 @output_option
 @pass_shared
-def verify(shared: Shared, /, *, output: str, **given: object) -> int:
+def verify(
+    shared: Shared, /, *, file: Path | None, archives: Path | None, output: str, **against: tuple[Any, ...]
+) -> int:
     """Check every entry against the one before it, in each replica's chain.
 
     Exits with 1 at the first that was changed, dropped, inserted or moved.
@@ -74,7 +76,7 @@ def verify(shared: Shared, /, *, output: str, **given: object) -> int:
     Prints the chains' ends. Note them elsewhere, or better have them signed (`ledger.key_file` in the settings): with
     --head or --checkpoints a later check finds out whether a tail was cut, or a whole chain written anew.
     """
-    check, file = _prepared(given)
+    check = _held_to(archives, **against)
     begun = time.monotonic()
     if file is None:
         _database(shared, check)
@@ -101,25 +103,22 @@ def verify(shared: Shared, /, *, output: str, **given: object) -> int:
     return exit_codes.OK if check.fault is None else exit_codes.BAD
 
 
-def _prepared(given: dict[str, object]) -> tuple[Check, Path | None]:
-    """Read what the chains are to be held to."""
+def _held_to(
+    archives: Path | None,
+    *,
+    noted: tuple[str, ...],
+    checkpoints: tuple[Path, ...],
+    public_keys: tuple[Path, ...],
+) -> Check:
+    """Make the check, with all that the chains are to be held to."""
     from runbookd.cli.checking import Check
 
-    match given:
-        case {
-            "file": Path() | None as file,
-            "noted": tuple() as noted,
-            "checkpoints": tuple() as checkpoints,
-            "public_keys": tuple() as public_keys,
-            "archives": Path() | None as archives,
-        }:
-            check = Check(_keys(public_keys), archives)
-            for text in noted:
-                check.want(*_noted(text))
-            for path in checkpoints:
-                check.want_signed(path)
-            return check, file
-    raise AssertionError(given)
+    check = Check(_keys(public_keys), archives)
+    for text in noted:
+        check.want(*_noted(text))
+    for path in checkpoints:
+        check.want_signed(path)
+    return check
 
 
 def _keys(files: tuple[Path, ...]) -> dict[str, Ed25519PublicKey] | None:
@@ -138,7 +137,10 @@ def _database(shared: Shared, check: Check) -> None:
     try:
         for chain, anchor in look(shared, beginnings).items():
             check.begin(chain, anchor)
-            for rows in pages(shared, chain, check.walk(chain).seq):
+            walk = check.walk(chain)
+            for rows in pages(shared, chain, walk.seq):
+                if rows[0].seq > walk.seq + 1:  # pruned since we began, perhaps
+                    check.begin(chain, look(shared, beginnings)[chain])
                 check.follow(chain, rows)
                 if check.fault is not None:
                     return

@@ -147,5 +147,5 @@ class Check:
 
 
 def _missing(chain: str | None, seq: int, hash_: str) -> str:
-    where = f"chain {chain} does not" if chain else "no chain does"
-    return f"{where} hold entry {seq}:{hash_}; a tail was cut off, or the chain written anew"
+    where = f"chain {chain} does not hold" if chain else "no chain holds"
+    return f"{where} entry {seq}:{hash_}; a tail was cut off, or the chain written anew"

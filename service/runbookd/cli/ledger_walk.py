@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from runbookd.cli.database import look
@@ -25,10 +26,10 @@ async def beginnings(tx: Tx) -> dict[str, Anchor | None]:
 
 def pages(shared: Shared, chain: str, after: int) -> Iterator[list[LedgerRow]]:
     """Every row of a chain with seq > `after`, in pages; what is pruned meanwhile is left out without a word."""
-    while rows := look(shared, lambda tx: _page(tx, chain, after)):
+    while rows := look(shared, partial(_page, chain, after)):
         yield rows
         after = rows[-1].seq
 
 
-async def _page(tx: Tx, chain: str, after: int) -> list[LedgerRow]:
+async def _page(chain: str, after: int, tx: Tx) -> list[LedgerRow]:
     return await tx.ledger.rows(chain, after, _PAGE)

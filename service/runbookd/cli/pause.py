@@ -24,10 +24,10 @@ def pause(shared: Shared, reason: str) -> None:
     Runs under way stop at their next step border and do their `finally` steps that change nothing. Events are taken
     in as ever, incidents open, clocks run, people are told; new runs only observe.
     """
-    from runbookd.units import manual
+    from runbookd.units import pausing
 
     async def unit(tx: Tx) -> int:
-        return await manual.pause(tx, reason, actor(), datetime.now(UTC))
+        return await pausing.pause(tx, reason, actor(), datetime.now(UTC))
 
     running = change(shared, unit)
     click.echo("paused: nothing is changed from now on; new runs only observe, people are told as ever")
@@ -41,10 +41,10 @@ def pause(shared: Shared, reason: str) -> None:
 @pass_shared
 def resume(shared: Shared, reason: str) -> None:
     """Let runs act again. Runs that the pause stopped stay stopped."""
-    from runbookd.units import manual
+    from runbookd.units import pausing
 
     async def unit(tx: Tx) -> bool:
-        return await manual.resume(tx, reason, actor(), datetime.now(UTC))
+        return await pausing.resume(tx, reason, actor(), datetime.now(UTC))
 
     if change(shared, unit):
         click.echo("resumed: runs act again; what the pause stopped stays stopped")

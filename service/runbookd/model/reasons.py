@@ -95,6 +95,7 @@ class Escalate(StrEnum):
     RUN_CANCELLED = "run_cancelled"  # a run was stopped before its end
     RUN_REFUSED = "run_refused"  # a limit, lock or guard kept a run from starting
     PAUSED = "paused"  # the switch stopped a run
+    STORM_BRAKE = "storm_brake"  # too many runs began at once, so the service paused by itself
     CLOCK = "clock_breached"  # a promised time has passed
     UNMATCHED = "unmatched"  # no rule takes the event
     INTERNAL = "internal_error"  # a mistake of runbookd itself

@@ -22,6 +22,23 @@ class WorkKind(StrEnum):
     PRUNE = "prune"
 
 
+RUNS = "runs"
+"""The lane of runs that go on."""
+REST = "rest"
+"""The lane of all that is neither a run nor a delivery: clocks, escalations, second looks, sweeps."""
+
+
+def lane_of(kind: WorkKind, source: str | None = None) -> str:
+    """Return the lane in which a row waits; `source` is that of a delivery, and None for all that is none.
+
+    Lanes are worked on side by side, so that neither a flood of one sender's deliveries nor runs that hang keep
+    another sender, a clock or an escalation waiting.
+    """
+    if source is not None:
+        return f"admit {source}"
+    return RUNS if kind is WorkKind.ADVANCE else REST
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """One row of work. At most one per (kind, ref).

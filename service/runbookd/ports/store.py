@@ -225,14 +225,19 @@ class Runs(Protocol):
 class WorkQueue(Protocol):
     """Rows of work; see `model/work.py`."""
 
-    async def add(self, kind: WorkKind, ref: str, due_at: datetime) -> None:
-        """Add a row; one that is there becomes due at the earlier of the two times, its lease untouched."""
+    async def add(self, kind: WorkKind, ref: str, due_at: datetime, source: str | None = None) -> None:
+        """Add a row; one that is there becomes due at the earlier of the two times, its lease untouched.
+
+        `source` is a delivery's, which decides its lane; None for all that is no delivery.
+        """
         ...
 
-    async def claim(self, owner: str, now: datetime, lease: timedelta, limit: int) -> list[Work]:
+    async def claim(
+        self, owner: str, now: datetime, lease: timedelta, limit: int, lane: str | None = None
+    ) -> list[Work]:
         """Take up to `limit` due rows that nobody holds (no lease, or one that has run out), oldest due first.
 
-        Each taken row gets the owner, `epoch + 1` and `now + lease`.
+        `lane` None takes them from all lanes. Kinds that a newer version added are left alone. Each taken row gets the owner, `epoch + 1` and `now + lease`.
         """
         ...
 

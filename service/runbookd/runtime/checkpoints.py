@@ -72,11 +72,14 @@ class Checkpoints:
     async def _fault(self, head: LedgerEntry, known: tuple[int, str], anchor: Anchor | None) -> str | None:
         """Follow the chain from its last checkpoint to its end."""
         walk = Walk(head.chain)
-        walk.begin(*known)
-        if anchor is not None and anchor.seq > walk.seq:
+        if anchor is not None and anchor.seq >= known[0]:
             walk.begin(anchor.seq, anchor.hash)
-        if head.seq <= walk.seq:
-            return f"entry {known[0]} was signed, and the chain ends with {head.seq} now, another one"
+        else:
+            walk.begin(known[0] - 1, "")
+            signed = await self._store.read(_page(walk, 1))
+            if [(row.seq, row.hash) for row in signed] != [known]:
+                return f"entry {known[0]} was signed, and is not there now or another one"
+            walk.begin(*known)
         while walk.seq < head.seq:
             rows = await self._store.read(_page(walk))
             fault = walk.fault(rows)
@@ -113,10 +116,10 @@ async def _ends(tx: Tx) -> tuple[list[LedgerEntry], list[Anchor]]:
     return await tx.ledger.heads(), await tx.ledger.anchors()
 
 
-def _page(walk: Walk) -> Callable[[Tx], Awaitable[list[LedgerRow]]]:
+def _page(walk: Walk, limit: int = _PAGE) -> Callable[[Tx], Awaitable[list[LedgerRow]]]:
     after = walk.seq
 
     async def unit(tx: Tx) -> list[LedgerRow]:
-        return await tx.ledger.rows(walk.chain, after, _PAGE)
+        return await tx.ledger.rows(walk.chain, after, limit)
 
     return unit

@@ -62,6 +62,11 @@ class Metrics(Watch):
         self.paused = Gauge(
             "runbookd_paused", "1 while the switch stops all mutating calls.", registry=registry
         )
+        self.braked = Gauge(
+            "runbookd_storm_braked",
+            "1 while it is the storm brake that stops all mutating calls; a person resumes.",
+            registry=registry,
+        )
         self.reloads = Counter(
             "runbookd_reloads", "Reloads of rules and playbooks, by result.", ["result"], registry=registry
         )

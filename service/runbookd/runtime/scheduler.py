@@ -15,6 +15,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from runbookd.errors import StoreError
 from runbookd.model.work import WorkKind
 from runbookd.units.desk import PAUSED
+from runbookd.units.pausing import is_braked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -66,10 +67,10 @@ class Scheduler:
 def heartbeat(store: Store, clock: Clock, metrics: Metrics) -> Callable[[], Awaitable[None]]:
     """Return the sweep that measures the queue, the oldest overdue row and the switch."""
 
-    async def look(tx: Tx) -> tuple[datetime | None, datetime | None, bool]:
+    async def look(tx: Tx) -> tuple[datetime | None, datetime | None, str | None]:
         _, oldest = await tx.deliveries.pending()
         _, overdue = await tx.work.overdue(clock.now())
-        return oldest, overdue, await tx.switches.get(PAUSED) is not None
+        return oldest, overdue, await tx.switches.get(PAUSED)
 
     async def beat() -> None:
         try:
@@ -80,7 +81,8 @@ def heartbeat(store: Store, clock: Clock, metrics: Metrics) -> Callable[[], Awai
         now = clock.now()
         metrics.queue_age.set((now - oldest).total_seconds() if oldest else 0)
         metrics.overdue.set(max(0.0, (now - overdue).total_seconds()) if overdue else 0)
-        metrics.paused.set(paused)
+        metrics.paused.set(paused is not None)
+        metrics.braked.set(is_braked(paused))
         metrics.heartbeat.set(now.timestamp())
 
     return beat

@@ -1,6 +1,7 @@
 """The loop that does what is due: claims rows of work, hands each to its stage, and sleeps to the nearest due row.
 
-Deliveries are admitted one after another, in the order they came; runs and clocks go on side by side.
+Work waits in lanes (`model/work.py`), each with room of its own. The deliveries of one source are admitted one after
+another, in the order they came; sources, runs and clocks go on side by side.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from runbookd.errors import LeaseLost, StoreError, StoreUnavailable
-from runbookd.model.work import Work, WorkKind
+from runbookd.model.work import REST, RUNS, Work, WorkKind, lane_of
+from runbookd.sources import SOURCES
 from runbookd.units.admission import bury
 from runbookd.units.running import give_up
 
@@ -29,6 +31,10 @@ log = structlog.get_logger()
 
 LONGEST_SLEEP = timedelta(seconds=1)
 """A row made due by another process is seen at least this soon."""
+_CROWDED_SLEEP = timedelta(milliseconds=200)
+"""How soon to look again while a lane is full: what is due in another is not to wait for its end."""
+_ADMITTED_TOGETHER = 64
+_REST_AT_ONCE = 32
 _RETRY_FIRST = timedelta(seconds=1)
 _RETRY_LONGEST = timedelta(minutes=1)
 _GIVE_UP_AFTER = 5
@@ -43,13 +49,14 @@ class Worker:
     def __init__(
         self, store: Store, clock: Clock, pipeline: Pipeline, *, owner: str, slots: int = 64
     ) -> None:
-        """Do at most `slots` things at once."""
+        """Carry on at most `slots` runs at once."""
         self._store, self._clock, self._pipeline = store, clock, pipeline
         self._owner = owner
-        self._slots = slots
+        self._room = {RUNS: slots, REST: _REST_AT_ONCE}
         self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._admitting: asyncio.Queue[Work] = asyncio.Queue()
+        self._tasks: dict[asyncio.Task[None], str] = {}
+        sources = [lane_of(WorkKind.ADMIT, source) for source in SOURCES]
+        self._inboxes: dict[str, asyncio.Queue[Work]] = {lane: asyncio.Queue() for lane in (*sources, REST)}
         self._stopping = False
         self._store_is_well = True
         self.handlers: dict[WorkKind, Handler] = {
@@ -74,7 +81,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop`."""
-        lane = asyncio.create_task(self._admit_in_order())
+        lanes = [asyncio.create_task(self._admit_in_order(inbox)) for inbox in self._inboxes.values()]
         try:
             while not self._stopping:
                 self._last_turn = time.monotonic()
@@ -83,16 +90,17 @@ class Worker:
                 if not claimed and not self._stopping:
                     await self._sleep()
         finally:
-            lane.cancel()
-            await asyncio.gather(lane, return_exceptions=True)
+            for lane in lanes:
+                lane.cancel()
+            await asyncio.gather(*lanes, return_exceptions=True)
 
     async def drain(self, now: datetime) -> int:
         """Do everything due at `now`, and what that makes due; returns how many things were done."""
         done = 0
-        while works := await self._claim(now, 1):
-            for work in works:
-                await self._do(work)
-                done += 1
+        lease = self._pipeline.desk.lease
+        while works := await self._store.write(lambda tx: tx.work.claim(self._owner, now, lease, 1)):
+            await self._do(works[0])
+            done += 1
         return done
 
     async def stop(self, within: timedelta) -> None:
@@ -105,43 +113,46 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _free(self) -> int:
-        return self._slots - len(self._tasks) - self._admitting.qsize()
+    def _free(self) -> dict[str, int]:
+        """How much more each lane takes; lanes that are full are not named."""
+        busy = list(self._tasks.values())
+        free = {lane: room - busy.count(lane) for lane, room in self._room.items()}
+        free |= {
+            lane: _ADMITTED_TOGETHER - inbox.qsize() for lane, inbox in self._inboxes.items() if lane != REST
+        }
+        return {lane: room for lane, room in free.items() if room > 0}
 
     async def _turn(self) -> bool:
         """Claim and begin what is due; False when there was nothing, no room, or no store, and it is time to sleep."""
-        free = self._free()
-        if free <= 0:
-            return False
         try:
-            works = await self._claim(self._clock.now(), free)
+            works = await self._claim(self._clock.now(), self._free())
         except StoreError as error:
             log.error("cannot claim work", stage="execute", error=str(error))
             self._store_is_well = False
             return False
         self._store_is_well = True
-        for work in works:
+        for lane, work in works:
             if work.kind is WorkKind.ADMIT:
-                self._admitting.put_nowait(work)
+                self._inboxes[lane].put_nowait(work)
             else:
-                self._begin(work)
+                self._begin(lane, work)
         return bool(works)
 
-    def _begin(self, work: Work) -> None:
+    def _begin(self, lane: str, work: Work) -> None:
         task = asyncio.create_task(self._do(work))
-        self._tasks.add(task)
+        self._tasks[task] = lane
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        del self._tasks[task]
         self._wake.set()
 
-    async def _admit_in_order(self) -> None:
+    async def _admit_in_order(self, inbox: asyncio.Queue[Work]) -> None:
         """Admit all that wait together; if that goes wrong, one by one, so that one bad delivery holds up no other."""
         while True:
-            works = [await self._admitting.get()]
-            while not self._admitting.empty():
-                works.append(self._admitting.get_nowait())
+            works = [await inbox.get()]
+            while not inbox.empty():
+                works.append(inbox.get_nowait())
             together = len(works) > 1 and await self._attempt(self._pipeline.admit(works), works[0]) is None
             if not together:
                 for work in works:
@@ -161,14 +172,25 @@ class Worker:
     async def _admit_one(self, work: Work) -> None:
         await self._pipeline.admit([work])
 
-    async def _claim(self, now: datetime, limit: int) -> list[Work]:
+    async def _claim(self, now: datetime, free: dict[str, int]) -> list[tuple[str, Work]]:
+        """Claim what is due in the lanes that have room; each row with its lane."""
         lease = self._pipeline.desk.lease
-        return await self._store.write(lambda tx: tx.work.claim(self._owner, now, lease, limit))
+
+        async def unit(tx: Tx) -> list[tuple[str, Work]]:
+            return [
+                (lane, work)
+                for lane, room in free.items()
+                for work in await tx.work.claim(self._owner, now, lease, room, lane)
+            ]
+
+        return await self._store.write(unit)
 
     async def _sleep(self) -> None:
-        """Sleep to the nearest due row, or a wake-up. Without room, or a store, only time or a wake-up helps."""
+        """Sleep to the nearest due row, or a wake-up. Without a store only time helps."""
         wait = LONGEST_SLEEP
-        if self._store_is_well and self._free() > 0:
+        if len(self._free()) < len(self._room) + len(SOURCES):
+            wait = _CROWDED_SLEEP
+        elif self._store_is_well:
             try:
                 due = await self._store.read(_next_due)
             except StoreError:

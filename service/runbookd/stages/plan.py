@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 class Reach:
     """Service-wide bounds on what all rules may do together.
 
-    `budget` runs that act may start per `budget_window`, over all rules; a target another rule acted upon rests
-    for `target_cooldown`; targets matching one of `protected` (shell globs over the whole target) are never acted upon.
+    `budget` runs that act may start per `budget_window`, over all rules; past `brake` of them within `brake_window`
+    (0 is no brake) the service pauses. A target another rule acted upon rests for `target_cooldown`; targets matching one of `protected` (shell globs over the whole target) are never acted upon.
     """
 
     budget: int = 30
     budget_window: timedelta = timedelta(hours=1)
+    brake: int = 20
+    brake_window: timedelta = timedelta(minutes=1)
     target_cooldown: timedelta = timedelta(minutes=5)
     protected: tuple[str, ...] = ()
 
@@ -48,7 +50,8 @@ class Facts:
     """What the past says, read in the same transaction that starts the run.
 
     `started` counts the runs for this key per window of the rule's limits, in their order. Times are None when
-    there was none. `holder` is the run that holds the target, None when it is free.
+    there was none. `holder` is the run that holds the target, None when it is free. Runs that act, over all rules:
+    `acted_in_window` of the budget, `acted_lately` in that of the brake.
     """
 
     last_ended: datetime | None = None
@@ -56,6 +59,7 @@ class Facts:
     target_acted: datetime | None = None
     holder: str | None = None
     acted_in_window: int = 0
+    acted_lately: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +214,22 @@ def _budget(bounds: Bounds) -> Answer | None:
     return Answer(
         Guard.BUDGET, f"{bounds.facts.acted_in_window} of {reach.budget} runs in {window} are used up"
     )
+
+
+STORM_BRAKE = "storm_brake"
+"""How the reason of a pause begins that the storm brake made."""
+
+
+def storm_brake(bounds: Bounds) -> str | None:
+    """Say why the service is to pause before another run that acts begins; None when it is not to.
+
+    Many troubles at once are one trouble that no remedy of ours is for, or a mistake in what decides.
+    """
+    reach = bounds.reach
+    if bounds.mode is not Mode.ACT or not reach.brake or bounds.facts.acted_lately < reach.brake:
+        return None
+    window = format_duration(reach.brake_window)
+    return f"{STORM_BRAKE}: {bounds.facts.acted_lately} runs that act began within {window}; a person resumes"
 
 
 def key_values(key: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runbookd.errors import LeaseLost
-from runbookd.model.work import Work, WorkKind
+from runbookd.model.work import Work, WorkKind, lane_of
 from runbookd.store import columns
 
 if TYPE_CHECKING:
@@ -20,14 +20,20 @@ class WorkQueue:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
-    async def add(self, kind: WorkKind, ref: str, due_at: datetime) -> None:
+    async def add(self, kind: WorkKind, ref: str, due_at: datetime, source: str | None = None) -> None:
         """Add a row; if (kind, ref) is there already its due time becomes the earlier of the two."""
-        await self._driver.run("add_work", kind=kind.value, ref=ref, due_at=columns.micros(due_at))
+        lane = lane_of(kind, source)
+        await self._driver.run("add_work", kind=kind.value, ref=ref, due_at=columns.micros(due_at), lane=lane)
 
-    async def claim(self, owner: str, now: datetime, lease: timedelta, limit: int) -> list[Work]:
-        """Take up to `limit` due rows that nobody holds, oldest due first."""
+    async def claim(
+        self, owner: str, now: datetime, lease: timedelta, limit: int, lane: str | None = None
+    ) -> list[Work]:
+        """Take up to `limit` due rows of a lane (None: of all) that nobody holds, oldest due first."""
+        filters = {} if lane is None else {"lane": lane}
         rows = await self._driver.all(
             "claim_work",
+            where=tuple(filters),
+            **filters,
             owner=owner,
             now=columns.micros(now),
             lease_until=columns.micros(now + lease),

@@ -41,16 +41,14 @@ if TYPE_CHECKING:
 class Batch:
     """Where the events at hand come from, and when they are looked at.
 
-    `asked` tells that the sender was asked for all that fires: what it repeats then is no news. `paused` is the
-    switch that stops all writes, as it stands in this transaction. `concluding` tells that these resolves were
-    told by nobody, but concluded from what the sender no longer lists.
+    `asked` tells that the sender was asked for all that fires: what it repeats then is no news. `concluding` tells
+    that these resolves were told by nobody, but concluded from what the sender no longer lists.
     """
 
     delivery_id: str
     received_at: datetime
     now: datetime
     asked: bool = False
-    paused: bool = False
     concluding: bool = False
 
 
@@ -111,6 +109,9 @@ async def _begin(
     scope = rule_scope(desk, alert, batch.now)
     taken, reasons = match(desk.rules, event, scope)
     troubles: list[Trouble] = []
+    counting = any(rule.for_count is not None for rule in taken)
+    if not counting:
+        await tx.ledger.append([_match_entry(desk, stored, reasons, batch.now)])
     for rule in taken:
         held = await _counted(tx, rule, alert, batch.now) if rule.for_count is not None else None
         if held is not None:
@@ -119,7 +120,10 @@ async def _begin(
         trouble = await _incident(tx, desk, rule, (alert, scope), stored)
         await tx.alerts.link(alert.id, trouble.incident.id)
         troubles.append(trouble)
-    await tx.ledger.append([_match_entry(desk, stored, reasons, batch.now)])
+    if (
+        counting
+    ):  # whether a rule has counted far enough is known once the rules before it have their incidents
+        await tx.ledger.append([_match_entry(desk, stored, reasons, batch.now)])
     if not troubles:
         await tx.alerts.save(alert)
         outcome = reasons[-1].verdict.value if taken else "unmatched"
@@ -128,8 +132,7 @@ async def _begin(
     alert = replace(alert, incident_id=first.incident.id, rule=first.rule.name)
     await tx.alerts.save(alert)
     for trouble in troubles:
-        seen = replace(trouble, alert=alert, paused=batch.paused)
-        started = await _respond(tx, desk, seen, scope, batch.now)
+        started = await _respond(tx, desk, replace(trouble, alert=alert), scope, batch.now)
         tally.started += [started] if started else []
     return replace(stored, incident_id=first.incident.id, rule=first.rule.name)
 

@@ -1,4 +1,4 @@
-"""Units of work that a person asks for: start a run by hand, cancel one, pause everything, and go on."""
+"""Units of work that a person asks for: start a run by hand, and cancel one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from runbookd.language.cel import Scope
-from runbookd.language.values import canonical_json, encode
 from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.event import Event, Status
@@ -100,35 +99,6 @@ async def cancel_run(tx: Tx, run: Run, reason: str, actor: str, now: datetime) -
         detail={"reason": reason},
     )
     await tx.ledger.append([entry])
-    return True
-
-
-async def pause(tx: Tx, reason: str, actor: str, now: datetime) -> int:
-    """Stop every mutating call; running runs stop at their next step border. Returns how many run now.
-
-    Pausing again replaces the reason.
-    """
-    value = canonical_json(encode({"at": now.isoformat(), "by": actor, "reason": reason}))
-    await tx.switches.set(PAUSED, value)
-    running = await tx.runs.recent(_MOST_RUNS, {"state": "running", "mode": "act"})
-    for run in running:
-        await tx.work.add(WorkKind.ADVANCE, run.id, now)
-    detail = {"reason": reason, "running": len(running)}
-    await tx.ledger.append([Entry(at=now, stage=Stage.EXECUTE, what="paused", actor=actor, detail=detail)])
-    return len(running)
-
-
-_MOST_RUNS = 10_000
-
-
-async def resume(tx: Tx, reason: str, actor: str, now: datetime) -> bool:
-    """Let runs act again; False when nothing was paused. What was stopped stays stopped."""
-    if await tx.switches.get(PAUSED) is None:
-        return False
-    await tx.switches.set(PAUSED, None)
-    await tx.ledger.append(
-        [Entry(at=now, stage=Stage.EXECUTE, what="resumed", actor=actor, detail={"reason": reason})]
-    )
     return True
 
 

@@ -12,9 +12,10 @@ from runbookd.model.reasons import Escalate, Guard
 from runbookd.model.run import Run, RunState
 from runbookd.model.views import alert_view, event_view, incident_view, run_view
 from runbookd.model.work import WorkKind
-from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, Reach, guard, propose
+from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, Reach, guard, propose, storm_brake
 from runbookd.units.desk import PAUSED, Desk
 from runbookd.units.escalation import escalate
+from runbookd.units.pausing import pause
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 class Trouble:
     """What a run would be for.
 
-    `missing` says which label the incident's key lacks, and is empty when none. `paused` is the switch that stops
-    all writes, as it stands in this transaction.
+    `missing` says which label the incident's key lacks, and is empty when none.
     """
 
     rule: Rule
@@ -41,7 +41,6 @@ class Trouble:
     incident: Incident
     event_id: str | None = None
     missing: str = ""
-    paused: bool = False
 
 
 def rule_scope(desk: Desk, alert: Alert, now: datetime) -> Scope:
@@ -61,8 +60,9 @@ async def plan_rung(
 ) -> str | None:
     """Start the rule's remedy number `rung`, or refuse it with its reason; returns the run's id when it started.
 
-    A refusal is escalated, and so is a run that may only observe because the service is paused. An alert that
-    joins an incident with a run under way is looked at again when that run should have helped it too.
+    A refusal is escalated, and so is a run that may only observe because the service is paused. One run too many
+    pulls the storm brake: the service pauses, and that run and later ones only observe. An alert that joins an
+    incident with a run under way is looked at again when that run should have helped it too.
     """
     rule, incident = trouble.rule, trouble.incident
     wanted = rule.run[rung]
@@ -80,19 +80,26 @@ async def plan_rung(
     if isinstance(proposal, Answer):
         await _refuse(tx, desk, trouble, proposal, now)
         return None
-    mode = Mode.OBSERVE if desk.mode is Mode.OBSERVE or trouble.paused else rule.mode
+    paused = await tx.switches.get(PAUSED) is not None
+    mode = Mode.OBSERVE if desk.mode is Mode.OBSERVE or paused else rule.mode
     facts = await past_of(tx, desk.reach, rule, (incident.key, proposal.target), now)
     bounds = Bounds(mode=mode, reach=desk.reach, facts=facts, now=now, later_rung=rung > 0)
+    answer = guard(proposal, rule.limits, bounds)
+    storm = storm_brake(bounds) if answer.go else None
+    if storm is not None:
+        await pause(tx, storm, "runbookd", now)
+        mode = Mode.OBSERVE
     run = _run(desk, trouble, proposal, mode, now, rung)
-    answer = await _begin(tx, desk, trouble, run, guard(proposal, rule.limits, bounds))
+    answer = await _begin(tx, desk, trouble, run, answer)
     if not answer.go:
         await _refuse(tx, desk, trouble, answer, now, run)
         return None
     await _note(tx, trouble, answer, now, run)
-    if trouble.paused and acts(desk, rule):
-        current = await tx.incidents.get(incident.id)
+    if storm is not None:
+        await escalate(tx, incident, Escalate.STORM_BRAKE, now, storm)
+    elif paused and acts(desk, rule):
         said = "the service is paused; nothing was changed"
-        await escalate(tx, current or incident, Escalate.PAUSED, now, said)
+        await escalate(tx, incident, Escalate.PAUSED, now, said)
     return run.id
 
 
@@ -113,8 +120,7 @@ async def plan_again(tx: Tx, desk: Desk, work: Work, now: datetime) -> None:
         await tx.work.reschedule(work, now + rule.limits.cooldown)
         return
     await tx.work.finish(work)
-    paused = await tx.switches.get(PAUSED) is not None
-    trouble = Trouble(rule=rule, alert=alert, event=alert.event, incident=incident, paused=paused)
+    trouble = Trouble(rule=rule, alert=alert, event=alert.event, incident=incident)
     await plan_rung(tx, desk, trouble, rule_scope(desk, alert, now), now)
 
 
@@ -134,6 +140,7 @@ async def target_facts(tx: Tx, reach: Reach, target: str | None, now: datetime) 
         target_acted=await tx.runs.last_acted(target) if target is not None else None,
         holder=await tx.runs.holder(target) if target is not None else None,
         acted_in_window=await tx.runs.acted_since(now - reach.budget_window, reach.budget),
+        acted_lately=await tx.runs.acted_since(now - reach.brake_window, reach.brake),
     )
 
 

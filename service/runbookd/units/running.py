@@ -188,7 +188,7 @@ async def _next(
         await tx.ledger.append([entry])
         return
     scope = rule_scope(desk, alert, now)
-    trouble = Trouble(rule=rule, alert=alert, event=alert.event, incident=incident, paused=paused)
+    trouble = Trouble(rule=rule, alert=alert, event=alert.event, incident=incident)
     await plan_rung(tx, desk, trouble, scope, now, run.rung + 1)
 
 

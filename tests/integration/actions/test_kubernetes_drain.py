@@ -51,7 +51,7 @@ async def test_a_budget_holds_pods_back(kube: KubeApi, tmp_path: Path) -> None:
     kube.put(POD, owned("api-1"), owned("api-2"))
     writes.held.add("api-2")
     async with acting(kube, tmp_path) as performer:
-        outcome = await performer.perform(call("kubernetes.drain", STEP, timeout=1.5))
+        outcome = await performer.perform(call("kubernetes.drain", STEP, timeout=3))
         assert "hold back shop/api-2" in failed(outcome, "unavailable")
     assert (writes.has(POD, "api-1"), writes.has(POD, "api-2")) == (False, True)
 

@@ -98,7 +98,7 @@ async def test_a_job_that_goes_on_is_waited_for_again(kube: KubeApi, tmp_path: P
     writes = accept_writes(kube)
     know(kube, JOB, POD)
     async with acting(kube, tmp_path) as performer:
-        outcome = await performer.perform(call("kubernetes.run_job", STEP, timeout=1.5))
+        outcome = await performer.perform(call("kubernetes.run_job", STEP, timeout=3))
         assert "next attempt" in failed(outcome, "timeout", OutcomeState.IN_DOUBT)
         left = await performer.perform(call("kubernetes.run_job", {**STEP, "wait": False}))
         assert succeeded(left)["done"] is False

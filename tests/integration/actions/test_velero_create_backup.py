@@ -82,6 +82,6 @@ async def test_one_that_goes_on_is_waited_for_again(kube: KubeApi, tmp_path: Pat
     ends(kube, phase="InProgress")
     async with acting(kube, tmp_path) as performer:
         for _ in range(2):
-            outcome = await performer.perform(call("velero.create_backup", STEP, timeout=1.5))
+            outcome = await performer.perform(call("velero.create_backup", STEP, timeout=3))
             assert "next attempt" in failed(outcome, "timeout", OutcomeState.IN_DOUBT)
     assert len(kube.objects["velero.io", "backups"]) == 1

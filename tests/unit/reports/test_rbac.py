@@ -153,6 +153,8 @@ def test_a_step_that_is_never_taken_needs_nothing(tmp_path: Path) -> None:
     assert asked(tmp_path, "namespace: shop, deployment: api", maybe) == Rights()
     assert asked(tmp_path, "namespace: shop, deployment: db", maybe).namespaces
     assert asked(tmp_path, 'namespace: shop, deployment: "${event.name}"', maybe).namespaces
+    broken = maybe.replace("!= 'api'", "== 1 / 0")
+    assert asked(tmp_path, "namespace: shop, deployment: api", broken).namespaces
 
 
 def test_a_wider_right_makes_a_narrower_one_needless(tmp_path: Path) -> None:
@@ -167,6 +169,13 @@ steps:
     assert rights(content, CATALOGUE).namespaces == {}
     inside = rights(content, CATALOGUE, cluster_wide=False)
     assert words(inside.namespaces["shop"]) == words(inside.cluster) == {"list pods"}
+
+
+def test_content_that_needs_no_kubernetes_needs_no_rights(tmp_path: Path) -> None:
+    """An account without roles, and nothing that is left out."""
+    found = asked(tmp_path, "", "playbook: mend\nsteps: [{action: flow.log, with: {message: hello}}]\n")
+    (account,) = yaml.safe_load_all(manifest(found, Account("ops", "runbookd")))
+    assert (found, account["kind"]) == (Rights(), "ServiceAccount")
 
 
 def test_calls_to_another_cluster_do_not_count(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from runbookd.model.reasons import Guard
 from runbookd.model.rule import Limits, Rule
 from runbookd.model.views import event_view
 from runbookd.stages.plan import (
+    STORM_BRAKE,
     Answer,
     Bounds,
     Facts,
@@ -27,6 +28,7 @@ from runbookd.stages.plan import (
     incident_title,
     key_values,
     propose,
+    storm_brake,
 )
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -223,3 +225,22 @@ def test_which_bounds_hold_for_whom(
 def test_a_refusal_says_how_much_and_how_long(facts: Facts, detail: str) -> None:
     """The operator reads the bound, what has used it up, and when it ends."""
     assert detail in answer(facts).detail
+
+
+@pytest.mark.parametrize(
+    ("mode", "brake", "lately", "pulled"),
+    [
+        (Mode.ACT, 3, 2, False),
+        (Mode.ACT, 3, 3, True),
+        (Mode.ACT, 0, 0, False),
+        (Mode.OBSERVE, 3, 3, False),
+    ],
+)
+def test_the_storm_brake_is_pulled_by_one_run_too_many(
+    mode: Mode, brake: int, lately: int, *, pulled: bool
+) -> None:
+    """So many runs that act may begin within the window, and the next one pauses the service; 0 is no brake."""
+    reach, facts = Reach(brake=brake), Facts(acted_lately=lately)
+    why = storm_brake(Bounds(mode=mode, reach=reach, facts=facts, now=NOW))
+    expected = f"{STORM_BRAKE}: {lately} runs that act began within 1m; a person resumes"
+    assert why == (expected if pulled else None)

@@ -9,7 +9,6 @@ https://cert-manager.io/docs/reference/cmctl/#renew
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,8 +34,6 @@ RENEWED_FROM = "runbookd.io/renewed-from"
 _TRIES = 5
 _BACK_OFF = timedelta(hours=1)
 """How long cert-manager itself waits after a failed issuance; asking by hand would pass over that."""
-_SHARE = 0.9
-"""How much of the attempt's time may be spent, so that how far it came can still be told."""
 
 
 class Params(BaseParams):
@@ -185,7 +182,7 @@ async def _issued(where: Cluster, context: Context, ref: Ref, before: int) -> Re
     """Wait until there is a new certificate."""
     try:
         async with (
-            asyncio.timeout(context.call.timeout.total_seconds() * _SHARE),
+            context.patience(),
             aclosing(where.states(ref)) as states,
         ):
             async for found in states:

@@ -30,8 +30,6 @@ _LEAVING = "because it is being terminated"
 _MIRROR = "kubernetes.io/config.mirror"
 _PAUSE = 5.0
 """Seconds until an eviction that a budget holds back is tried again."""
-_SHARE = 0.9
-"""How much of the attempt's time may be spent, so that what holds it up can still be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +78,7 @@ async def evict_all(
     """
     left = {target.ref: target for target in targets}
     try:
-        async with asyncio.timeout(context.call.timeout.total_seconds() * _SHARE):
+        async with context.patience():
             await _evict(where, context, left, grace_period)
     except TimeoutError:
         names = ", ".join(sorted(_text(ref) for ref in left))

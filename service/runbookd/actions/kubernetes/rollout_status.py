@@ -7,7 +7,6 @@ https://kubernetes.io/docs/reference/kubectl/generated/kubectl_rollout/kubectl_r
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from datetime import timedelta
 
@@ -62,7 +61,7 @@ async def run(params: Params, context: Context) -> Result:
     seen: list[Result] = []
     try:
         # A little less than the attempt has, so that what was seen last can still be told.
-        async with asyncio.timeout(context.call.timeout.total_seconds() * 0.95):
+        async with context.patience():
             where = await cluster(context, params.cluster)
             if not params.wait:
                 return _result(params.ref, await where.get(params.ref))

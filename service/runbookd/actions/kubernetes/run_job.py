@@ -7,7 +7,6 @@ reversed. https://kubernetes.io/docs/concepts/workloads/controllers/job/
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from contextlib import aclosing
 from datetime import timedelta
@@ -38,8 +37,6 @@ from runbookd.model.action import Mode, Repeat, Spec
 from runbookd.model.base import Duration
 
 _LOG_BYTES = 65_536
-_SHARE = 0.9
-"""How much of the attempt's time may be spent, so that what the Job wrote can still be told."""
 Text = Annotated[str, StringConstraints(max_length=100_000)]
 
 
@@ -185,7 +182,7 @@ async def _end(where: Cluster, context: Context, ref: Ref) -> str:
     """How the Job ended: `Complete`, or why it failed."""
     try:
         async with (
-            asyncio.timeout(context.call.timeout.total_seconds() * _SHARE),
+            context.patience(),
             aclosing(where.states(ref)) as states,
         ):
             async for job in states:

@@ -7,7 +7,6 @@ missing.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Callable
 from contextlib import aclosing
@@ -28,8 +27,6 @@ BACKUP = Kind("velero.io", "v1", "backups", "Backup")
 RESTORE = Kind("velero.io", "v1", "restores", "Restore")
 COMPLETED = "Completed"
 _ENDED = frozenset({COMPLETED, "PartiallyFailed", "Failed", "FailedValidation"})
-_SHARE = 0.9
-"""How much of the attempt's time may be spent, so that how far it came can still be told."""
 
 Prefix = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$")]
 NamespaceName = Annotated[str, StringConstraints(pattern=NAMESPACE_PATTERN)]
@@ -85,7 +82,7 @@ async def ended(where: Cluster, context: Context, ref: Ref, told: Callable[[Json
     """
     try:
         async with (
-            asyncio.timeout(context.call.timeout.total_seconds() * _SHARE),
+            context.patience(),
             aclosing(where.states(ref)) as states,
         ):
             async for found in states:

@@ -1,6 +1,6 @@
 -- name: add_work
 -- Add a row, or make it due earlier; a row somebody holds also remembers the wake-up for when it is released.
-INSERT INTO work (kind, ref, due_at) VALUES (:kind, :ref, :due_at) /*wakes*/
+INSERT INTO work (kind, ref, due_at, lane) VALUES (:kind, :ref, :due_at, :lane) /*wakes*/
 ON CONFLICT (kind, ref) DO UPDATE SET
     due_at = CASE WHEN excluded.due_at < work.due_at THEN excluded.due_at ELSE work.due_at END,
     wake_at = CASE
@@ -10,10 +10,11 @@ ON CONFLICT (kind, ref) DO UPDATE SET
     END
 
 -- name: claim_work
--- Take due rows that nobody holds. A wake-up that is due is answered by this claim; a later one is kept.
+-- Take due rows of known kinds that nobody holds. A wake-up that is due is answered by this claim; a later one is kept.
 WITH due AS MATERIALIZED (
     SELECT kind, ref FROM work
-    WHERE due_at <= :now AND (lease_until IS NULL OR lease_until <= :now)
+    WHERE due_at <= :now AND (lease_until IS NULL OR lease_until <= :now) /*filters: lane*/
+    AND kind IN ('admit', 'plan', 'advance', 'escalate', 'clock', 'reconcile', 'prune')
     ORDER BY due_at, kind, ref LIMIT :limit /*skip_locked*/
 )
 UPDATE work SET
@@ -60,11 +61,13 @@ WHERE owner IS NOT NULL AND lease_until > 0 AND substr(owner, 1, length(:prefix)
 -- name: next_free
 -- When the nearest row that nobody holds is due.
 SELECT min(due_at) AS at FROM work WHERE owner IS NULL
+AND kind IN ('admit', 'plan', 'advance', 'escalate', 'clock', 'reconcile', 'prune')
 
 -- name: next_lapse
 -- When the nearest held row can be claimed by another: its lease has run out and it is due.
 SELECT min(CASE WHEN lease_until < due_at THEN due_at ELSE lease_until END) AS at
 FROM work WHERE owner IS NOT NULL
+AND kind IN ('admit', 'plan', 'advance', 'escalate', 'clock', 'reconcile', 'prune')
 
 -- name: overdue_work
 -- How many rows were due before now, and since when.

@@ -1,0 +1,53 @@
+"""`runbookd prune`: what is older than the settings keep, counted or forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from runbookd.cli.database import change
+from runbookd.cli.group import examples
+from runbookd.cli.output import output_option, print_json
+from runbookd.cli.shared import Shared, actor, pass_shared
+
+if TYPE_CHECKING:
+    from runbookd.ports import Tx
+
+
+@click.command(epilog=examples("runbookd prune --dry-run"))
+@click.option("--dry-run", is_flag=True, help="Count, and change nothing.")
+@output_option
+@pass_shared
+def prune(shared: Shared, *, dry_run: bool, output: str) -> None:
+    """Forget what is older than the settings keep (`retention`), as the service does by itself once a day.
+
+    What something open refers to stays. The ledger's entries are archived first: signed, on disk, read back; without
+    a key and a folder (`ledger.archives`) they are kept. Does no harm while the service runs.
+    """
+    change(shared, _nothing)  # a database that is not there is not made
+    counts = asyncio.run(_prune(shared, dry_run=dry_run))
+    if output == "json":
+        print_json({"dry_run": dry_run, **counts})
+        return
+    verb = "would go" if dry_run else "gone"
+    for kind, count in counts.items():
+        click.echo(f"{kind}: {count} {verb}")
+
+
+async def _prune(shared: Shared, *, dry_run: bool) -> dict[str, int]:
+    from runbookd.bootstrap import wire
+
+    async with wire(shared.settings()) as parts:
+        if dry_run:
+            return await parts.pruner().count()
+        pruner = parts.pruner()
+        work = await pruner.take(f"{actor()}/{parts.ids.new('prune')}")
+        if work is None:
+            raise click.UsageError("somebody else is pruning right now; there is nothing left to do")
+        return await pruner.prune(work)
+
+
+async def _nothing(tx: Tx) -> None:
+    """Write nothing: opening the database is the question."""
