@@ -16,11 +16,13 @@ from random import Random
 from runbookd.runtime.logs import set_up
 from tests.chaos.one_process import one_process
 from tests.chaos.scene import Report
+from tests.chaos.storm import storm
 
 Scenario = Callable[[Report, Random, bool], Awaitable[None]]
 
 SCENARIOS: dict[str, Scenario] = {
     "kills": lambda report, dice, short: one_process(report, dice, kills=40 if short else 300),
+    "storm": lambda report, dice, short: storm(report, dice, seconds=15 if short else 60),
 }
 
 

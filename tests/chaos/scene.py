@@ -158,7 +158,9 @@ async def door(token: str, replicas: list[str], dice: Random) -> AsyncIterator[D
     """The proxy, in the bench's own process."""
     port = free_port()
     timeout = aiohttp.ClientTimeout(total=5)
-    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(force_close=True)) as session:
+    async with aiohttp.ClientSession(
+        timeout=timeout, connector=aiohttp.TCPConnector(force_close=True)
+    ) as session:
         it = Door(f"http://127.0.0.1:{port}", token, replicas, dice, session)
         async with served(it.pass_on, port):
             yield it

@@ -102,9 +102,7 @@ async def judge(report: Report, name: str, ask: Ask, stream: Stream, door: Door)
     report.nothing(name, "runs that did not end", sum(run["state"] == "running" for run in runs))
     report.nothing(name, "alerts without a run, or with two", abs(len(runs) - len(stream.hosts)))
     report.nothing(name, "runs that ended badly and told nobody", len(alone), alone[:5])
-    undone = [
-        run["id"] for run in runs if run["state"] not in GOOD and run["reason"] != "in_doubt"
-    ]
+    undone = [run["id"] for run in runs if run["state"] not in GOOD and run["reason"] != "in_doubt"]
     report.nothing(name, "runs that failed for another reason than doubt", len(undone), undone[:5])
 
 
