@@ -95,6 +95,10 @@ class ReconcileSettings(BaseModel):
     )
 
 
+Age = Literal["forever"] | Duration
+"""How old something may become."""
+
+
 class LedgerSettings(BaseModel):
     """Signed checkpoints and archives of the ledger. Without a key there are neither, and the ledger is kept whole."""
 
@@ -125,35 +129,40 @@ class LedgerSettings(BaseModel):
 
 
 class RetentionSettings(BaseModel):
-    """How long what is kept, once it is over; pruned daily. None is for ever. What something open refers to stays."""
+    """How long what is kept, once it is over; pruned daily. `forever` keeps it. What something open refers to stays."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    deliveries: Duration | None = Field(
+    deliveries: Age = Field(
         default=timedelta(days=30),
         description="What senders sent, byte for byte. Most of the size; of use while a delivery may be disputed.",
     )
-    events: Duration | None = Field(
+    events: Age = Field(
         default=timedelta(days=90), description="Events with what became of them, for `runbookd explain`."
     )
-    runs: Duration | None = Field(
+    runs: Age = Field(
         default=timedelta(days=400),
         description="Ended runs with journal and evidence: a year and a bit. Never less than rules look back.",
     )
-    alerts: Duration | None = Field(
+    alerts: Age = Field(
         default=timedelta(days=400), description="Resolved alerts, once no run of theirs is left."
     )
-    incidents: Duration | None = Field(
+    incidents: Age = Field(
         default=timedelta(days=400),
         description="Resolved incidents, once no alert and run of theirs is left.",
     )
-    ledger: Duration | None = Field(
+    ledger: Age = Field(
         default=timedelta(days=2557),
         description="Entries of the ledger: seven years. Archived, signed, before they go (`ledger.archives`).",
     )
 
     def ages(self) -> Ages:
         """Return the ages by kind."""
-        return Ages(rows={kind: getattr(self, kind.value) for kind in Kept}, ledger=self.ledger)
+        rows = {kind: _limit(getattr(self, kind.value)) for kind in Kept}
+        return Ages(rows=rows, ledger=_limit(self.ledger))
+
+
+def _limit(age: Age) -> timedelta | None:
+    return None if age == "forever" else age
 
 
 class Settings(BaseSettings):

@@ -25,6 +25,7 @@ from tests.acceptance.engine import NOON, SetClock
 from tests.service import service
 
 COLUMNS = ", ".join(LedgerRow._fields)
+RULES = 'priorities: {P1: {name: High}}\nrules: [{name: x, match: [alertname="X"], priority: P1}]\n'
 PLAYBOOK = "playbook: note\nsteps:\n  - {action: flow.log, with: {message: x}}\n"
 TRIGGERS = (
     "ledger_never_changes",
@@ -294,7 +295,7 @@ async def test_a_service_signs_where_it_stopped(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(new_key())
     file = tmp_path / "checkpoints.jsonl"
     settings = {"ledger": {"key_file": str(tmp_path / "key"), "checkpoints_file": str(file)}}
-    async with service(rules="rules: []\n", playbooks=PLAYBOOK, settings=settings) as it:
+    async with service(rules=RULES, playbooks=PLAYBOOK, settings=settings) as it:
         assert await it.stop() == 0
         (line,) = file.read_text().splitlines()
         signed = read_statement(line, None)

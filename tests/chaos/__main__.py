@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 
 from runbookd.runtime.logs import set_up
+from tests.chaos.disk import disk
 from tests.chaos.one_process import one_process
 from tests.chaos.scene import Report
 from tests.chaos.storm import storm
@@ -22,6 +23,7 @@ Scenario = Callable[[Report, Random, bool], Awaitable[None]]
 
 SCENARIOS: dict[str, Scenario] = {
     "kills": lambda report, dice, short: one_process(report, dice, kills=40 if short else 300),
+    "disk": lambda report, dice, short: disk(report, dice, short=short),
     "storm": lambda report, dice, short: storm(report, dice, seconds=15 if short else 60),
 }
 

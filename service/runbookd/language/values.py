@@ -2,7 +2,7 @@
 
 JSON knows neither durations nor timestamps nor secrets, so these become tagged maps:
 
-    {"$duration": seconds}      {"$timestamp": "RFC 3339, in UTC"}      {"$number": "NaN" | "Infinity" | "-Infinity"}
+    {"$duration": seconds}      {"$timestamp": "RFC 3339, in UTC"}      {"$number": "NaN", "Infinity" or whole}
     {"$secret": name}           {"$secret_text": [text or {"$secret": name}, ...]}
 
 A user's own map that could be taken for one of them (a single key that starts with `$`) is wrapped as
@@ -34,6 +34,7 @@ _CANONICAL = (
     | orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
+_LEAST, _MOST = -(2**63), 2**63 - 1  # a JSON reader may round whole numbers beyond
 _EXACT = timedelta(microseconds=2**53)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -52,8 +53,8 @@ class SecretText:
     parts: tuple[str | SecretRef, ...]
 
 
-_AS_IT_IS: Final = frozenset({str, int, bool, NoneType})
-"""The exact types JSON has; most of what is encoded is one of them."""
+_AS_IT_IS: Final = frozenset({str, bool, NoneType})
+"""Exact types that stay what they are; most of what is encoded is one of them."""
 
 
 def encode(value: object) -> Any:
@@ -147,7 +148,7 @@ def _encode_scalar(value: str | float) -> Any:
     if isinstance(value, str):
         return str(value)
     if isinstance(value, int):
-        return int(value)
+        return int(value) if _LEAST <= value <= _MOST else {"$number": str(int(value))}
     if math.isfinite(value):
         return float(value)
     name = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
@@ -177,7 +178,7 @@ def _seconds(duration: timedelta) -> float:
 _RESTORE: dict[str, Callable[[Any], object]] = {
     "$duration": lambda seconds: timedelta(seconds=seconds),
     "$timestamp": datetime.fromisoformat,
-    "$number": float,
+    "$number": lambda text: float(text) if text.isalpha() or text[1:].isalpha() else int(text),
     "$secret": SecretRef,
     "$secret_text": lambda parts: SecretText(tuple(decode(part) for part in parts)),
     "$map": lambda tree: {key: decode(item) for key, item in tree.items()},

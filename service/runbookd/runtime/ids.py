@@ -7,7 +7,8 @@ import threading
 import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_LETTERS = 26
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+_SHIFTS = range(120, -1, -10)  # 26 letters of 5 bits, two at a time
 _RANDOM_BITS = 80
 
 
@@ -24,5 +25,5 @@ class Ulids:
         fresh = (time.time_ns() // 1_000_000 << _RANDOM_BITS) | int.from_bytes(os.urandom(10), "big")
         with self._lock:
             self._last = value = max(fresh, self._last + 1)
-        letters = "".join(_ALPHABET[value >> shift & 31] for shift in range(5 * (_LETTERS - 1), -1, -5))
+        letters = "".join([_PAIRS[value >> shift & 1023] for shift in _SHIFTS])
         return f"{prefix}-{letters}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,6 @@ from runbookd.model.event import Event, Status
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_LONG_NUMBER = re.compile(r"\d{17}|\\u[dD]")
-"""What the fast reader would not read exactly: numbers past 64 bits or 17 digits, and half surrogate pairs."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -92,7 +89,7 @@ def event(column: str) -> Event:
 
 
 def _dump(encoded: object) -> str:
-    """Write JSON; what the fast writer refuses (half surrogate pairs, very large numbers) goes to the slower."""
+    """Write JSON; what the fast writer refuses (half surrogate pairs) goes to the slower."""
     try:
         return orjson.dumps(encoded).decode()
     except orjson.JSONEncodeError:
@@ -100,5 +97,8 @@ def _dump(encoded: object) -> str:
 
 
 def _load(column: str) -> Any:
-    """Read JSON exactly; the fast reader would round numbers past 64 bits."""
-    return json.loads(column) if _LONG_NUMBER.search(column) else orjson.loads(column)
+    """Read JSON; what the fast reader refuses (half surrogate pairs) goes to the slower."""
+    try:
+        return orjson.loads(column)
+    except orjson.JSONDecodeError:
+        return json.loads(column)

@@ -79,7 +79,7 @@ def put_in_place(backup: Path, target: Path, aside: Path) -> bool:
     try:
         there = target.exists()
         if there:
-            _move(target, aside)
+            _keep(target, aside)
         fresh.rename(target)
     except OSError as error:
         raise StoreUnavailable(f"{target} cannot be replaced: {error.strerror}") from error
@@ -87,9 +87,13 @@ def put_in_place(backup: Path, target: Path, aside: Path) -> bool:
     return there
 
 
-def _move(target: Path, aside: Path) -> None:
-    """Move a database with its log, which belongs to it: what was committed last is there."""
-    for suffix in ("-wal", "-shm", ""):
+def _keep(target: Path, aside: Path) -> None:
+    """Give a database another name beside its own, which the new one then takes: at no moment is there none.
+
+    Its log goes with it, if there is one still: that of one database beside another would damage it.
+    """
+    aside.hardlink_to(target)
+    for suffix in ("-wal", "-shm"):
         part = target.with_name(target.name + suffix)
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -13,11 +14,15 @@ from runbookd.errors import StoreError
 from runbookd.model.audit import Anchor
 from runbookd.model.event import DeliveryState
 from runbookd.model.incident import ClockKind, IncidentClock, IncidentState
-from runbookd.model.retention import Kept
+from runbookd.model.retention import Ages, Kept
 from runbookd.model.run import RunState
 from runbookd.model.work import WorkKind
 from runbookd.ports import Store, Tx
+from runbookd.runtime.retention import Archiving, Pruner
 from runbookd.stages.audit import GENESIS, broken_rows
+from runbookd.stages.checkpoint import new_key, signer_of
+from runbookd.store.archives import archives_in, read_archive
+from tests.acceptance.engine import SetClock
 from tests.contract.store.conftest import Raw
 from tests.contract.store.samples import (
     T0,
@@ -211,3 +216,26 @@ async def test_database_refuses_to_move_an_anchor(store: Store, raw: Raw, sql: s
     ):
         await raw(sql)
     assert [one.seq for one in await read(store, "ledger.anchors")] == [2]
+
+
+async def test_a_whole_pruning(store: Store, tmp_path: Path) -> None:
+    """On every engine what is old goes, the ledger into an archive first, and what is left follows from there."""
+    signer = signer_of(new_key())
+    month = Ages(rows=dict.fromkeys(Kept, timedelta(days=30)), ledger=timedelta(days=30))
+    clock = SetClock(T0 + timedelta(days=31))
+    for n in range(3):
+        done = delivery(f"d{n}", state=DeliveryState.ADMITTED)
+        await write(store, "deliveries.add", done)
+        await write(store, "ledger.append", [entry(f"w{n}", run_id="r1")])
+    await write(store, "ledger.append", [entry("young", at=clock.at)])
+    pruner = Pruner(store, clock, month, Archiving(folder=tmp_path / "archives", signer=signer))
+    work = await pruner.take("test/1")
+    assert work is not None
+    gone = await pruner.prune(work)
+    assert (gone["deliveries"], gone["ledger"]) == (3, 3)
+    (archive,) = archives_in(tmp_path / "archives")
+    rows, seal = read_archive(archive, {signer.id: signer.public})
+    left = await read(store, "ledger.rows", "main", 0, 99)
+    assert [row.what for row in (*rows, *left)] == ["w0", "w1", "w2", "young", "archived", "pruned"]
+    assert list(broken_rows(left, previous=seal.hash, seq=seal.seq)) == []
+    assert await read(store, "work.next_due") is None

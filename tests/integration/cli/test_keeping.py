@@ -123,6 +123,8 @@ async def test_pruning_is_counted_then_done(runbookd: Runbookd, told: Tell) -> N
     edit(runbookd.database, "UPDATE incidents SET state = 'resolved', resolved_at = opened_at")
     edit(runbookd.database, "DELETE FROM work")
     old = configured(runbookd, ledger__archives="archives", ledger__key_file="ledger.key", **ages)
+    kept = configured(runbookd, **dict.fromkeys(ages, "forever"))
+    assert set(kept.json("prune", "--dry-run").values()) == {True, 0}
     counted = old.json("prune", "--dry-run")
     entries = len(runbookd.json("audit", "show"))
     assert counted == {
