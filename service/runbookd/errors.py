@@ -39,6 +39,10 @@ class PayloadError(RunbookdError):
     """A sender's body can never be understood; it is kept as a dead letter and answered with 400."""
 
 
+class OverLimit(PayloadError):
+    """One alert holds more than the limits allow; it is left out and said, and the delivery's others are admitted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One mistake in a configuration file.

@@ -101,6 +101,8 @@ class Pipeline:
 
         await self._store.write(keep)
         self._parsed.keep(delivery, notification)
+        for reason in notification.refused:
+            log.error("an alert is refused", stage="normalize", delivery=delivery.id, reason=reason)
         self._watch.received(source, "accepted")
         self.wake()
         return Receipt(delivery=delivery, alerts=len(notification.events))
@@ -383,5 +385,6 @@ def _admitted(delivery: Delivery, notification: Notification, ids: list[list[str
             "sha256": delivery.sha256,
             "events": ids,
             "truncated": notification.truncated,
+            "refused": list(notification.refused),
         },
     )

@@ -35,7 +35,8 @@ class Sender:
         """One alert; the status, the Retry-After and the text of the answer."""
         self.number += 1
         host = f"d{self.number}"
-        body = notification({**scene.labels_of(self._url, host, "mend"), "padding": PADDING})
+        body = notification(scene.labels_of(self._url, host, "mend"))
+        body["alerts"][0]["annotations"] = {"description": PADDING}
         headers = {"Authorization": f"Bearer {self._it.token}"}
         timeout = aiohttp.ClientTimeout(total=30)
         async with (
@@ -49,7 +50,7 @@ class Sender:
 
 async def disk(report: scene.Report, dice: Random, *, short: bool) -> None:
     """Each trouble by itself, on a service of its own."""
-    await _trouble(report, dice, "full", "disk is full")
+    await _trouble(report, dice, "full", "disk")
     if not short:
         await _trouble(report, dice, "locked", "write lock")
     await _read_only(report)
@@ -82,7 +83,7 @@ async def _trouble(report: scene.Report, dice: Random, kind: str, said: str) -> 
     """Work, then trouble, then none again: 503 meanwhile, nothing acknowledged is lost, and nobody helps."""
     name = f"{NAME}: {kind}"
     async with _world(dice) as (it, sender, target):
-        while len(sender.told) < 20:
+        for _ in range(20):
             await sender.post()
         trouble = no_room if kind == "full" else locked
         with trouble(it):

@@ -7,8 +7,10 @@ import contextlib
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
 
 import aiohttp
 from aiohttp import WSMsgType, web
@@ -30,11 +32,11 @@ class Trouble(StrEnum):
     DROP = "drop"
     """The connection is cut before it arrives."""
     DROP_ANSWER = "drop-answer"
-    """It arrives and is carried out; then the connection is cut."""
+    """It arrives and is carried out; then the connection is cut. A call the server refuses passes unharmed."""
     HANG = "hang"
     """It never arrives, and no answer comes."""
     HOLD_ANSWER = "hold-answer"
-    """It arrives and is carried out; its answer never comes."""
+    """It arrives and is carried out; its answer never comes. A call the server refuses passes unharmed."""
 
 
 @dataclass(slots=True)
@@ -64,16 +66,25 @@ class Call:
 
 @dataclass(slots=True)
 class FaultProxy:
-    """A running proxy: `calls` is all that came, oldest first; put a Fault into `faults` to make trouble."""
+    """A running proxy: `calls` is all that came, oldest first; put a Fault into `faults` to make trouble.
+
+    `carried` are the calls among them that the API server has carried out, in the order of its answers.
+    """
 
     url: str
     plane: ControlPlane
     calls: list[Call] = field(default_factory=list)
+    carried: list[Call] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
     def writes(self) -> list[Call]:
         """The calls that are made to change something, dry runs left out."""
         return [call for call in self.calls if call.method != "GET" and "dryRun" not in call.query]
+
+    def times(self, method: str, path: str) -> int:
+        """How often the API server carried out a call of this method and path, dry runs left out."""
+        met = Fault(Trouble.REFUSE, path, method)
+        return len([call for call in self.carried if met.meets(call) and "dryRun" not in call.query])
 
     def trouble_for(self, call: Call) -> Fault | None:
         """Note a call; the fault that meets it, used up by one."""
@@ -113,7 +124,8 @@ async def _forward(
     request: web.Request, proxy: FaultProxy, session: aiohttp.ClientSession
 ) -> web.StreamResponse:
     """Hand a call on, and its answer back, as far as no fault meets it."""
-    fault = proxy.trouble_for(Call(request.method, request.path, request.query_string))
+    call = Call(request.method, request.path, request.query_string)
+    fault = proxy.trouble_for(call)
     if fault is not None and fault.trouble is Trouble.REFUSE:
         return web.json_response(_refusal(fault.status), status=fault.status, headers=fault.headers)
     if fault is not None and fault.trouble in {Trouble.DROP, Trouble.HANG}:
@@ -121,12 +133,19 @@ async def _forward(
     url = f"{proxy.plane.url}{request.raw_path}"
     headers = _kept(request.headers)
     if request.headers.get("Upgrade", "").lower() == "websocket":
-        return await _bridge(request, session, url)
+        async with _inside(request, session, url) as socket:
+            proxy.carried.append(call)
+            return await (_bridge(request, socket) if fault is None else _swallow(request, socket, fault))
     body = await request.read() or None  # not b"", which would get a content type
     async with session.request(request.method, url, headers=headers, data=body) as answer:
-        if fault is not None:
+        carried = answer.status < HTTPStatus.BAD_REQUEST
+        if carried:
+            proxy.carried.append(call)
+        if fault is not None and carried:
             await answer.read()
             return await _fail(request, fault.trouble)
+        if fault is not None:
+            fault.times += 1
         response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
         await response.prepare(request)
         async for chunk in answer.content.iter_any():
@@ -140,21 +159,44 @@ def _kept(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in NOT_FORWARDED)
 
 
-async def _bridge(request: web.Request, session: aiohttp.ClientSession, url: str) -> web.StreamResponse:
-    """Join two WebSockets (exec) until one side ends."""
+def _inside(
+    request: web.Request, session: aiohttp.ClientSession, url: str
+) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
+    """The API server's end of a WebSocket (exec)."""
     offered = tuple(
         word.strip() for word in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if word
     )
     headers = {name: request.headers[name] for name in ("Authorization",) if name in request.headers}
-    async with session.ws_connect(url, protocols=offered, headers=headers) as inside:
-        outside = web.WebSocketResponse(protocols=[inside.protocol] if inside.protocol else [])
-        await outside.prepare(request)
-        pumps = {asyncio.create_task(_pump(outside, inside)), asyncio.create_task(_pump(inside, outside))}
-        _, left = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        for task in left:
-            task.cancel()
-        await outside.close()
-        return outside
+    return session.ws_connect(url, protocols=offered, headers=headers)
+
+
+async def _outside(request: web.Request, inside: aiohttp.ClientWebSocketResponse) -> web.WebSocketResponse:
+    """The caller's end of it."""
+    socket = web.WebSocketResponse(protocols=[inside.protocol] if inside.protocol else [])
+    await socket.prepare(request)
+    return socket
+
+
+async def _bridge(request: web.Request, inside: aiohttp.ClientWebSocketResponse) -> web.StreamResponse:
+    """Join both ends until one of them is closed."""
+    outside = await _outside(request, inside)
+    pumps = {asyncio.create_task(_pump(outside, inside)), asyncio.create_task(_pump(inside, outside))}
+    _, left = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+    for task in left:
+        task.cancel()
+    await outside.close()
+    return outside
+
+
+async def _swallow(
+    request: web.Request, inside: aiohttp.ClientWebSocketResponse, fault: Fault
+) -> web.StreamResponse:
+    """Let the command run to its end, and tell the caller nothing of it."""
+    outside = await _outside(request, inside)
+    async for _ in inside:
+        continue
+    await _fail(request, fault.trouble)
+    return outside
 
 
 async def _pump(

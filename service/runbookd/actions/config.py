@@ -4,13 +4,14 @@ Playbooks name a server or a command; where it is and how to sign in stands here
 choose it. Secrets are given by name (`token_secret: prom_token`) and resolved when a call is made.
 """
 
-import re
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from runbookd.errors import LanguageError
+from runbookd.language.cel import matches_whole
 from runbookd.model.base import Duration, Name
 
 MEBIBYTE = 1024 * 1024
@@ -25,10 +26,9 @@ def _absolute(path: str) -> str:
 
 def _pattern(text: str) -> str:
     try:
-        re.compile(text)
-    except re.error as error:
-        message = f"{text!r} is not a regular expression: {error}"
-        raise ValueError(message) from error
+        matches_whole(text, "")
+    except LanguageError as error:
+        raise ValueError(str(error)) from None
     return text
 
 
@@ -36,7 +36,7 @@ HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s]+[^?#\s]*
 """The base of an API: http or https, a host, perhaps a path; no query."""
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
-"""A Python regular expression that has to match the whole text."""
+"""A regular expression (RE2: no look-around, linear time) that has to match the whole text."""
 
 
 class Section(BaseModel):

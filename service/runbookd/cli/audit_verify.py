@@ -80,11 +80,13 @@ def verify(
     check = _held_to(archives, **against)
     begun = time.monotonic()
     gc.disable()  # millions of rows and not one cycle: looking for cycles would take an eighth of the time
-    if file is None:
-        _database(shared, check)
-    else:
-        _export(file, check)
-    gc.enable()
+    try:
+        if file is None:
+            _database(shared, check)
+        else:
+            _export(file, check)
+    finally:
+        gc.enable()
     check.close()
     seconds = time.monotonic() - begun
     heads = [

@@ -77,7 +77,8 @@ class Notification:
     """A delivery, understood: its events in the sender's order.
 
     `truncated` counts alerts the sender left out (Alertmanager's `truncatedAlerts`); more than zero means the
-    sender must be asked what else fires. `complete` is True when the events are all that fires at the sender
+    sender must be asked what else fires. `refused` says of each alert that can never be understood why; the others
+    are none the worse for it. `complete` is True when the events are all that fires at the sender
     (a reconciler's answer), so that what is missing has resolved.
     """
 
@@ -86,6 +87,7 @@ class Notification:
     group_key: str = ""
     truncated: int = 0
     complete: bool = False
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

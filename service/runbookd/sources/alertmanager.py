@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from runbookd.errors import PayloadError
+from runbookd.errors import OverLimit, PayloadError
 from runbookd.model.event import Event, Notification, Status
 from runbookd.stages.normalize import (
     DEFAULT_LIMITS,
@@ -68,8 +68,10 @@ def parse(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Notification:
     if not alerts:
         raise PayloadError("alerts: the list is empty; Alertmanager sends at least one alert")
     hints = _small_hints(message)
+    events, refused = _events(alerts, "alerts", lambda alert: _webhook_event(alert, hints, limits))
     return Notification(
-        events=_events(alerts, "alerts", lambda alert: _webhook_event(alert, hints, limits)),
+        events=events,
+        refused=refused,
         receiver=_QUOTED_META.sub(r"\1", as_text(message.get("receiver"), "receiver", limits.text_length)),
         group_key=as_text(message.get("groupKey"), "groupKey", limits.text_length),
         truncated=as_count(message.get("truncatedAlerts"), "truncatedAlerts"),
@@ -90,9 +92,8 @@ def parse_api_alerts(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Notificati
             "check that the address is Alertmanager's"
         )
     alerts = _as_alerts(answer, "alerts")
-    return Notification(
-        events=_events(alerts, "alerts", lambda alert: _api_event(alert, limits)), complete=True
-    )
+    events, refused = _events(alerts, "alerts", lambda alert: _api_event(alert, limits))
+    return Notification(events=events, refused=refused, complete=not refused)
 
 
 def fingerprint_of(labels: Mapping[str, str]) -> str:
@@ -114,17 +115,27 @@ def _as_alerts(value: object, at: str) -> list[object]:
     return value
 
 
-def _events(alerts: list[object], at: str, make: Callable[[dict[str, object]], Event]) -> tuple[Event, ...]:
-    """Make an event of each alert; a fault names the alert's place in the list."""
-    events = []
+def _events(
+    alerts: list[object], at: str, make: Callable[[dict[str, object]], Event]
+) -> tuple[tuple[Event, ...], tuple[str, ...]]:
+    """Make an event of each alert, and say of those beyond the limits, by their place, why they are left out.
+
+    A fault names the alert's place in the list. Raises PayloadError too when every alert is beyond the limits.
+    """
+    events: list[Event] = []
+    refused: list[str] = []
     for index, alert in enumerate(alerts):
         if not isinstance(alert, dict):
             raise PayloadError(f"{at}[{index}]: expected object, got {kind_of(alert)}")
         try:
             events.append(make(alert))
+        except OverLimit as error:
+            refused.append(f"{at}[{index}]{error}")
         except PayloadError as error:
             raise PayloadError(f"{at}[{index}]{error}") from None
-    return tuple(events)
+    if refused and not events:
+        raise PayloadError(refused[0])
+    return tuple(events), tuple(refused)
 
 
 def _webhook_event(alert: dict[str, object], hints: Mapping[str, object], limits: Limits) -> Event:

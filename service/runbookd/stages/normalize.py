@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from runbookd.errors import PayloadError
+from runbookd.errors import OverLimit, PayloadError
 
 ZERO_TIME: Final = "0001-01-01T00:00:00Z"
 """How Go writes a time that was never set."""
@@ -76,7 +76,7 @@ def as_text(value: object, at: str, limit: int) -> str:
     if not isinstance(value, str):
         raise PayloadError(f"{at}: expected text, got {kind_of(value)}")
     if len(value) > limit:
-        raise PayloadError(f"{at}: {len(value)} characters, and the limit is {limit}")
+        raise OverLimit(f"{at}: {len(value)} characters, and the limit is {limit}")
     problem = bad_character(value)
     if problem:
         raise PayloadError(f"{at}: {problem}")
@@ -94,7 +94,7 @@ def as_text_map(value: object, at: str, *, count: int, name_length: int, length:
     if not isinstance(value, dict):
         raise PayloadError(f"{at}: expected object, got {kind_of(value)}")
     if len(value) > count:
-        raise PayloadError(f"{at}: {len(value)} entries, and the limit is {count}")
+        raise OverLimit(f"{at}: {len(value)} entries, and the limit is {count}")
     if not _is_plain(value, name_length, length):
         _check_entries(value, at, name_length, length)
     return value
@@ -124,7 +124,7 @@ def _check_entries(entries: dict[str, str], at: str, name_length: int, length: i
         if not name:
             raise PayloadError(f"{here}: a name cannot be empty")
         if len(name) > name_length:
-            raise PayloadError(f"{here}: its name has {len(name)} characters, and the limit is {name_length}")
+            raise OverLimit(f"{here}: its name has {len(name)} characters, and the limit is {name_length}")
         problem = bad_character(name)
         if problem:
             raise PayloadError(f"{here}: its name has {problem}")

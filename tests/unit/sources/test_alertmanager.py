@@ -235,13 +235,28 @@ def test_a_custom_payload_is_refused_with_what_to_do(body: bytes, expected: str)
 
 
 def test_limits_name_the_label() -> None:
-    """A label past the limit is named with its length and the limit."""
-    assert refusal(message(), label_length=10) == (
+    """A label past the limit is named with its length and the limit; with every alert past it nothing is left."""
+    one = message(lambda whole: whole.update(alerts=whole["alerts"][:1]))
+    assert refusal(one, label_length=10) == (
         'alerts[0].labels["alertname"]: 26 characters, and the limit is 10'
     )
-    assert refusal(message(), labels=2) == "alerts[0].labels: 3 entries, and the limit is 2"
-    assert "annotations" in refusal(message(), annotation_length=3)
+    assert refusal(one, labels=2) == "alerts[0].labels: 3 entries, and the limit is 2"
+    assert "annotations" in refusal(one, annotation_length=3)
     assert "nests deeper than 2 levels" in refusal(b"[[[]]]", depth=2)
+
+
+def test_an_alert_past_the_limits_takes_no_other_with_it() -> None:
+    """The others of its group are understood; why it is left out is said with its place."""
+    last = len(MESSAGE["alerts"]) - 1
+    told = message(lambda whole: whole["alerts"][last]["labels"].update(text="x" * 20_000))
+    notification = parse(told)
+    assert len(notification.events) == last
+    assert notification.refused == (
+        f'alerts[{last}].labels["text"]: 20000 characters, and the limit is 16384',
+    )
+    long = API_ALERT | {"labels": {"alertname": "Long", "text": "x" * 20_000}}
+    listed = parse_api_alerts(json.dumps([API_ALERT, long]).encode())
+    assert (len(listed.events), len(listed.refused), listed.complete) == (1, 1, False)
 
 
 def test_what_fires_now_is_complete() -> None:

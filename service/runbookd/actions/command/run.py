@@ -8,7 +8,6 @@ https://docs.python.org/3/library/asyncio-subprocess.html
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated
@@ -21,6 +20,7 @@ from runbookd.actions.base import Result as BaseResult
 from runbookd.actions.command.process import Ended, Stream, finish, start
 from runbookd.actions.config import ActionsConfig, Command
 from runbookd.actions.failures import Rejected
+from runbookd.language.cel import matches_whole
 from runbookd.language.fuzzy import did_you_mean
 from runbookd.model.action import Repeat, Spec
 from runbookd.model.base import Name
@@ -117,7 +117,7 @@ def _check_args(params: Params, entry: Command) -> None:
         )
         raise Rejected(message, kind="refused")
     for position, (value, pattern) in enumerate(zip(given, patterns, strict=True), start=1):
-        if re.fullmatch(pattern, value) is None or "\0" in value:
+        if "\0" in value or not matches_whole(pattern, value):
             message = (
                 f"argument {position} of the command {params.command!r} does not fit the pattern {pattern}"
             )
