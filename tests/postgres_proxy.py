@@ -43,7 +43,11 @@ class Proxy:
         if not self.open:
             writer.transport.abort()
             return
-        back, forth = await asyncio.open_unix_connection(str(self._server.folder / _SOCKET))
+        try:
+            back, forth = await asyncio.open_unix_connection(str(self._server.folder / _SOCKET))
+        except OSError:  # the server is away
+            writer.transport.abort()
+            return
         self._writers |= {writer, forth}
         with suppress(ConnectionError, asyncio.CancelledError):  # the loop ends before the wire does
             await asyncio.gather(self._said(reader, writer, forth), self._answered(back, writer))

@@ -283,6 +283,7 @@ async def _listen(parts: Parts, registry: CollectorRegistry) -> AppRunner:
         "queue": queue_young(parts.store, parts.clock, settings.queue_limit),
         "content": content_loaded(lambda: bool(parts.pipeline.desk.library.rules)),
         "worker": parts.worker.turning,
+        "deliveries": parts.pipeline.taking,
     }
     app = create_app(settings.web, inbox=parts.pipeline, checks=checks, registry=registry)
     return await listen(app, settings.web)

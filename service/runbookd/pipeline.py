@@ -27,7 +27,7 @@ import structlog
 from runbookd.errors import LeaseLost, PayloadError, StoreUnavailable
 from runbookd.model.action import Call
 from runbookd.model.audit import Entry, Stage
-from runbookd.model.event import Delivery, DeliveryState, Notification
+from runbookd.model.event import Delivery, DeliveryState
 from runbookd.model.plan import Ask, Start
 from runbookd.model.work import Work, WorkKind
 from runbookd.sources import SOURCES
@@ -39,6 +39,7 @@ from runbookd.units.escalation import watch_clocks
 from runbookd.units.parsing import Parsed
 from runbookd.units.planning import plan_again
 from runbookd.units.reconciling import ASKED, close_missing
+from runbookd.units.records import admitted_entry
 from runbookd.units.running import Claim, News, Onward, carry_on
 from runbookd.units.watch import Watch
 
@@ -53,6 +54,7 @@ log = structlog.get_logger()
 CHUNK = 64
 """Events admitted in one transaction: a delivery of thousands must not keep the store from everyone else."""
 
+_LATELY = timedelta(seconds=15)
 _STORE_RETRY = 0.5
 """Seconds between two tries to write answers while the store is unavailable."""
 
@@ -76,6 +78,8 @@ class Pipeline:
         self._plans = Plans()
         self._parsed = Parsed()
         self.wake: Callable[[], None] = lambda: None
+        self.leaving = False
+        self._turned_away_at: datetime | None = None
 
     # receive -------------------------------------------------------------------------------------------------
 
@@ -99,13 +103,23 @@ class Pipeline:
             await tx.deliveries.add(delivery)
             await tx.work.add(WorkKind.ADMIT, delivery.id, now, delivery.source)
 
-        await self._store.write(keep)
+        try:
+            await self._store.write(keep)
+        except StoreUnavailable:
+            self._turned_away_at = now
+            raise
         self._parsed.keep(delivery, notification)
         for reason in notification.refused:
             log.error("an alert is refused", stage="normalize", delivery=delivery.id, reason=reason)
         self._watch.received(source, "accepted")
         self.wake()
         return Receipt(delivery=delivery, alerts=len(notification.events))
+
+    async def taking(self) -> str | None:
+        """Say that deliveries were turned away just now (a readiness check); None when they were kept."""
+        at = self._turned_away_at
+        lately = at is not None and self._clock.now() - at < _LATELY
+        return f"a delivery could not be kept at {at:%H:%M:%S}" if at is not None and lately else None
 
     async def refuse(
         self, source: str, body: bytes, headers: Mapping[str, str], remote: str | None, reason: str
@@ -200,7 +214,7 @@ class Pipeline:
         state = DeliveryState.ADMITTED if done else DeliveryState.PENDING
         await tx.deliveries.settle(delivery.id, state, progress)
         ids = [[event.id, event.outcome] for event in stored]
-        await tx.ledger.append([_admitted(delivery, notification, ids, now)])
+        await tx.ledger.append([admitted_entry(delivery, notification, ids, now)])
         if not done:
             await tx.work.hold(work, now, self.desk.lease)
             return len(chunk), False
@@ -220,7 +234,7 @@ class Pipeline:
         """
         claim = Claim(work=work, plans=self._plans, performer=self._performer)
         calls: dict[asyncio.Task[Answered], str] = {}
-        news = News()
+        news = News(leaving=self.leaving)
         held_until = self._clock.now() + self.desk.lease
         try:
             while True:
@@ -232,7 +246,9 @@ class Pipeline:
                 if onward.released or not calls:
                     return
                 answers = await self._answers(calls, onward.moves.due)
-                news = News(before=onward, answers=answers, in_flight=frozenset(calls.values()))
+                news = News(
+                    before=onward, answers=answers, in_flight=frozenset(calls.values()), leaving=self.leaving
+                )
         finally:
             for task in calls:
                 task.cancel()
@@ -370,21 +386,3 @@ class Pipeline:
             self._watch.breached(kind)
             log.error("clock breached", stage="escalate", incident=work.ref, clock=kind)
         self.wake()
-
-
-def _admitted(delivery: Delivery, notification: Notification, ids: list[list[str]], now: datetime) -> Entry:
-    """One ledger entry for a chunk: which delivery, and what became of each of its events."""
-    return Entry(
-        at=now,
-        stage=Stage.ADMIT,
-        what="admitted",
-        delivery_id=delivery.id,
-        detail={
-            "source": delivery.source,
-            "received_at": delivery.received_at,
-            "sha256": delivery.sha256,
-            "events": ids,
-            "truncated": notification.truncated,
-            "refused": list(notification.refused),
-        },
-    )

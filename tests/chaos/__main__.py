@@ -16,6 +16,7 @@ from random import Random
 from runbookd.runtime.logs import set_up
 from tests.chaos.disk import disk
 from tests.chaos.one_process import one_process
+from tests.chaos.replicas import replicas
 from tests.chaos.scene import Report
 from tests.chaos.stops import stops
 from tests.chaos.storm import storm
@@ -24,6 +25,7 @@ Scenario = Callable[[Report, Random, bool], Awaitable[None]]
 
 SCENARIOS: dict[str, Scenario] = {
     "kills": lambda report, dice, short: one_process(report, dice, kills=40 if short else 300),
+    "replicas": lambda report, dice, short: replicas(report, dice, blows=15 if short else 120),
     "stops": lambda report, dice, _short: stops(report, dice),
     "disk": lambda report, dice, short: disk(report, dice, short=short),
     "storm": lambda report, dice, short: storm(report, dice, seconds=15 if short else 60),

@@ -53,7 +53,7 @@ async def disk(report: scene.Report, dice: Random, *, short: bool) -> None:
     await _trouble(report, dice, "full", "disk")
     if not short:
         await _trouble(report, dice, "locked", "write lock")
-    await _read_only(report)
+        await _read_only(report)
     await _corrupt_row(report, dice)
     await _newer(report)
 
@@ -108,7 +108,9 @@ async def _refused(sender: Sender) -> str | None:
 
 
 async def _alive_not_ready(it: Service) -> bool:
-    return await answers(f"{it.url}/healthz") and not await answers(f"{it.url}/readyz")
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{it.url}/readyz") as ready:
+        return ready.status == 503 and await answers(f"{it.url}/healthz")
 
 
 async def _within(seconds: float, sender: Sender) -> bool:
@@ -185,8 +187,8 @@ async def _corrupt_row(report: scene.Report, dice: Random) -> None:
                 "INSERT INTO work (kind, ref, due_at, lane) VALUES ('admit', 'torn', 0, 'admit alertmanager')"
             )
             base.execute(
-                "INSERT INTO runs (id, playbook, plan_hash, mode, created_at, deadline_at, scope, rung, state, mutated)"
-                " VALUES ('torn', 'mend', 'no-such-plan', 'act', 0, 0, '{', 0, 'running', 0)"
+                "INSERT INTO runs (id, playbook, plan_hash, mode, created_at, deadline_at, scope, key, rung, state, mutated)"
+                " VALUES ('torn', 'mend', 'no-such-plan', 'act', 0, 0, '{', '', 0, 'running', 0)"
             )
             base.execute("INSERT INTO work (kind, ref, due_at, lane) VALUES ('advance', 'torn', 0, 'runs')")
         await it.start()

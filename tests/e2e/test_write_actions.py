@@ -1,4 +1,4 @@
-"""Every write that changes one object, on a real API server: as kubectl does it, undone, observed, and never twice."""
+"""Every write that changes one object, on a real API server: foreign changes, lost writes, marks and protection."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from runbookd.model.action import Mode, OutcomeState, Probed
+from runbookd.model.action import OutcomeState, Probed
 from tests.cluster.cluster import Cluster
 from tests.cluster.faults import Fault, Trouble, fault_proxy
 from tests.contract.actions.hands import failed, succeeded
-from tests.e2e.acting import WRITES, Versions, Write, acting, step
+from tests.e2e.acting import WRITES, Write, acting, step
 
 each_write = pytest.mark.parametrize("write", WRITES.values(), ids=list(WRITES))
-each_undo = pytest.mark.parametrize(
-    "write",
-    [write for write in WRITES.values() if write.undoable],
-    ids=[name for name, write in WRITES.items() if write.undoable],
-)
 
 
 @contextlib.asynccontextmanager
@@ -29,40 +24,6 @@ async def left_as_found(cluster: Cluster, write: Write) -> AsyncIterator[None]:
     finally:
         if not write.namespaced:
             await cluster.kubectl("uncordon", *write.names)
-
-
-@each_write
-async def test_the_effect_is_kubectl_s(cluster: Cluster, write: Write) -> None:
-    """On twins, the action and the kubectl command of the runbook leave the same object."""
-    ours, twin = write.names
-    async with left_as_found(cluster, write), acting(cluster.kubeconfig()) as performer:
-        await write.prepare(cluster, ours)
-        await write.prepare(cluster, twin)
-        before = await write.state(cluster, ours)
-        outcome = await performer.perform(step(write.action, write.with_(cluster, ours)))
-        assert succeeded(outcome)["changed"] is True
-        await cluster.kubectl(*write.kubectl(twin))
-        after = await write.state(cluster, ours)
-        assert after != before
-        assert after == await write.state(cluster, twin)
-        assert outcome.change is not None
-        assert outcome.change["before"] != outcome.change["after"]
-
-
-@each_undo
-async def test_the_undo_brings_the_former_state_back(cluster: Cluster, write: Write) -> None:
-    """The undo returns the object to what it was, no mark is left on it, and a second undo changes nothing."""
-    name = write.names[0]
-    async with left_as_found(cluster, write), acting(cluster.kubeconfig()) as performer:
-        await write.prepare(cluster, name)
-        before = await write.state(cluster, name)
-        done = step(write.action, write.with_(cluster, name))
-        output = succeeded(await performer.perform(done))
-        for changed in (True, False):
-            undone = succeeded(await performer.undo(step(write.action, done.params), output))
-            assert undone["changed"] is changed
-            assert await write.state(cluster, name) == before
-        assert "runbookd" not in str((await write.read(cluster, name))["metadata"].get("annotations"))
 
 
 @pytest.mark.parametrize(
@@ -86,25 +47,8 @@ async def test_the_undo_does_not_go_over_a_foreign_change(cluster: Cluster, writ
 
 
 @each_write
-async def test_observe_changes_nothing(cluster: Cluster, write: Write) -> None:
-    """In observe mode every resourceVersion stays as it was, and the outcome tells what would have changed."""
-    name = write.names[0]
-    async with left_as_found(cluster, write), acting(cluster.kubeconfig()) as performer:
-        await write.prepare(cluster, name)
-        versions = Versions(cluster)
-        before = await versions.still()
-        outcome = await performer.perform(step(write.action, write.with_(cluster, name), mode=Mode.OBSERVE))
-        assert succeeded(outcome)["changed"] is True
-        assert outcome.change is not None
-        assert outcome.change["before"] != outcome.change["after"]
-        assert await versions.still() == before
-        undone = await performer.undo(step(write.action, outcome.output, mode=Mode.OBSERVE), outcome.output)
-        assert undone.state is OutcomeState.SKIPPED
-
-
-@each_write
-async def test_a_lost_answer_does_not_do_it_twice(cluster: Cluster, write: Write) -> None:
-    """A write whose answer is lost is in doubt; the probe finds it done, and what it gives can be undone."""
+async def test_a_lost_answer_is_told_by_the_mark(cluster: Cluster, write: Write) -> None:
+    """A write whose answer is lost is found by its mark; the next attempt gives what the lost one would have."""
     name = write.names[0]
     async with left_as_found(cluster, write), fault_proxy(cluster.world.plane) as proxy:
         await write.prepare(cluster, name)
@@ -125,9 +69,6 @@ async def test_a_lost_answer_does_not_do_it_twice(cluster: Cluster, write: Write
             assert (again["changed"], again["revert"]) == (True, known.output["revert"])
             assert len(proxy.writes()) == 1
             assert await write.state(cluster, name) == after
-            if write.undoable:
-                succeeded(await performer.undo(step(write.action, call.params), known.output))
-                assert await write.state(cluster, name) == before
 
 
 @each_write

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from runbookd.actions.failures import NOT_UNDOABLE
 from runbookd.model.action import Mode, OutcomeState
@@ -45,13 +44,13 @@ async def test_the_effect_is_kubectl_s(cluster: Cluster, deed: Deed) -> None:
         assert succeeded(outcome).get("changed", True) is True
         assert deed.kubectl is not None
         await cluster.kubectl(*deed.kubectl(twin))
-        seen: list[Any] = []
 
         async def same() -> bool:
-            seen[:] = [await deed.state(cluster, name) for name in (ours, twin)]
-            return bool(seen[0] == seen[1] != before)
+            after = await deed.state(cluster, ours)
+            assert after == await deed.state(cluster, twin)
+            return bool(after != before)
 
-        await eventually(same, within=20, what=f"the twins are alike: {seen}")
+        await eventually(same, within=20, what="the twins are alike")
         if deed.marked is not None:
             assert outcome.change is not None
             assert outcome.change["before"] != outcome.change["after"]

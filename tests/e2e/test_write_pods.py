@@ -15,6 +15,7 @@ from tests.cluster.faults import Fault, Trouble, fault_proxy
 from tests.cluster.scripts import Answer, Ends
 from tests.contract.actions.hands import failed, succeeded
 from tests.e2e.acting import GOOD, Versions, acting, one_release, step
+from tests.e2e.deeds import on_node
 from tests.servers import eventually
 
 IN_DOUBT = OutcomeState.IN_DOUBT
@@ -27,23 +28,6 @@ async def node(cluster: Cluster) -> AsyncIterator[str]:
     """A node of which the test may move pods; it takes pods again afterwards."""
     yield "node-3"
     await cluster.kubectl("uncordon", "node-3")
-
-
-async def on_node(cluster: Cluster, name: str, node: str, **spec: Any) -> None:
-    """A Deployment whose pods are on this node, and nothing else is."""
-
-    async def empty() -> bool:
-        pods = (await cluster.api.get(f"/api/v1/pods?fieldSelector=spec.nodeName={node}"))["items"]
-        return not pods
-
-    await eventually(empty, within=30, what="the node has no pods of earlier tests")
-    for other in {"node-1", "node-2", "node-3"} - {node}:
-        await cluster.kubectl("cordon", other)
-    try:
-        await cluster.deploy(name, GOOD, **spec)
-        await cluster.wait_rolled_out(name)
-    finally:
-        await cluster.kubectl("uncordon", "node-1", "node-2", "node-3")
 
 
 def names(pods: list[dict[str, Any]]) -> list[str]:

@@ -39,6 +39,7 @@ _RETRY_FIRST = timedelta(seconds=1)
 _RETRY_LONGEST = timedelta(minutes=1)
 _GIVE_UP_AFTER = 5
 _STUCK_AFTER = 15.0
+_PUT_BACK_TRIES = 30  # once a second; after that the lease has run out
 
 Handler = Callable[[Work], Awaitable[None]]
 
@@ -104,8 +105,9 @@ class Worker:
         return done
 
     async def stop(self, within: timedelta) -> None:
-        """Take no new work; let what is under way end, or be left to be resumed when `within` has passed."""
+        """Take no new work and begin no call; let those under way end, or be in doubt when `within` has passed."""
         self._stopping = True
+        self._pipeline.leaving = True
         self._wake.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=within.total_seconds())
@@ -237,10 +239,16 @@ class Worker:
             if attempts == _GIVE_UP_AFTER and work.kind is WorkKind.ADVANCE:
                 await give_up(tx, work.ref, message, now)
 
-        try:
-            await self._store.write(unit)
-        except StoreError as failure:
-            log.error("cannot put work back", stage="execute", ref=work.ref, error=str(failure))
+        for _ in range(_PUT_BACK_TRIES):
+            try:
+                await self._store.write(unit)
+            except LeaseLost:
+                return
+            except StoreError as failure:
+                log.error("cannot put work back", stage="execute", ref=work.ref, error=str(failure))
+                await asyncio.sleep(LONGEST_SLEEP.total_seconds())
+            else:
+                return
 
 
 async def _next_due(tx: Tx) -> datetime | None:

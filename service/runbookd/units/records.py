@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from runbookd.model.event import Delivery, Notification
     from runbookd.stages.journal import Answered
 
 _LONGEST_DETAIL = (
@@ -89,4 +90,24 @@ def _evidence(run: Run, name: str, content: tuple[str, bytes], now: datetime) ->
         content=body,
         sha256=hashlib.sha256(body).hexdigest(),
         taken_at=now,
+    )
+
+
+def admitted_entry(
+    delivery: Delivery, notification: Notification, ids: list[list[str]], now: datetime
+) -> Entry:
+    """One ledger entry for a chunk: which delivery, and what became of each of its events."""
+    return Entry(
+        at=now,
+        stage=Stage.ADMIT,
+        what="admitted",
+        delivery_id=delivery.id,
+        detail={
+            "source": delivery.source,
+            "received_at": delivery.received_at,
+            "sha256": delivery.sha256,
+            "events": ids,
+            "truncated": notification.truncated,
+            "refused": list(notification.refused),
+        },
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.reasons import Escalate
-from runbookd.model.run import Run, RunState, StepRecord
+from runbookd.model.run import Run, RunState, StepRecord, StepState
 from runbookd.model.views import alert_view
 from runbookd.stages.escalate import after_run, may_climb
 from runbookd.stages.execute import Situation, advance
@@ -59,12 +59,14 @@ class News:
     """What happened since the last look under this claim.
 
     `before` is that look, None at the first. `answers` are those of calls that ended, `in_flight` the paths of
-    those still under way.
+    those still under way. `leaving` tells that this process stops: no call is begun any more, and the run is let
+    go for whoever carries it on.
     """
 
     before: Onward | None = None
     answers: Mapping[str, Answered] = field(default_factory=dict)
     in_flight: frozenset[str] = frozenset()
+    leaving: bool = False
 
 
 async def carry_on(tx: Tx, desk: Desk, claim: Claim, news: News, now: datetime) -> Onward | None:
@@ -95,6 +97,8 @@ async def carry_on(tx: Tx, desk: Desk, claim: Claim, news: News, now: datetime) 
     )
     plan = await claim.plans.of(tx, run.plan_hash)
     moves = advance(plan, situation, claim.performer, verify)
+    if news.leaving:
+        moves = _without_starts(moves, now)
     starts = tuple(start for start in moves.starts if start.record.path not in news.in_flight)
     if not run.mutated and any(start.record.mutating for start in starts):
         run = replace(run, mutated=True)
@@ -111,6 +115,14 @@ async def carry_on(tx: Tx, desk: Desk, claim: Claim, news: News, now: datetime) 
         return onward
     await tx.work.reschedule(claim.work, moves.due or now + desk.lease)
     return replace(onward, released=True)
+
+
+def _without_starts(moves: Moves, now: datetime) -> Moves:
+    """Leave out every call that would begin now, and what else was decided about its path but an end."""
+    begun = {start.record.path for start in moves.starts}
+    ends = {StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED}
+    kept = tuple(row for row in moves.records if row.path not in begun or row.state in ends)
+    return replace(moves, records=kept, starts=(), due=now) if begun else moves
 
 
 async def _run_now(tx: Tx, claim: Claim, before: Onward | None) -> Run | None:

@@ -16,6 +16,7 @@ from runbookd.errors import StoreUnavailable
 from runbookd.model.action import Call, Outcome
 from runbookd.model.event import DeliveryState
 from runbookd.model.run import RunState
+from runbookd.model.work import WorkKind
 from runbookd.pipeline import Pipeline, Ports
 from runbookd.ports import Store, Tx
 from runbookd.runtime.worker import Worker
@@ -31,6 +32,17 @@ rules:
   - {name: bad, match: [alertname="Bad"], priority: P1}
 """
 PLAYBOOKS = {"turn": "playbook: turn\nsteps:\n  - action: flow.log\n    with: {message: x}\n"}
+
+
+class Leaving(Hands):
+    """Hands whose first call has the service told to stop."""
+
+    pipeline: Pipeline
+
+    async def perform(self, call: Call) -> Outcome:
+        """Perform, and leave."""
+        self.pipeline.leaving = True
+        return await super().perform(call)
 
 
 class AwayAfter(Hands):
@@ -138,3 +150,27 @@ async def test_an_answer_is_kept_while_the_store_is_away(
             ("steps/0", 1, "succeeded")
         ]
         assert len(hands.calls) == 1
+
+
+async def test_a_stop_begins_no_new_step_and_leaves_the_run_to_the_next_life(tmp_path: Path) -> None:
+    """The call under way is written down; the step after it is begun by whoever carries the run on, once."""
+    async with engine(tmp_path, rules=RULES, playbooks=PLAYBOOKS) as lab:
+        library = lab.pipeline.desk.library
+        first = library.playbooks["turn"].steps[0].model_copy(update={"action": "hand.throw", "with_": {}})
+        turn = library.playbooks["turn"].model_copy(update={"steps": [first, first, first]})
+        desk = lab.pipeline.desk.using(replace(library, playbooks={"turn": turn}))
+        hands = Leaving(iter(()), iter(()))
+        hands.pipeline = pipeline = Pipeline(Ports(lab.store, hands, lab.clock), desk)
+        body = {"version": "4", "alerts": [alert("Good", began=lab.clock.now())]}
+        await pipeline.receive("alertmanager", json.dumps(body).encode(), {}, None)
+        for kind in (WorkKind.ADMIT, WorkKind.ADVANCE):
+            (work,) = await lab.store.write(lambda tx: tx.work.claim("one", lab.clock.now(), desk.lease, 1))
+            assert work.kind is kind
+            await (pipeline.admit([work]) if kind is WorkKind.ADMIT else pipeline.advance(work))
+        (run,) = await lab.runs()
+        assert [(step.path, step.state) for step in await lab.steps(run)] == [("steps/0", "succeeded")]
+        pipeline = Pipeline(Ports(lab.store, Hands(iter(()), iter(()), hands.calls), lab.clock), desk)
+        await Worker(lab.store, lab.clock, pipeline, owner="two").drain(lab.clock.now())
+        assert [step.attempt for step in await lab.steps(run)] == [1, 1, 1]
+        assert [call.path for call in hands.calls] == ["steps/0", "steps/1", "steps/2"]
+        assert (await lab.runs())[0].state is RunState.SUCCEEDED

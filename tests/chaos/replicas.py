@@ -1,0 +1,182 @@
+"""Three replicas on one Postgres: killed, stopped and woken, cut off, their database restarted, one clock wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import asyncpg
+
+from tests.acceptance.nursery import Mortal, nursery
+from tests.chaos import scene
+from tests.chaos.one_process import SETTINGS
+from tests.chaos.stream import Ask, Stream, judge, resolved, settled
+from tests.postgres import PostgresServer, postgres_server
+from tests.postgres_proxy import Proxy, proxy
+from tests.servers import Alertmanager, alertmanager, temporary_folder
+
+NAME = "three replicas, Postgres"
+LEASE = 2.0
+
+
+@dataclass
+class Cluster:
+    """The replicas, the wire of each to the database, and the chances."""
+
+    server: PostgresServer
+    replicas: dict[str, Mortal]
+    wires: dict[str, Proxy]
+    dice: Random
+    done: Counter[str]
+
+    def one(self) -> Mortal:
+        """Any of them."""
+        return self.replicas[self.dice.choice(sorted(self.replicas))]
+
+    async def kill(self) -> None:
+        """One dies, and is born again after up to twice the lease."""
+        it = self.one()
+        await it.kill()
+        await asyncio.sleep(self.dice.choice([0.0, self.dice.uniform(0, 2 * LEASE)]))
+        await it.start(ready=False)
+
+    async def stall(self) -> None:
+        """One stands still, mostly for longer than its lease, and wakes up."""
+        pid = self.one().pid
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(self.dice.uniform(0.2, 2 * LEASE))
+        os.kill(pid, signal.SIGCONT)
+
+    async def cut(self) -> None:
+        """Every connection of one to the database breaks, and for a while there is no other."""
+        wire = self.wires[self.dice.choice(sorted(self.wires))]
+        wire.open = False
+        wire.cut()
+        await asyncio.sleep(self.dice.choice([0.0, self.dice.uniform(0, LEASE)]))
+        wire.open = True
+
+    async def restart(self) -> None:
+        """The database goes away at once, with every connection, and comes back."""
+        control = [str(self.server.programs / "pg_ctl"), "-D", str(self.server.folder), "-w"]
+        await _run(*control, "-m", "immediate", "restart", "-l", "/dev/null", owner=self.server.folder)
+
+    async def blow(self) -> None:
+        """Deal one blow, by chance: mostly kills and stalls, a restart of the database now and then."""
+        blows: list[tuple[str, Callable[[], Awaitable[None]], int]] = [
+            ("kill -9", self.kill, 8),
+            ("SIGSTOP", self.stall, 6),
+            ("connections cut", self.cut, 5),
+            ("Postgres restarted", self.restart, 1),
+        ]
+        ((name, deal, _),) = self.dice.choices(blows, [weight for *_, weight in blows])
+        self.done[name] += 1
+        await deal()
+
+
+async def _run(*command: str, owner: Path) -> None:
+    """Run a program of the database as the user who owns its data: it refuses to be run as root."""
+    owned = owner.stat()
+    child = await asyncio.create_subprocess_exec(
+        *command,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        user=owned.st_uid if os.geteuid() == 0 else None,
+        group=owned.st_gid if os.geteuid() == 0 else None,
+        cwd=owner,
+    )
+    assert await child.wait() == 0, command
+
+
+def asking(url: str) -> Ask:
+    """What asks the database itself, beside the wires."""
+
+    async def ask(sql: str, *values: object) -> list[dict[str, Any]]:
+        for _ in range(50):
+            with contextlib.suppress(asyncpg.PostgresError, OSError):
+                connection = await asyncpg.connect(url)
+                try:
+                    return [dict(row) for row in await connection.fetch(sql, *values)]
+                finally:
+                    await connection.close()
+            await asyncio.sleep(0.2)
+        raise AssertionError("the database does not come back")
+
+    return ask
+
+
+@contextlib.asynccontextmanager
+async def _cluster(server: PostgresServer, database: str, dice: Random) -> AsyncIterator[Cluster]:
+    async with contextlib.AsyncExitStack() as stack:
+        born_by = await stack.enter_async_context(nursery())
+        replicas, wires = {}, {}
+        for name in ("a", "b", "c"):
+            wires[name] = await stack.enter_async_context(proxy(server))
+            folder = Path(stack.enter_context(temporary_folder(f"chaos-{name}")))
+            settings = SETTINGS | {"database_url": wires[name].url(database), "name": name}
+            it = Mortal.at(folder, rules=scene.RULES, playbooks=scene.PLAYBOOKS, settings=settings)
+            it.nursery = born_by
+            stack.push_async_callback(it.kill)
+            replicas[name] = it
+        await asyncio.gather(*(it.start() for it in replicas.values()))
+        yield Cluster(server, replicas, wires, dice, Counter())
+
+
+async def replicas(report: scene.Report, dice: Random, *, blows: int) -> None:
+    """Deal so many blows under a stream of alerts."""
+    with postgres_server() as server:
+        database = await server.new()
+        async with _cluster(server, database, dice) as cluster, scene.target(dice) as target:
+            urls = [it.url for it in cluster.replicas.values()]
+            token = next(iter(cluster.replicas.values())).token
+            async with (
+                scene.door(token, urls, dice) as door,
+                alertmanager(scene.alertmanager_config(door.url)) as teller,
+            ):
+                stream = await _storm(report, cluster, (teller, target), blows)
+                ask = asking(server.url(database))
+                await _end(report, cluster, ask, stream)
+                await judge(report, NAME, ask, stream, door)
+                verified = await next(iter(cluster.replicas.values())).cli_json("audit", "verify")
+                report.hold(NAME, "the ledger verifies", kept=bool(verified["ok"]), found=verified)
+
+
+async def _storm(
+    report: scene.Report, cluster: Cluster, ends: tuple[Alertmanager, scene.Target], blows: int
+) -> Stream:
+    teller, target = ends
+    stream, over = Stream(teller, target, cluster.dice, pause=0.3), asyncio.Event()
+    flowing = asyncio.create_task(stream.flow(over))
+    begun = time.monotonic()
+    for number in range(blows):
+        await asyncio.sleep(cluster.dice.uniform(0, 1.0))
+        await cluster.blow()
+        if number % 20 == 19:
+            print(f"{number + 1} blows, {len(stream.hosts)} alerts", flush=True)
+    over.set()
+    await flowing
+    report.row(NAME, "blows", f"{dict(cluster.done)} in {time.monotonic() - begun:.0f} s")
+    return stream
+
+
+async def _end(report: scene.Report, cluster: Cluster, ask: Ask, stream: Stream) -> None:
+    for it in cluster.replicas.values():
+        if not it.running:
+            await it.start(ready=False)
+    begun = time.monotonic()
+    try:
+        await settled(ask, stream, within=90)
+        report.row(
+            NAME, "seconds from the last blow to the last run's end", round(time.monotonic() - begun, 1)
+        )
+        await resolved(ask, stream, within=60)
+    except AssertionError as error:
+        report.hold(NAME, "work comes to its end", kept=False, found=error)
