@@ -44,6 +44,10 @@ class Deliveries(Protocol):
         """Count the deliveries not yet taken apart, and tell when the oldest came (None when there are none)."""
         ...
 
+    async def dead(self) -> tuple[int, datetime | None]:
+        """Count the dead letters, and tell when the newest came (None when there are none)."""
+        ...
+
     async def recent(self, limit: int, state: DeliveryState | None = None) -> list[Delivery]:
         """Newest first."""
         ...
@@ -57,7 +61,10 @@ class Deliveries(Protocol):
         ...
 
     async def events(self, limit: int, filters: Mapping[str, str]) -> list[StoredEvent]:
-        """Newest first. Filters by equality on: source, name, status, outcome, incident_id, fingerprint, rule."""
+        """Newest first.
+
+        Filters by equality on: source, name, status, outcome, delivery_id, incident_id, fingerprint, rule.
+        """
         ...
 
 
@@ -295,6 +302,10 @@ class Switches(Protocol):
 
     async def get(self, name: str) -> str | None:
         """Return the value, or None when it is not set."""
+        ...
+
+    async def all(self) -> dict[str, str]:
+        """Return every switch that is set, by name."""
         ...
 
     async def set(self, name: str, value: str | None) -> None:

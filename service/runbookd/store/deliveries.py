@@ -57,6 +57,11 @@ class Deliveries:
         row = await self._driver.one("pending_deliveries")
         return (row["waiting"], columns.moment_or_none(row["oldest"])) if row else (0, None)
 
+    async def dead(self) -> tuple[int, datetime | None]:
+        """Count the dead letters, and tell when the newest came."""
+        row = await self._driver.one("dead_deliveries")
+        return (row["dead"], columns.moment_or_none(row["newest"])) if row else (0, None)
+
     async def recent(self, limit: int, state: DeliveryState | None = None) -> list[Delivery]:
         """Newest first."""
         filters = {} if state is None else {"state": state.value}

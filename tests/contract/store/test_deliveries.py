@@ -63,6 +63,14 @@ async def test_pending_counts_what_waits(store: Store) -> None:
     assert await store.read(lambda tx: tx.deliveries.pending()) == (2, at(1))
 
 
+async def test_dead_letters_are_counted(store: Store) -> None:
+    """Only dead letters are counted, with the time of the newest; none is (0, None)."""
+    assert await store.read(lambda tx: tx.deliveries.dead()) == (0, None)
+    for n, state in enumerate([DeliveryState.DEAD, DeliveryState.DEAD, DeliveryState.PENDING]):
+        await write(store, "deliveries.add", delivery(f"d{n}", received_at=at(n), state=state))
+    assert await store.read(lambda tx: tx.deliveries.dead()) == (2, at(1))
+
+
 async def test_recent_is_newest_first(store: Store) -> None:
     """`recent` gives the newest first, at most `limit`, of one state if asked."""
     for n in (2, 0, 3, 1):
@@ -100,6 +108,7 @@ async def test_events_by_every_filter(store: Store) -> None:
         {"name": "HighCPU"},
         {"status": "firing"},
         {"outcome": "repeat"},
+        {"delivery_id": here.delivery_id, "rule": "r1"},
         {"incident_id": "i1"},
         {"fingerprint": "f1"},
         {"rule": "r1"},

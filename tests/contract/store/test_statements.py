@@ -17,6 +17,7 @@ from runbookd.store.statements import Statement, statements, text_of
 
 FOLDER = Path(runbookd.store.__file__).parent
 WHOLE = {
+    "all_switches",
     "count_open_alerts",
     "ledger_anchors",
     "recent_deliveries",

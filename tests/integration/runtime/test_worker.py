@@ -174,3 +174,17 @@ async def test_a_stop_begins_no_new_step_and_leaves_the_run_to_the_next_life(tmp
         assert [step.attempt for step in await lab.steps(run)] == [1, 1, 1]
         assert [call.path for call in hands.calls] == ["steps/0", "steps/1", "steps/2"]
         assert (await lab.runs())[0].state is RunState.SUCCEEDED
+
+
+async def test_readiness_tells_that_a_delivery_was_turned_away(tmp_path: Path) -> None:
+    """For a while after a delivery could not be kept the service says so; then it is ready again."""
+    async with engine(tmp_path, rules=RULES, playbooks=PLAYBOOKS) as lab:
+        store = FlakyStore(lab.store, away=1)
+        pipeline = Pipeline(Ports(store, Hands(iter(()), iter(())), lab.clock), lab.pipeline.desk)
+        body = json.dumps({"version": "4", "alerts": [alert("Good", began=lab.clock.now())]}).encode()
+        with pytest.raises(StoreUnavailable):
+            await pipeline.receive("alertmanager", body, {}, None)
+        assert await pipeline.taking() == "a delivery could not be kept at 12:00:00"
+        lab.clock.at += timedelta(seconds=16)
+        await pipeline.receive("alertmanager", body, {}, None)
+        assert await pipeline.taking() is None

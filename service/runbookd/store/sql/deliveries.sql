@@ -19,6 +19,10 @@ UPDATE deliveries SET state = :state, progress = :progress, reason = :reason WHE
 -- How many deliveries wait to be taken apart, and since when.
 SELECT count(*) AS waiting, min(received_at) AS oldest FROM deliveries WHERE state = 'pending'
 
+-- name: dead_deliveries
+-- How many dead letters are kept, and when the newest came.
+SELECT count(*) AS dead, max(received_at) AS newest FROM deliveries WHERE state = 'dead'
+
 -- name: recent_deliveries
 -- The newest deliveries.
 SELECT * FROM deliveries JOIN delivery_bodies ON delivery_id = id WHERE TRUE /*filters: state*/
@@ -39,5 +43,5 @@ SELECT * FROM events WHERE id = :id
 
 -- name: recent_events
 -- The newest events.
-SELECT * FROM events WHERE TRUE /*filters: source name status outcome incident_id fingerprint rule*/
+SELECT * FROM events WHERE TRUE /*filters: source name status outcome delivery_id incident_id fingerprint rule*/
 ORDER BY received_at DESC, id DESC LIMIT :limit

@@ -2,6 +2,10 @@
 -- The value of a switch.
 SELECT value FROM switches WHERE name = :name
 
+-- name: all_switches
+-- Every switch that is set.
+SELECT name, value FROM switches ORDER BY name
+
 -- name: set_switch
 -- Set a switch.
 INSERT INTO switches (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
