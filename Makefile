@@ -45,6 +45,10 @@ bench: venv ## Measure against the bare limits of this machine
 crash: venv ## Kill the service a hundred times in the middle of its work (about two minutes)
 	@RUNBOOKD_KILLS=100 $(BIN)/python -m pytest -q -s tests/acceptance/test_kill9_of_a_run.py
 
+.PHONY: chaos
+chaos: venv ## Break the service, its disk and its database, and count what is lost (ARGS=--short: 3 minutes)
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
 .PHONY: docs
 docs: venv ## Write docs/reference/ and schemas/ anew from the code
 	@$(BIN)/python -m tools.docs

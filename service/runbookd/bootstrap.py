@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from runbookd.ports import Clock, Store
     from runbookd.runtime.checkpoints import Checkpoints
     from runbookd.runtime.metrics import Metrics
+    from runbookd.runtime.presence import Presence
+    from runbookd.runtime.reloader import Reloader
     from runbookd.runtime.scheduler import Scheduler
     from runbookd.settings import Settings
     from runbookd.stages.checkpoint import Signer
@@ -177,6 +179,22 @@ def _desk(settings: Settings, library: Library, ids: Ulids) -> Desk:
     )
 
 
+def preflight(settings: Settings) -> None:
+    """Read every file of keys and certificates that the service will need, so that a mistake is told before it begins.
+
+    Raises SettingsError and NotFound.
+    """
+    from runbookd.web.app import hook_doors
+    from runbookd.web.server import tls_context
+
+    hook_doors(settings.web)
+    if settings.web.tls is not None:
+        tls_context(settings.web.tls)
+    signer_from(settings)
+    if settings.reconcile.bearer_secret is not None:
+        FilesAndEnvironment(settings.secrets_folder).get(settings.reconcile.bearer_secret)
+
+
 async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], None] | None = None) -> None:
     """Run the service until `stop` is set, then stop gracefully. Raises what `wire` raises.
 
@@ -188,7 +206,9 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
     from runbookd.runtime.limits import only_server_of, raise_open_files
     from runbookd.runtime.metrics import Metrics
     from runbookd.runtime.reloader import Reloader
+    from runbookd.runtime.scheduler import HEARTBEAT
 
+    preflight(settings)
     raise_open_files()
     registry = CollectorRegistry()
     metrics = Metrics(registry)
@@ -199,18 +219,21 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
         await _join(parts)
         checkpoints = _checkpoints(parts)
         scheduler = _sweeps(parts, metrics, checkpoints)
-        runner = await _listen(parts, registry)
+        reloader = Reloader(parts.load, parts.pipeline, parts.store, parts.clock, metrics)
+        runner = await _listen(parts, registry, reloader)
         stack.push_async_callback(runner.cleanup)
         scheduler.start()
         stack.callback(scheduler.stop)
         tasks = {asyncio.create_task(parts.worker.run(), name="worker")}
         if settings.reload:
-            reloader = Reloader(parts.load, parts.pipeline, parts.store, parts.clock, metrics)
             folders = [folder for folder in (*settings.rules, *settings.playbooks) if folder.is_dir()]
             tasks.add(asyncio.create_task(reloader.watch(folders, stop), name="reloader"))
-        await _started(parts, runner, ready)
+        presence = _presence(parts, _address(parts, runner), reloader)
+        await presence.begin()
+        scheduler.every(HEARTBEAT, presence.beat)
+        await _started(parts, _address(parts, runner), ready)
         stopped = asyncio.create_task(stop.wait())
-        done, _ = await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         log.info("stopping", stage="execute", within=settings.stop_within.total_seconds())
         await runner.cleanup()
@@ -218,7 +241,8 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
         await asyncio.gather(*tasks, stopped)
         if checkpoints is not None:
             await checkpoints.sign()
-        log.info("stopped", stage="execute", ended=[task.get_name() for task in done])
+        await presence.end()
+        log.info("stopped", stage="execute")
 
 
 async def _join(parts: Parts) -> None:
@@ -229,7 +253,8 @@ async def _join(parts: Parts) -> None:
         log.warning("another process has this replica's name; give each its own", stage="execute", name=name)
         return
     inherited = await parts.store.write(lambda tx: tx.work.inherit(name))
-    log.info("work of an earlier life released", stage="execute", rows=inherited)
+    if inherited:
+        log.info("work of an earlier life released", stage="execute", rows=inherited)
 
 
 def _sweeps(parts: Parts, metrics: Metrics, checkpoints: Checkpoints | None) -> Scheduler:
@@ -271,7 +296,7 @@ def _reconcile(parts: Parts) -> Callable[[Work], Awaitable[None]]:
     return ask
 
 
-async def _listen(parts: Parts, registry: CollectorRegistry) -> AppRunner:
+async def _listen(parts: Parts, registry: CollectorRegistry, reloader: Reloader) -> AppRunner:
     """Open the HTTP door."""
     from runbookd.web.app import create_app
     from runbookd.web.health import content_loaded, queue_young, store_writable
@@ -285,15 +310,42 @@ async def _listen(parts: Parts, registry: CollectorRegistry) -> AppRunner:
         "worker": parts.worker.turning,
         "deliveries": parts.pipeline.taking,
     }
-    app = create_app(settings.web, inbox=parts.pipeline, checks=checks, registry=registry)
+    warnings = {"reload": lambda: reloader.refused}
+    app = create_app(settings.web, inbox=parts.pipeline, checks=checks, registry=registry, warnings=warnings)
     return await listen(app, settings.web)
 
 
-async def _started(parts: Parts, runner: AppRunner, ready: Callable[[str], None] | None) -> None:
-    """Say that the service is there, in the log and the ledger."""
+def _address(parts: Parts, runner: AppRunner) -> str:
+    """Return where the service listens."""
     host, port = runner.addresses[0][:2]
     scheme = "https" if parts.settings.web.tls else "http"
-    address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _presence(parts: Parts, address: str, reloader: Reloader) -> Presence:
+    """Return what tells those who look at the database that this service lives."""
+    from runbookd.runtime.presence import Presence, Service
+
+    now = parts.clock.now()
+    service = Service(
+        name=parts.settings.name,
+        version=__version__,
+        mode=parts.settings.mode.value,
+        address=address,
+        content=parts.pipeline.desk.library.version,
+        started_at=now,
+        last_seen=now,
+    )
+    return Presence(
+        parts.store,
+        parts.clock,
+        service,
+        lambda: (parts.pipeline.desk.library.version, reloader.refused),
+    )
+
+
+async def _started(parts: Parts, address: str, ready: Callable[[str], None] | None) -> None:
+    """Say that the service is there, in the log and the ledger."""
     library = parts.pipeline.desk.library
     detail = {
         "version": __version__,

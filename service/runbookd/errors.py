@@ -85,6 +85,10 @@ class StoreUnavailable(StoreError):
     """The database cannot take writes for now (full disk, locked, lost connection); try again."""
 
 
+class DamagedRow(StoreError):
+    """A row of the database cannot be read; what it belongs to is set aside, and everything else goes on."""
+
+
 class NotFound(RunbookdError):
     """There is nothing by that name or id."""
 

@@ -3,16 +3,27 @@
 Nested names are joined by two underscores: `RUNBOOKD_WEB__PORT=8080`,
 `RUNBOOKD_WEB__HOOKS='{"alertmanager": {"bearer": ["..."]}}'`. Each field says its effect, its unit, what None
 means, and why its default is what it is.
+
+A path in the file that does not begin with `/` is taken from the folder of the file; one in a variable, on the command
+line or by default from the working directory. A variable that begins with `RUNBOOKD_` and is no setting is a mistake,
+but for `RUNBOOKD_CONFIG`, the secrets `RUNBOOKD_SECRET_*`, and what Kubernetes sets for a Service named runbookd.
 """
 
+import json
 import socket
 import tomllib
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from runbookd.actions.config import ActionsConfig
 from runbookd.errors import SettingsError
@@ -165,6 +176,22 @@ def _limit(age: Age) -> timedelta | None:
     return None if age == "forever" else age
 
 
+class _Variables(EnvSettingsSource):
+    """The environment; a value that should be JSON and is not is told by the variable's name, and is not shown."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Read JSON. Raises SettingsError."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError as error:
+            name = next((name for name, text in self.env_vars.items() if text is value), field_name).upper()
+            place = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
+            raise SettingsError(
+                f"variable {name} is not JSON{place}; lists and maps are given as JSON, "
+                'such as \'["a", "b"]\' and \'{"a": 1}\''
+            ) from None
+
+
 class Settings(BaseSettings):
     """Everything the service is told at start. Rules and playbooks are content, not settings."""
 
@@ -258,8 +285,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment outranks the file, which arrives as init values."""
-        del settings_cls, dotenv_settings, file_secret_settings
-        return env_settings, init_settings
+        del env_settings, dotenv_settings, file_secret_settings
+        return _Variables(settings_cls), init_settings
 
 
 def load_settings(file: Path | None, **overrides: Any) -> Settings:
@@ -277,6 +304,7 @@ def load_settings(file: Path | None, **overrides: Any) -> Settings:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             message = f"{file}: not TOML: {error}"
             raise SettingsError(message) from None
+        values = _placed(Settings, values, file.parent)
     try:
         settings = Settings(**values)
     except ValidationError as error:
@@ -285,6 +313,28 @@ def load_settings(file: Path | None, **overrides: Any) -> Settings:
     except ValueError as error:
         raise SettingsError(str(error)) from None
     return settings.model_copy(update=overrides)
+
+
+def _placed(kind: Any, value: Any, folder: Path) -> Any:
+    """Return a value from the file with every path in it taken from the folder, as the setting's type tells."""
+    if kind is Path and isinstance(value, str):
+        return folder / value
+    if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, dict):
+        fields = kind.model_fields
+        return {
+            name: _placed(fields[name].annotation, each, folder) if name in fields else each
+            for name, each in value.items()
+        }
+    args = get_args(kind)
+    if get_origin(kind) is list and isinstance(value, list):
+        return [_placed(args[0], each, folder) for each in value]
+    if get_origin(kind) is dict and isinstance(value, dict):
+        return {name: _placed(args[1], each, folder) for name, each in value.items()}
+    if get_origin(kind) in {list, dict}:
+        return value
+    for each in args:  # of a union, or beside an annotation
+        value = _placed(each, value, folder)
+    return value
 
 
 def _readable(where: str, problem: Any) -> str:

@@ -21,6 +21,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Self
@@ -28,7 +29,7 @@ from typing import Any, Self
 import runbookd
 from runbookd import bootstrap
 from runbookd.ports import Tx
-from runbookd.runtime import logs
+from runbookd.runtime import clock, logs
 from runbookd.settings import load_settings
 from runbookd.store.sqlite import SqliteStore, open_sqlite
 from tests.servers import STOP_WITHIN, eventually
@@ -99,6 +100,17 @@ def ending_at(store: SqliteStore, point: str) -> SqliteStore:
     return store
 
 
+def set_clock_off(minutes: int) -> None:
+    """Let this process take the machine's clock for so many minutes ahead of what it is."""
+
+    class Off(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return datetime.now(tz) + timedelta(minutes=minutes)
+
+    clock.datetime = Off  # type: ignore[attr-defined]
+
+
 async def live(config: Path, point: str | None) -> None:
     """Serve until SIGTERM, or until the point is reached; None is no point."""
     if point is not None:
@@ -126,6 +138,7 @@ def nurse() -> None:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(log, 1)
             os.dup2(log, 2)
+            set_clock_off(wanted["minutes_off"])
             asyncio.run(live(Path(wanted["config"]), wanted["point"]))
             os._exit(0)
         sys.stdout.write(f"{pid}\n")
@@ -139,12 +152,17 @@ class Nursery:
     process: asyncio.subprocess.Process
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def fork(self, config: Path, log: Path, point: str | None) -> int:
-        """Begin a life, and return its pid."""
+    async def fork(self, config: Path, log: Path, point: str | None, minutes_off: int = 0) -> int:
+        """Begin a life whose clock is so many minutes ahead, and return its pid."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         async with self.lock:
-            wanted = {"config": str(config), "log": str(log), "point": point}
+            wanted = {
+                "config": str(config),
+                "log": str(log),
+                "point": point,
+                "minutes_off": minutes_off,
+            }
             self.process.stdin.write(f"{json.dumps(wanted)}\n".encode())
             await self.process.stdin.drain()
             return int(await self.process.stdout.readline())
@@ -174,6 +192,7 @@ class Mortal(Service):
 
     nursery: Nursery | None = None
     born: int | None = None
+    minutes_off: int = 0
 
     @property
     def pid(self) -> int:
@@ -196,7 +215,7 @@ class Mortal(Service):
         """Begin a life, which ends by itself at the point; by default return when it is ready, or gone."""
         assert self.nursery is not None
         assert not self.running, "the service runs already"
-        self.born = await self.nursery.fork(self.config, self.folder / "log", point)
+        self.born = await self.nursery.fork(self.config, self.folder / "log", point, self.minutes_off)
         if ready:
             await eventually(self._ready_or_ended, within=20, every=0.01, what="runbookd is ready")
             if point is None:

@@ -36,6 +36,7 @@ def main() -> None:
         "end-to-end": bench_end_to_end,
         "latency": bench_latency,
         "burst": bench_burst,
+        "kubernetes": bench_kubernetes,
     }
     print(f"{'what':<58} {'figure':>14} {'bare limit':>14} {'share':>7}")
     for name in sys.argv[1:] or every:
@@ -184,6 +185,29 @@ def bench_burst() -> None:
         single = asyncio.run(burst(service.port, [large], connections=1))
         size = f"one body of {len(large) / 1e6:.1f} MB, 5,500 alerts"
         row(size, f"{single.seconds * 1000:.0f} ms", str(single.statuses))
+
+
+def bench_kubernetes() -> None:
+    """Reads of 500 pods and 200 Deployments on a real control plane, beside the bare SDK in one page and in pages."""
+    from tests.bench import kubernetes  # noqa: PLC0415 - half a second that the other benchmarks need not wait
+
+    reason = kubernetes.missing()
+    if reason:
+        row("kubernetes", "not measured", reason)
+        return
+    for one in kubernetes.figures():
+        row(
+            one.what,
+            _read(one.seconds, one.peak),
+            _read(one.bare_seconds, one.bare_peak),
+            one.bare_seconds / one.seconds,
+        )
+        if one.paged_seconds is not None and one.paged_peak is not None:
+            row("  the same, bare in pages of 100", "", _read(one.paged_seconds, one.paged_peak))
+
+
+def _read(seconds: float, peak: int) -> str:
+    return f"{seconds * 1000:.0f} ms {peak / 1e6:.1f} MB"
 
 
 async def _saturate(port: int, per_delivery: int, name: str) -> Result:

@@ -56,6 +56,7 @@ bearer = ["{TOKEN}"]
 budget = 1000000000
 brake = 0
 target_cooldown = "0s"
+brake = 0
 """,
             encoding="utf-8",
         )

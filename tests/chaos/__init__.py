@@ -1,1 +1,1 @@
-"""The hostile bench: `make chaos` breaks the service, its disk and its database, and counts what was lost or made twice."""
+"""The hostile bench: `make chaos` breaks the service, its disk and its database, and counts what that cost."""

@@ -19,7 +19,7 @@ from tests.chaos.one_process import one_process
 from tests.chaos.replicas import replicas
 from tests.chaos.scene import Report
 from tests.chaos.stops import stops
-from tests.chaos.storm import storm
+from tests.chaos.storm import flood, storm
 
 Scenario = Callable[[Report, Random, bool], Awaitable[None]]
 
@@ -28,6 +28,7 @@ SCENARIOS: dict[str, Scenario] = {
     "replicas": lambda report, dice, short: replicas(report, dice, blows=15 if short else 120),
     "stops": lambda report, dice, _short: stops(report, dice),
     "disk": lambda report, dice, short: disk(report, dice, short=short),
+    "flood": lambda report, _dice, short: flood(report, bodies=60 if short else 120),
     "storm": lambda report, dice, short: storm(report, dice, seconds=15 if short else 60),
 }
 

@@ -7,6 +7,7 @@ import contextlib
 import resource
 import sqlite3
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
@@ -20,6 +21,12 @@ from tests.service import COMMAND, Service, notification, service
 
 NAME = "disk"
 PADDING = "x" * 4096
+READ_ONLY = (
+    *("unshare", "-m", "sh", "-c"),
+    'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && "$@"',
+    "sh",
+)
+"""Runs a command that sees a folder as read-only, in a namespace of its own."""
 
 
 class Sender:
@@ -149,10 +156,13 @@ async def _read_only(report: scene.Report) -> None:
         await it.stop()
         done = await asyncio.to_thread(
             subprocess.run,
-            ["unshare", "-m", "sh", "-c", 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && "$@"', "sh", str(it.folder), *COMMAND, "--config", str(it.config), "serve"],
-            capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
-        if "permission denied" in done.stderr.lower() and "mount" in done.stderr:
+            [*READ_ONLY, str(it.folder), *COMMAND, "--config", str(it.config), "serve"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        if done.stderr.startswith(("mount:", "unshare:")):
             report.row(name, "skipped", "mounting is not allowed here")
             return
         clear = done.returncode != 0 and "read-only" in done.stderr.lower() and "Traceback" not in done.stderr
@@ -180,14 +190,16 @@ async def _corrupt_row(report: scene.Report, dice: Random) -> None:
             )
             base.execute(
                 "INSERT INTO deliveries (id, source, received_at, sha256, headers, state, progress)"
-                " VALUES ('torn', 'alertmanager', 0, '', '{', 'pending', 0)"
+                " VALUES ('torn', 'alertmanager', ?, '', '{', 'pending', 0)",
+                (time.time_ns() // 1000,),
             )
             base.execute("INSERT INTO delivery_bodies (delivery_id, body) VALUES ('torn', x'00ff')")
             base.execute(
                 "INSERT INTO work (kind, ref, due_at, lane) VALUES ('admit', 'torn', 0, 'admit alertmanager')"
             )
             base.execute(
-                "INSERT INTO runs (id, playbook, plan_hash, mode, created_at, deadline_at, scope, key, rung, state, mutated)"
+                "INSERT INTO runs"
+                " (id, playbook, plan_hash, mode, created_at, deadline_at, scope, key, rung, state, mutated)"
                 " VALUES ('torn', 'mend', 'no-such-plan', 'act', 0, 0, '{', '', 0, 'running', 0)"
             )
             base.execute("INSERT INTO work (kind, ref, due_at, lane) VALUES ('advance', 'torn', 0, 'runs')")
@@ -197,7 +209,15 @@ async def _corrupt_row(report: scene.Report, dice: Random) -> None:
         await _all_mended(report, name, it, sender, target)
         report.hold(name, "it is alive", kept=await answers(f"{it.url}/healthz"))
         said = it.log
-        report.hold(name, "the log names the rows", kept="torn" in said, found=said[-300:])
+        report.hold(
+            name, "the log names the rows", kept='"torn"' in said and "damaged" in said, found=said[-300:]
+        )
+        dead = "SELECT reason FROM deliveries WHERE id = 'torn' AND state = 'dead'"
+        with contextlib.suppress(AssertionError):
+            await it.until(dead, within=40)
+        report.hold(name, "the delivery is a dead letter with its reason", kept=bool(it.rows(dead)))
+        told = "SELECT 1 FROM ledger WHERE run_id = 'torn' AND what = 'internal_error'"
+        report.hold(name, "the ledger tells of the run", kept=bool(it.rows(told)))
 
 
 async def _newer(report: scene.Report) -> None:

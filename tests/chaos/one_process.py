@@ -14,6 +14,7 @@ from tests.acceptance.nursery import Mortal, nursery
 from tests.chaos import scene
 from tests.chaos.stream import Ask, Stream, judge, resolved, settled
 from tests.servers import alertmanager, temporary_folder
+from tests.service import Service
 
 NAME = "one process, SQLite"
 SETTINGS: dict[str, Any] = {
@@ -26,7 +27,7 @@ LONGEST_LIFE = 1.0
 """Seconds from one kill to the next, at most; a life may end before it serves."""
 
 
-def asking(service: Mortal) -> Ask:
+def asking(service: Service) -> Ask:
     """What asks this service's database."""
 
     async def ask(sql: str, *values: object) -> list[dict[str, Any]]:

@@ -26,6 +26,8 @@ from tests.servers import Alertmanager, alertmanager, temporary_folder
 
 NAME = "three replicas, Postgres"
 LEASE = 2.0
+MINUTES_OFF = {"b": -4, "c": 7}
+"""How far the clocks of two machines are wrong."""
 
 
 @dataclass
@@ -82,15 +84,21 @@ class Cluster:
         await deal()
 
 
+def _owner_of(folder: Path) -> tuple[int | None, int | None]:
+    """Whose it is, where this process may become that; else None: this process is who it is."""
+    owned = folder.stat()
+    return (owned.st_uid, owned.st_gid) if os.geteuid() == 0 else (None, None)
+
+
 async def _run(*command: str, owner: Path) -> None:
     """Run a program of the database as the user who owns its data: it refuses to be run as root."""
-    owned = owner.stat()
+    user, group = _owner_of(owner)
     child = await asyncio.create_subprocess_exec(
         *command,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
-        user=owned.st_uid if os.geteuid() == 0 else None,
-        group=owned.st_gid if os.geteuid() == 0 else None,
+        user=user,
+        group=group,
         cwd=owner,
     )
     assert await child.wait() == 0, command
@@ -123,7 +131,7 @@ async def _cluster(server: PostgresServer, database: str, dice: Random) -> Async
             folder = Path(stack.enter_context(temporary_folder(f"chaos-{name}")))
             settings = SETTINGS | {"database_url": wires[name].url(database), "name": name}
             it = Mortal.at(folder, rules=scene.RULES, playbooks=scene.PLAYBOOKS, settings=settings)
-            it.nursery = born_by
+            it.nursery, it.minutes_off = born_by, MINUTES_OFF.get(name, 0)
             stack.push_async_callback(it.kill)
             replicas[name] = it
         await asyncio.gather(*(it.start() for it in replicas.values()))
@@ -163,6 +171,7 @@ async def _storm(
             print(f"{number + 1} blows, {len(stream.hosts)} alerts", flush=True)
     over.set()
     await flowing
+    report.row(NAME, "clocks off, minutes", MINUTES_OFF)
     report.row(NAME, "blows", f"{dict(cluster.done)} in {time.monotonic() - begun:.0f} s")
     return stream
 

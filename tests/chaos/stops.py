@@ -32,6 +32,7 @@ rules:
 HEAD = "playbook: stop\ninputs: {url: {type: string}}\n"
 HELD = 'action: http.request, with: {url: "${inputs.url}/hold/x"}'
 POST = 'action: http.request, with: {method: POST, url: "${inputs.url}/hold/x", idempotency_key: false'
+FAILING = HELD.replace("hold", "fail")
 DONE = '  - {id: last, action: http.request, with: {url: "${inputs.url}/last"}}\n'
 
 KINDS = {
@@ -48,7 +49,7 @@ KINDS = {
         f"{HEAD}steps:\n  - {{id: x, foreach: \"${{['a', 'b', 'c']}}\", max_parallel: 2, {HELD}}}\n{DONE}"
     ),
     "a called playbook": f"{HEAD}steps:\n  - {{id: x, playbook: inner, with: {{url: '${{inputs.url}}'}}}}\n{DONE}",
-    "retry": f"{HEAD}steps:\n  - {{id: x, {HELD.replace('hold', 'fail')}, retry: {{attempts: 9, backoff: 1s}}}}\n{DONE}",
+    "retry": f"{HEAD}steps:\n  - {{id: x, {FAILING}, retry: {{attempts: 9, backoff: 1s}}}}\n{DONE}",
     "verify": f"{HEAD}steps:\n{DONE}verify:\n  - {{{HELD}, every: 1s, within: 60s}}\n",
     "finally": f"{HEAD}steps:\n{DONE}  - {{id: x, finally: true, {HELD}}}\n",
 }

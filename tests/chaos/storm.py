@@ -45,8 +45,7 @@ class Watched:
     async def look(self, pid: int, over: asyncio.Event) -> None:
         """Note the resident memory, MiB, twice a second."""
         while not over.is_set():
-            status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-            self.memory.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
+            self.memory.append(resident_mib(pid))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), 0.5)
 
@@ -61,6 +60,12 @@ class Watched:
             if answer.status == 202:
                 return
             await asyncio.sleep(0.5)
+
+
+def resident_mib(pid: int) -> float:
+    """The resident memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 async def storm(report: scene.Report, dice: Random, *, seconds: float) -> None:
@@ -84,6 +89,27 @@ async def storm(report: scene.Report, dice: Random, *, seconds: float) -> None:
         await looking
         await _judge(report, it, ask, target, watched)
         report.row(NAME, "seconds from its end to the last decision", round(drained, 1))
+
+
+async def flood(report: scene.Report, *, bodies: int) -> None:
+    """So many bodies of 4,500 alerts at once: what does not fit into memory hears 503, and is taken when sent again."""
+    name = "flood of large bodies"
+    settings = {"reload": False, "log_level": "ERROR"}
+    labels = [{"alertname": "Nothing", "number": str(number), "pod": "x" * 200} for number in range(4500)]
+    body = notification(*labels)
+    async with service(rules=scene.RULES, playbooks=scene.PLAYBOOKS, settings=settings) as it:
+        watched, over = Watched(), asyncio.Event()
+        looking = asyncio.create_task(watched.look(it.pid, over))
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120)) as session:
+            await asyncio.gather(*(watched.post(session, it, body) for _ in range(bodies)))
+        over.set()
+        await looking
+        report.row(name, "bodies, MB in all", f"{bodies}, {len(str(body)) * bodies // 1_000_000}")
+        report.row(name, "answers", watched.answers)
+        most = max(watched.memory)
+        report.row(name, "memory, MiB: at the start, most", [round(watched.memory[0]), round(most)])
+        report.hold(name, "memory stays below 512 MiB", kept=most < 512, found=most)
+        report.hold(name, "all are taken in the end", kept=watched.answers[202] == bodies)
 
 
 async def _let_loose(it: Service, target: scene.Target, watched: Watched, seconds: float) -> None:

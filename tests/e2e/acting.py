@@ -63,7 +63,7 @@ class Write:
 
     `params` and `kubectl` are made from the name of the object; `path` leads to it; `prepare` makes it. `parts` are
     what is compared of the two objects. `foreign` is a command by which somebody changes the same again; None where
-    there is no third state. `undoable` says whether the undo brings back all of the parts.
+    there is no third state.
     """
 
     action: str
@@ -73,7 +73,6 @@ class Write:
     path: str = "/apis/apps/v1/namespaces/{namespace}/deployments"
     parts: Sequence[str] = ("spec",)
     foreign: Callable[[str], Sequence[str]] | None = None
-    undoable: bool = True
     names: tuple[str, str] = ("ours", "twin")
     namespaced: bool = True
 
@@ -179,7 +178,6 @@ WRITES: Mapping[str, Write] = {
         lambda name: {"deployment": name},
         lambda name: ["rollout", "restart", f"deployment/{name}"],
         one_release,
-        undoable=False,
     ),
     "scale": Write(
         "kubernetes.scale",

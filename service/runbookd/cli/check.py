@@ -40,6 +40,7 @@ def check(shared: Shared, paths: tuple[Path, ...], output: str, *, strict: bool)
     """
     from runbookd.content.load import examine
 
+    _refuse_others(paths)
     folders = _folders(shared, paths)
     report = examine(folders, [], shared.catalogue())
     files = [path.resolve() for path in paths if path.is_file()]
@@ -59,6 +60,20 @@ def check(shared: Shared, paths: tuple[Path, ...], output: str, *, strict: bool)
             click.echo(f"{'' if strict else 'warning: '}{problem}")
         click.echo(_summary(report, problems, warnings))
     return exit_codes.BAD if bad else exit_codes.OK
+
+
+def _refuse_others(paths: Sequence[Path]) -> None:
+    """Raise BadParameter for a file that cannot be content, as it would be passed over in silence."""
+    from runbookd.content.files import SUFFIXES
+
+    for path in paths:
+        if path.is_file() and path.suffix not in SUFFIXES:
+            raise click.BadParameter(
+                f"'{path}' is not a YAML file, so it holds no rules and no playbook; give files that end in "
+                f"{' or '.join(sorted(SUFFIXES))}, or folders. What would be done about an event: "
+                f"`runbookd explain {path}`",
+                param_hint="PATH",
+            )
 
 
 def _folders(shared: Shared, paths: Sequence[Path]) -> list[Path]:

@@ -67,13 +67,19 @@ def look(shared: Shared, unit: Callable[[Tx], Awaitable[T]]) -> T:
     return asyncio.run(_with(place, lambda store: store.read(unit)))
 
 
+def must_be_there(shared: Shared) -> None:
+    """Raise StoreError unless the database is there and up to date."""
+    place = database_of(shared)
+    if not isinstance(place, str):
+        look_at(place, _nothing)
+
+
 def change(shared: Shared, unit: Callable[[Tx], Awaitable[T]]) -> T:
     """Write to the database, which must be there and up to date. Raises StoreError."""
     import asyncio
 
+    must_be_there(shared)
     place = database_of(shared)
-    if not isinstance(place, str):
-        look_at(place, _nothing)
     return asyncio.run(_with(place, lambda store: store.write(unit)))
 
 

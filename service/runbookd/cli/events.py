@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,13 @@ import click
 
 from runbookd.cli.complete import incident_ids, rule_names
 from runbookd.cli.database import find_event, find_incident, look
+from runbookd.cli.deliveries import (
+    find_delivery,
+    names_a_delivery,
+    newest_dead,
+    print_dead_letters,
+    print_delivery,
+)
 from runbookd.cli.group import ListGroup, examples
 from runbookd.cli.output import (
     Column,
@@ -42,7 +50,11 @@ _COLUMNS = [
 
 @click.group(
     cls=ListGroup,
-    epilog=examples("runbookd events --outcome unmatched", "runbookd events show 7f3k9x2b"),
+    epilog=examples(
+        "runbookd events --outcome unmatched",
+        "runbookd events show 7f3k9x2b",
+        "runbookd events --dead-letters",
+    ),
 )
 def events() -> None:
     """List events, newest first; show one with what became of it. Without a command: list."""
@@ -59,12 +71,23 @@ def events() -> None:
 @click.option("--rule", metavar="NAME", shell_complete=rule_names, help="Only those this rule took.")
 @click.option("--name", metavar="NAME", help="Only those of this alert name.")
 @click.option("--incident", metavar="ID", shell_complete=incident_ids, help="Only those of this incident.")
+@click.option(
+    "--dead-letters", is_flag=True, help="Deliveries that could not be understood, instead of events."
+)
 @limit_option(20)
 @output_option
 @pass_shared
-def list_(shared: Shared, /, *, limit: int, output: str, **wanted: str | None) -> None:
-    """List events, newest first."""
+def list_(shared: Shared, /, *, dead_letters: bool, limit: int, output: str, **wanted: str | None) -> None:
+    """List events, newest first; or the dead letters."""
     filters = {name: value for name, value in wanted.items() if value is not None}
+
+    if dead_letters:
+        if filters:
+            raise click.UsageError(
+                f"--dead-letters are of no {', '.join(filters)}: nothing was read from them"
+            )
+        print_dead_letters(look(shared, lambda tx: newest_dead(tx, limit)), output)
+        return
 
     async def unit(tx: Tx) -> list[StoredEvent]:
         part = filters.pop("incident", None)
@@ -96,13 +119,25 @@ def list_(shared: Shared, /, *, limit: int, output: str, **wanted: str | None) -
 
 @events.command()
 @click.argument("event_id", metavar="ID")
+@click.option("--body", is_flag=True, help="Of a delivery: write its body to standard output, byte by byte.")
 @output_option
 @pass_shared
-def show(shared: Shared, event_id: str, output: str) -> None:
-    """Show one event: its labels, and why each rule took it or not.
+def show(shared: Shared, event_id: str, output: str, *, body: bool) -> None:
+    """Show one event: its labels, and why each rule took it or not; or one delivery, and what was taken from it.
 
-    ID may be any part of at least 4 letters that the id begins or ends with.
+    ID may be any part of at least 4 letters that an event's id begins or ends with; a delivery's (dlv-...) is whole.
     """
+    if names_a_delivery(event_id):
+        told = look(shared, lambda tx: find_delivery(tx, event_id))
+        if body:
+            sys.stdout.buffer.write(told.delivery.body)
+        else:
+            print_delivery(told, output)
+        return
+    if body:
+        raise click.UsageError(
+            "--body is of a delivery; `runbookd events show ID` names the one an event came with"
+        )
 
     async def unit(tx: Tx) -> tuple[StoredEvent, list[LedgerEntry]]:
         stored = await find_event(tx, event_id)

@@ -64,8 +64,8 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the group's own options from wherever they stand."""
-        return super().parse_args(ctx, gathered(args, self._anywhere))
+        """Take the group's own options from wherever they stand; nothing at all asks for help."""
+        return super().parse_args(ctx, gathered(args, self._anywhere) or ["--help"])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command; raises ReaderLeft, as click would take a broken pipe for an ordinary failure."""

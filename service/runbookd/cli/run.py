@@ -10,6 +10,7 @@ import click
 
 from runbookd.cli import exit_codes
 from runbookd.cli.complete import playbook_names
+from runbookd.cli.database import must_be_there
 from runbookd.cli.group import examples
 from runbookd.cli.output import at_terminal, length, output_option, print_json, short, style_of
 from runbookd.cli.shared import Shared, actor, pass_shared
@@ -65,7 +66,7 @@ def run(
     output: str,
     **options: Path | bool | None,
 ) -> int:
-    """Run a playbook by hand, in this process, on the configured database.
+    """Run a playbook by hand, in this process, on the configured database, which has to be there.
 
     The target's lock, protected targets and the budget bind it as they bind a rule; the pauses of rules do not.
     Everything is in the journal and the ledger, with your name. Ctrl-C asks the run to stop at its next step border;
@@ -94,6 +95,8 @@ def run(
         actor=actor(),
         event=events[0] if events else None,
     )
+
+    must_be_there(shared)
 
     async def go() -> int:
         from runbookd.bootstrap import wire
@@ -180,6 +183,7 @@ def _progress(parts: Parts, playbook: str, output: str) -> Progress:
 
 
 async def _ended(parts: Parts, ended: Run, steps: list[StepRecord], output: str) -> int:
+    from runbookd.cli.check import counted
     from runbookd.cli.runs import shape, state_of
 
     evidence = await parts.store.read(lambda tx: tx.runs.evidence(ended.id))
@@ -193,7 +197,8 @@ async def _ended(parts: Parts, ended: Run, steps: list[StepRecord], output: str)
     colour = style_of(state).rpartition(" ")[2] or None
     click.echo(f"\n{click.style(state, fg=colour, bold=True)}{reason} in {took}")
     if evidence:
-        click.echo(f"{len(evidence)} pieces of evidence: runbookd runs show {short(ended.id)}")
+        kept = counted(len(evidence), "piece")
+        click.echo(f"{kept} of evidence: runbookd runs show {short(ended.id)}")
     return exit_codes.OK if good else exit_codes.BAD
 
 

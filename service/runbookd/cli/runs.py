@@ -195,13 +195,12 @@ def print_run(run: Run) -> None:
     from runbookd.cli.shapes import inputs_of, written
 
     took = length((run.ended_at or datetime.now(UTC)) - run.created_at)
-    reason = f", {run.reason}" if run.reason else ""
     inputs = inputs_of(run)
     fields(
         [
             ("run", run.id),
             ("playbook", run.playbook),
-            ("state", f"{run.state.value}{reason} ({took})"),
+            ("state", f"{state_of(run)} ({took})"),
             ("mode", f"{run.mode.value}{', and has changed something' if run.mutated else ''}"),
             ("target", run.target or ""),
             ("rule", f"{run.rule}, rung {run.rung + 1}" if run.rule else "none, started by hand"),

@@ -37,6 +37,9 @@ def serve(shared: Shared) -> None:
     settings = shared.settings()
     if not any(_lets_in(auth) for auth in settings.web.hooks.values()):
         raise SettingsError(_NO_DOOR)
+    from runbookd.bootstrap import preflight
+
+    preflight(settings)
     _set_up_logs(settings)
     asyncio.run(_serve(settings))
 

@@ -25,8 +25,10 @@ class Shared:
 
     def settings(self) -> Settings:
         """Read the settings: what was given here, over the environment, over the file. Raises SettingsError."""
+        from runbookd.cli.variables import refuse_unknown
         from runbookd.settings import load_settings
 
+        refuse_unknown(os.environ)
         given = {
             "database": self.database,
             "rules": list(self.rules),

@@ -16,19 +16,18 @@ from runbookd.cli.output import fields, length, moment, output_option, print_jso
 from runbookd.cli.shared import Shared, pass_shared
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from runbookd.model.audit import LedgerEntry
     from runbookd.ports import Tx
+    from runbookd.runtime.presence import Service
 
 _COUNTED = 10_000
-_RECENT = 5000
-_SEEN = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What `status` tells. `content` is None when the latest entries do not name it; `paused` is None when not."""
+    """What `status` tells. `paused` is None when it is not; `services` are those of the last days, latest first."""
 
     paused: Mapping[str, str] | None
     incidents: Mapping[str, int]
@@ -36,17 +35,21 @@ class Standing:
     alerts: int
     queue: tuple[int, datetime | None]
     overdue: tuple[int, datetime | None]
+    dead: tuple[int, datetime | None]
     entries: int
     head: LedgerEntry | None
-    started: LedgerEntry | None
-    content: str | None
+    services: Sequence[Service]
+
+    def shown(self, now: datetime) -> Sequence[Service]:
+        """The services that run; when none does, the one that was seen last."""
+        return [one for one in self.services if one.runs(now)] or self.services[:1]
 
 
 @click.command(epilog=examples("runbookd status --output json | jq .paused"))
 @output_option
 @pass_shared
 def status(shared: Shared, output: str) -> None:
-    """Say how things stand: the pause, open incidents, running runs, the queue, the content, the ledger."""
+    """Say how things stand: the pause, open incidents, runs, the queue, the services, their content, the ledger."""
     now = datetime.now(UTC)
 
     async def unit(tx: Tx) -> Standing:
@@ -54,20 +57,20 @@ def status(shared: Shared, output: str) -> None:
 
     found = look(shared, unit)
     if output == "json":
-        print_json(_shape(found, told(database_of(shared))))
+        print_json(_shape(found, now, told(database_of(shared))))
         return
     fields(_told(found, now, told(database_of(shared))))
 
 
 async def _standing(tx: Tx, now: datetime) -> Standing:
+    from runbookd.runtime.presence import services
     from runbookd.units.desk import PAUSED
 
     paused = await tx.switches.get(PAUSED)
     priorities: dict[str, int] = {}
     for incident in await tx.incidents.recent(_COUNTED, {"state": "open"}):
         priorities[incident.priority] = priorities.get(incident.priority, 0) + 1
-    recent = await tx.ledger.recent(_RECENT, {})
-    loads = [entry for entry in recent if entry.entry.what in {"started", "reloaded"}]
+    recent = await tx.ledger.recent(1, {})
     return Standing(
         paused=None if paused is None else json.loads(paused),
         incidents=dict(sorted(priorities.items())),
@@ -75,10 +78,10 @@ async def _standing(tx: Tx, now: datetime) -> Standing:
         alerts=await tx.alerts.open_count(),
         queue=await tx.deliveries.pending(),
         overdue=await tx.work.overdue(now),
+        dead=await tx.deliveries.dead(),
         entries=sum(head.seq for head in await tx.ledger.heads()),
         head=recent[-1] if recent else None,
-        started=next((entry for entry in reversed(loads) if entry.entry.what == "started"), None),
-        content=str(loads[-1].entry.detail.get("content")) if loads else None,
+        services=await services(tx),
     )
 
 
@@ -95,8 +98,8 @@ def _told(found: Standing, now: datetime, database: str) -> list[tuple[str, str]
         ("runs", f"{found.running} running"),
         ("queue", _queue(found, now)),
         ("overdue", f"{counted(late, 'row')} of work{f', the oldest by {length(now - due)}' if due else ''}"),
-        ("content", found.content[:16] if found.content else "unknown: no service has started lately"),
-        ("service", _last_start(found)),
+        ("dead letters", _dead(found, now)),
+        *_services(found, now),
         ("ledger", _last_entry(found, now)),
     ]
 
@@ -115,12 +118,35 @@ def _queue(found: Standing, now: datetime) -> str:
     return f"{counted(waiting, 'delivery', 'deliveries')} waiting{since}"
 
 
-def _last_start(found: Standing) -> str:
-    if found.started is None:
-        return "not started lately"
-    entry = found.started.entry
-    version, where, mode = (entry.detail.get(name) for name in ("version", "replica", "mode"))
-    return f"{version} started {moment(entry.at)} UTC on {where}, mode {mode}"
+def _dead(found: Standing, now: datetime) -> str:
+    count, newest = found.dead
+    if newest is None:
+        return "none"
+    last = f"the last {length(now - newest)} ago"
+    return f"{counted(count, 'dead letter')}, {last}: `runbookd events --dead-letters`"
+
+
+def _services(found: Standing, now: datetime) -> list[tuple[str, str]]:
+    """Lines about the services: what runs on which content, and a reload that was refused."""
+    shown = found.shown(now)
+    if not shown:
+        return [("service", "none has told of itself in the last days")]
+    contents = dict.fromkeys(one.content[:16] for one in shown)
+    problems = dict.fromkeys(one.refused for one in shown if one.refused and one.stopped_at is None)
+    return [
+        *(("service", _service(one, now)) for one in shown),
+        *(("content", content) for content in contents),
+        *(("reload", f"refused, the content above goes on: {problem}") for problem in problems),
+    ]
+
+
+def _service(one: Service, now: datetime) -> str:
+    who = f"{one.version} on {one.name}"
+    if one.stopped_at is not None:
+        return f"stopped {length(now - one.stopped_at)} ago: {who}"
+    if not one.runs(now):
+        return f"not seen for {length(now - one.last_seen)}: {who}"
+    return f"running since {moment(one.started_at)} UTC: {who}, mode {one.mode}, at {one.address}"
 
 
 def _last_entry(found: Standing, now: datetime) -> str:
@@ -130,8 +156,10 @@ def _last_entry(found: Standing, now: datetime) -> str:
     return f"{count}, the last {length(now - found.head.entry.at)} ago, head {found.head.hash[:16]}"
 
 
-def _shape(found: Standing, database: str) -> dict[str, object]:
-    from runbookd.cli.shapes import entry_shape, plain
+def _shape(found: Standing, now: datetime, database: str) -> dict[str, object]:
+    from runbookd.cli.shapes import plain
+
+    shown = found.shown(now)
 
     return {
         "database": database,
@@ -141,8 +169,9 @@ def _shape(found: Standing, database: str) -> dict[str, object]:
         "running_runs": found.running,
         "queue": {"deliveries": found.queue[0], "oldest": plain(found.queue[1])},
         "overdue": {"rows": found.overdue[0], "oldest": plain(found.overdue[1])},
-        "content": found.content,
-        "started": entry_shape(found.started) if found.started else None,
+        "dead_letters": {"deliveries": found.dead[0], "newest": plain(found.dead[1])},
+        "content": shown[0].content if shown else None,
+        "services": [{**one.model_dump(mode="json"), "running": one.runs(now)} for one in found.services],
         "entries": found.entries,
         "head": {"chain": found.head.chain, "seq": found.head.seq, "hash": found.head.hash}
         if found.head

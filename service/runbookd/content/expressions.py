@@ -29,6 +29,13 @@ STANDING = frozenset({"outcome", "error"})
 """What every step has besides its result: how it went."""
 
 
+_CONDITIONS = frozenset({"when", "assert"})
+"""Keys whose expression has to come to true or false."""
+
+_TRUTH = frozenset({"BOOL", "DYN"})
+"""CEL's types that may be true or false; DYN is known only when it is computed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """What expressions at one place may read.
@@ -57,10 +64,17 @@ def expression(located: Located[BaseModel], below: Path, text: str, view: View) 
     if text.lstrip().startswith("${"):
         yield located.problem("this is an expression already; write it without ${ and }", *below)
         return
+    key = "" if below[-2:-1] == ("outputs",) else below[-1]
     try:
-        compiled = compile_condition(text) if below[-1] == "when" else compile_expression(text)
+        compiled = compile_condition(text) if key == "when" else compile_expression(text)
     except LanguageError as error:
         yield located.problem_inside(str(error), below, error.line, error.column)
+        return
+    if key in _CONDITIONS and compiled.result_type not in _TRUTH:
+        message = (
+            f"`{key}` must come to true or false, and this always comes to {compiled.result_type}; compare it"
+        )
+        yield located.problem(message, *below)
         return
     yield from _unreadable(located, below, text, compiled.references, view)
 

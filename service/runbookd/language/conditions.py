@@ -29,7 +29,9 @@ def compile_condition(text: str) -> Expression:
     try:
         return compile_expression(lenient).called(text)
     except LanguageError as error:  # only labels have become more than anything: they are text now
-        raise LanguageError(f"{str(error).replace(lenient, text)} Labels are text.", line=1, column=1) from None
+        raise LanguageError(
+            f"{str(error).replace(lenient, text)} Labels are text.", line=1, column=1
+        ) from None
 
 
 def missing_labels_are_empty(text: str) -> str:

@@ -244,7 +244,8 @@ class WorkQueue(Protocol):
     ) -> list[Work]:
         """Take up to `limit` due rows that nobody holds (no lease, or one that has run out), oldest due first.
 
-        `lane` None takes them from all lanes. Kinds that a newer version added are left alone. Each taken row gets the owner, `epoch + 1` and `now + lease`.
+        `lane` None takes them from all lanes. Kinds that a newer version added are left alone. Each taken row
+        gets the owner, `epoch + 1` and `now + lease`.
         """
         ...
 

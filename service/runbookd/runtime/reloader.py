@@ -37,6 +37,8 @@ class Reloader:
         """Nothing is watched before `watch`."""
         self._load, self._pipeline, self._store, self._clock = load, pipeline, store, clock
         self._metrics = metrics
+        self.refused: str | None = None
+        """The first problem of the content on disk, which was refused; None when what is in force is what is there."""
 
     async def watch(self, folders: Sequence[Path], stop: asyncio.Event) -> None:
         """Reload after every change under the folders, until `stop` is set.
@@ -66,12 +68,15 @@ class Reloader:
             problems = (
                 [str(one) for one in error.problems] if isinstance(error, ContentError) else [str(error)]
             )
+            more = f" (and {len(problems) - 1} more; `runbookd check`)" if len(problems) > 1 else ""
+            self.refused = f"{problems[0]}{more}"
             self._metrics.reloads.labels("refused").inc()
             log.error(
                 "reload refused; the rules and playbooks in force go on", stage="match", problems=problems
             )
             await self._record("reload_refused", {"problems": problems})
             return False
+        self.refused = None
         if desk is None:
             return False
         self._pipeline.desk = desk

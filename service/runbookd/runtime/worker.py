@@ -206,7 +206,7 @@ class Worker:
         """Hand one row to its stage; what went wrong unexpectedly is tried again later."""
         error = await self._attempt(self.handlers[work.kind](work), work)
         if error is not None and not isinstance(error, LeaseLost):
-            await self._put_back(work, error)
+            await self._attempt(self._put_back(work, error), work)
 
     async def _attempt(self, handled: Awaitable[None], work: Work) -> Exception | None:
         """Await a stage's work; returns what went wrong. The second of the two places that may catch everything."""

@@ -49,7 +49,8 @@ def fit_input(name: str, declared: Input, value: object) -> object:
         return value
     fitted = _FITS[declared.type](value)
     if fitted is None:
-        raise EvaluationError(f"input {name!r} must be {_WANTED[declared.type]}, got {_shown(value)}")
+        hint = _CONVERTED.get(declared.type, "") if isinstance(value, str) else ""
+        raise EvaluationError(f"input {name!r} must be {_WANTED[declared.type]}, got {_shown(value)}{hint}")
     if (mistake := _outside(declared, fitted)) is not None:
         raise EvaluationError(f"input {name!r} {mistake}, got {_shown(value)}")
     return fitted
@@ -130,6 +131,14 @@ _WANTED = {
     "list": "a list",
     "map": "a map",
 }
+
+
+_CONVERTED = {
+    "integer": "; a label is a text: convert it, as in ${int(event.labels.n)}",
+    "number": "; a label is a text: convert it, as in ${double(event.labels.n)}",
+    "boolean": '; a label is a text: compare it, as in ${event.labels.on == "true"}',
+}
+"""What to do with a text, by the type that is wanted."""
 
 
 def _shown(value: object) -> str:

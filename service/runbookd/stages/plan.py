@@ -34,7 +34,8 @@ class Reach:
     """Service-wide bounds on what all rules may do together.
 
     `budget` runs that act may start per `budget_window`, over all rules; past `brake` of them within `brake_window`
-    (0 is no brake) the service pauses. A target another rule acted upon rests for `target_cooldown`; targets matching one of `protected` (shell globs over the whole target) are never acted upon.
+    (0 is no brake) the service pauses. A target another rule acted upon rests for `target_cooldown`; targets
+    matching one of `protected` (shell globs over the whole target) are never acted upon.
     """
 
     budget: int = 30

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from runbookd.errors import DamagedRow
 from runbookd.language.values import canonical_json, decode, encode
 from runbookd.model.event import Event, Status
 
@@ -97,8 +98,14 @@ def _dump(encoded: object) -> str:
 
 
 def _load(column: str) -> Any:
-    """Read JSON; what the fast reader refuses (half surrogate pairs) goes to the slower."""
+    """Read JSON; what the fast reader refuses (half surrogate pairs) goes to the slower. Raises DamagedRow."""
     try:
         return orjson.loads(column)
     except orjson.JSONDecodeError:
+        pass
+    try:
         return json.loads(column)
+    except json.JSONDecodeError as error:
+        raise DamagedRow(
+            f"A row is damaged: {error}. Keep a copy of the database; its backup has the row."
+        ) from None

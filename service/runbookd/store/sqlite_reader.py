@@ -31,7 +31,8 @@ def look(path: Path, unit: Callable[[Tx], Awaitable[T]], *, chain: str = "main")
     """
     if not path.is_file():
         raise StoreUnavailable(
-            f"there is no database {path}; `runbookd serve` makes it, or name another with --database"
+            f"there is no database {path}; `runbookd serve` and `runbookd migrate` make it, "
+            "or name another with --database"
         )
     with closing(connect(path, read_only=True)) as connection:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from runbookd.errors import MissingValue
+from runbookd.errors import DamagedRow, MissingValue
 from runbookd.language.values import canonical_json
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.event import DeliveryState, Event, StoredEvent
@@ -263,17 +263,25 @@ async def _end(tx: Tx, desk: Desk, alert: Alert, now: datetime) -> None:
 
 
 async def bury(tx: Tx, work: Work, message: str, now: datetime) -> None:
-    """Keep a delivery that cannot be admitted because of an error of runbookd's own as a dead letter, and say why."""
-    delivery = await tx.deliveries.get(work.ref)
-    if delivery is not None:
+    """Keep a delivery that cannot be admitted, by an error of runbookd's own or a damaged row, as a dead letter.
+
+    The ledger says why; source and progress are missing there when the row cannot be read.
+    """
+    try:
+        delivery = await tx.deliveries.get(work.ref)
+        known = None if delivery is None else {"source": delivery.source, "progress": delivery.progress}
+    except DamagedRow:
+        delivery, known = None, {}
+    if known is not None:
         reason = f"{Escalate.INTERNAL.value}: {message}"
-        await tx.deliveries.settle(delivery.id, DeliveryState.DEAD, delivery.progress, reason)
+        progress = delivery.progress if delivery is not None else 0
+        await tx.deliveries.settle(work.ref, DeliveryState.DEAD, progress, reason)
         entry = Entry(
             at=now,
             stage=Stage.ESCALATE,
             what=Escalate.INTERNAL.value,
-            delivery_id=delivery.id,
-            detail={"source": delivery.source, "reason": message, "progress": delivery.progress},
+            delivery_id=work.ref,
+            detail={**known, "reason": message},
         )
         await tx.ledger.append([entry])
     await tx.work.finish(work)

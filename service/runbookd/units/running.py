@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from runbookd.errors import DamagedRow
 from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.reasons import Escalate
@@ -205,8 +206,18 @@ async def _next(
 
 
 async def give_up(tx: Tx, run_id: str, message: str, now: datetime) -> None:
-    """Escalate a run that runbookd itself cannot carry on, because of an error of its own; the run stays as it is."""
-    run = await tx.runs.get(run_id)
+    """Escalate a run that runbookd itself cannot carry on, because of an error of its own; the run stays as it is.
+
+    Of one whose row is damaged only the ledger tells, for nobody knows whose it was.
+    """
+    try:
+        run = await tx.runs.get(run_id)
+    except DamagedRow:
+        run = None
+        detail = {"reason": message}
+        await tx.ledger.append(
+            [Entry(at=now, stage=Stage.ESCALATE, what=Escalate.INTERNAL.value, run_id=run_id, detail=detail)]
+        )
     incident = await tx.incidents.get(run.incident_id or "") if run is not None else None
     if incident is not None:
         await escalate(tx, incident, Escalate.INTERNAL, now, message)

@@ -21,15 +21,21 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from runbookd.web.auth import Credentials
-    from runbookd.web.health import Check
+    from runbookd.web.health import Check, Warn
 
 
 def create_app(
-    config: WebConfig, *, inbox: Inbox, checks: Mapping[str, Check], registry: CollectorRegistry
+    config: WebConfig,
+    *,
+    inbox: Inbox,
+    checks: Mapping[str, Check],
+    registry: CollectorRegistry,
+    warnings: Mapping[str, Warn] | None = None,
 ) -> web.Application:
     """Put the application together; secrets in files are read now. Raises SettingsError.
 
-    `inbox` is where deliveries go, `checks` is what `/readyz` asks, `registry` is what `/metrics` shows.
+    `inbox` is where deliveries go, `checks` and `warnings` (None: none) are what `/readyz` asks, `registry` is what
+    `/metrics` shows.
     """
     hooks = Hooks(
         inbox,
@@ -38,7 +44,7 @@ def create_app(
         registry=registry,
     )
     metrics_door = credentials(HookAuth(bearer=[config.metrics_bearer])) if config.metrics_bearer else None
-    health = Health(checks, registry=registry, metrics_door=metrics_door)
+    health = Health(checks, warnings=warnings or {}, registry=registry, metrics_door=metrics_door)
     app = web.Application(middlewares=[problems], client_max_size=config.max_body)
     app.router.add_post("/v1/hooks/{source}", hooks.post)
     app.router.add_get("/healthz", health.healthz)

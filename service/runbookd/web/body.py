@@ -7,6 +7,7 @@ refused: no sender of ours compresses, and a few kilobytes of gzip can be gigaby
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -39,18 +40,24 @@ class BodyReader:
     """Reads bodies, and knows how many bytes of them are held at this moment."""
 
     def __init__(self, *, max_body: int, max_held: int, timeout: timedelta) -> None:
-        """`max_body` bounds one body, `max_held` all that are held at once, in bytes; `timeout` one reading."""
+        """`max_body` bounds one body, `max_held` all that are held at once, in bytes; `timeout` one reading.
+
+        No source may hold more than three quarters of all, so that the flood of one leaves room for the others.
+        """
         self._max_body = max_body
         self._max_held = max_held
+        self._share = max(max_body, max_held * 3 // 4)
+        self._held_by: Counter[str] = Counter()
         self._timeout = timeout.total_seconds()
         self.held = 0
 
-    def release(self, body: bytes) -> None:
+    def release(self, body: bytes | bytearray, source: str = "") -> None:
         """Let go of a body that `read` returned."""
         self.held -= len(body)
+        self._held_by[source] -= len(body)
 
-    async def read(self, request: web.Request) -> bytes:
-        """Return the whole body, which then counts as held until it is released.
+    async def read(self, request: web.Request, source: str = "") -> bytes:
+        """Return the whole body, which then counts as held, by this source, until it is released.
 
         Raises BodyRefused.
         """
@@ -66,21 +73,21 @@ class BodyReader:
             raise self._too_large(bytearray())
         body = bytearray()
         try:
-            return await self._read_all(request, body)
+            return await self._read_all(request, body, source)
         except BaseException:
-            self.held -= len(body)
+            self.release(body, source)
             raise
 
-    async def _read_all(self, request: web.Request, body: bytearray) -> bytes:
+    async def _read_all(self, request: web.Request, body: bytearray, source: str) -> bytes:
         """Read to the end; `body` holds what arrived, also when this raises."""
         content = request.content
         try:
             if content.is_eof():  # all of it came with the headers: the usual case, which waits for nothing
-                self._hold(content.read_nowait(), body)
+                self._hold(content.read_nowait(), body, source)
             else:
                 async with asyncio.timeout(self._timeout):
                     while chunk := await content.readany():
-                        self._hold(chunk, body)
+                        self._hold(chunk, body, source)
         except TimeoutError:
             raise BodyRefused(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -101,13 +108,14 @@ class BodyReader:
             ) from None
         return bytes(body)
 
-    def _hold(self, chunk: bytes, body: bytearray) -> None:
+    def _hold(self, chunk: bytes, body: bytearray, source: str) -> None:
         """Count a chunk in. Raises BodyRefused when it is one too many."""
         body += chunk
         self.held += len(chunk)
+        self._held_by[source] += len(chunk)
         if len(body) > self._max_body:
             raise self._too_large(body)
-        if self.held > self._max_held:
+        if self.held > self._max_held or self._held_by[source] > self._share:
             raise BodyRefused(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 Problem.BUSY,

@@ -133,9 +133,10 @@ class WebConfig(Closed):
     )
     max_depth: int = Field(32, ge=8, le=512, description="Levels of lists and objects in one body.")
     max_held: int = Field(
-        256 * MEBIBYTE,
+        128 * MEBIBYTE,
         ge=1024,
-        description="Bytes of all bodies held at once, while they wait for the database; beyond it the answer is 503.",
+        description="Bytes of all bodies held at once, while they wait for the database, and of one source's three "
+        "quarters of it; beyond it the answer is 503. The process takes up to four times as much.",
     )
     read_timeout: Duration = Field(
         timedelta(seconds=10), description="Time for one body to arrive; beyond it the answer is 503."

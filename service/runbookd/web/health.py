@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 Check = Callable[[], Awaitable[str | None]]
 """Asks one thing: None when all is well, else the reason why not."""
 
+Warn = Callable[[], str | None]
+"""Tells one thing that a person should mend: None when all is well."""
+
 CHECK_SECONDS: Final = 2.0
 """How long one check may take before that is its reason."""
 
@@ -36,13 +39,22 @@ PROBED_AT: Final = "readiness_probed_at"
 
 
 class Health:
-    """The three pages. Each of `checks` returns None when all is well, else the reason why not."""
+    """The three pages. Each of `checks` returns None when all is well, else the reason why not.
+
+    So does each of `warnings`, about what a person should mend although the service can do its work.
+    """
 
     def __init__(
-        self, checks: Mapping[str, Check], *, registry: CollectorRegistry, metrics_door: Credentials | None
+        self,
+        checks: Mapping[str, Check],
+        *,
+        warnings: Mapping[str, Warn],
+        registry: CollectorRegistry,
+        metrics_door: Credentials | None,
     ) -> None:
         """`metrics_door` guards `/metrics`; None leaves it open."""
         self._checks = checks
+        self._warnings = warnings
         self._registry = registry
         self._metrics_door = metrics_door
         self._asking: asyncio.Task[dict[str, str]] | None = None
@@ -52,10 +64,15 @@ class Health:
         return answer(HTTPStatus.OK, {"status": "ok"})
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """Answer 200 when every check passes, else 503 with the reason of each that does not."""
+        """Answer 200 when every check passes, else 503 with the reason of each that does not.
+
+        `warnings` tells what does not keep it from its work, such as a refused reload.
+        """
         reasons = await self._reasons()
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-        return answer(status, {"status": "not ready" if reasons else "ready", "reasons": reasons})
+        warnings = {name: said for name, warn in self._warnings.items() if (said := warn()) is not None}
+        told = {"status": "not ready" if reasons else "ready", "reasons": reasons, "warnings": warnings}
+        return answer(status, told)
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer with the metrics, in the format the scraper asks for."""

@@ -97,7 +97,7 @@ class Hooks:
     async def _take(self, source: str, request: web.Request) -> web.Response:
         """Take a known sender's delivery."""
         try:
-            body = await self._reader.read(request)
+            body = await self._reader.read(request, source)
         except BodyRefused as refused:
             return await self._refuse(source, request, refused)
         try:
@@ -105,7 +105,7 @@ class Hooks:
         except StoreUnavailable as error:
             return unavailable(Problem.STORE_UNAVAILABLE, str(error))
         finally:
-            self._reader.release(body)
+            self._reader.release(body, source)
         delivery = receipt.delivery.id
         if receipt.refusal is not None:
             return problem(

@@ -17,7 +17,6 @@ from runbookd.store.statements import Statement, statements, text_of
 
 FOLDER = Path(runbookd.store.__file__).parent
 WHOLE = {
-    "all_switches",
     "count_open_alerts",
     "ledger_anchors",
     "recent_deliveries",
@@ -26,8 +25,8 @@ WHOLE = {
     "recent_runs",
 }
 """Those that walk an index from its end: the newest of all, or every one of few."""
-BY_ROW = {"recent_entries"}
-"""Those that walk a table from its end, in the order of its rows."""
+BY_ROW = {"all_switches", "recent_entries"}
+"""Those that walk a table in the order of its rows: from its end, or one that has few."""
 
 
 def named() -> list[Statement]:

@@ -15,6 +15,7 @@ import pytest
 
 from runbookd.bootstrap import Parts, wire
 from runbookd.settings import load_settings
+from runbookd.store.sqlite_file import prepare
 
 SCRIPT = Path(sys.executable).parent / "runbookd"
 
@@ -133,6 +134,13 @@ def runbookd(tmp_path: Path) -> Runbookd:
     for name, text in PLAYBOOKS.items():
         (tmp_path / "playbooks" / f"{name}.yaml").write_text(text)
     return Runbookd(tmp_path)
+
+
+@pytest.fixture
+def database(runbookd: Runbookd) -> Path:
+    """The configured database, made and empty."""
+    prepare(runbookd.database)
+    return runbookd.database
 
 
 def alert(name: str, **labels: str) -> dict[str, Any]:

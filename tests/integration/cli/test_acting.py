@@ -18,6 +18,7 @@ from tests.integration.cli.conftest import Runbookd
 ME = f"cli:{getpass.getuser()}"
 
 
+@pytest.mark.usefixtures("database")
 def test_a_playbook_is_run_by_hand(runbookd: Runbookd) -> None:
     """Its steps are told as they end; the journal, the evidence and the ledger hold it with the name of who asked."""
     done = runbookd("run", "note", "--input", "host=db-1", "--input", "times=2")
@@ -31,6 +32,7 @@ def test_a_playbook_is_run_by_hand(runbookd: Runbookd) -> None:
     runbookd("audit", "verify")
 
 
+@pytest.mark.usefixtures("database")
 def test_a_run_as_json_is_one_value(runbookd: Runbookd) -> None:
     """The machine form is the run as `runs show` gives it."""
     run = runbookd.json("run", "note", "--input", "host=db-1", "--observe")
@@ -39,6 +41,7 @@ def test_a_run_as_json_is_one_value(runbookd: Runbookd) -> None:
     assert run == runbookd.json("runs", "show", run["id"])
 
 
+@pytest.mark.usefixtures("database")
 def test_a_run_that_fails_is_exit_code_1(runbookd: Runbookd) -> None:
     """A run that did not end well is told with what failed."""
     done = runbookd("run", "give-up", code=1)
@@ -46,6 +49,7 @@ def test_a_run_that_fails_is_exit_code_1(runbookd: Runbookd) -> None:
     assert "failed in" in done.stdout
 
 
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [
@@ -65,6 +69,7 @@ def test_a_run_that_cannot_be_is_refused(runbookd: Runbookd, args: list[str], co
         assert runbookd.json("runs") == []
 
 
+@pytest.mark.usefixtures("database")
 def test_a_run_sees_the_event_it_is_given(runbookd: Runbookd) -> None:
     """Inputs may read an event given as a file, as a rule's do."""
     (runbookd.folder / "event.json").write_text(json.dumps({"labels": {"alertname": "X", "host": "db-7"}}))
@@ -72,6 +77,7 @@ def test_a_run_sees_the_event_it_is_given(runbookd: Runbookd) -> None:
     assert run["inputs"]["host"] == "db-7"
 
 
+@pytest.mark.usefixtures("database")
 def test_protected_targets_bind_people_as_well(runbookd: Runbookd) -> None:
     """A protected target is refused with its reason, exit code 1, and the ledger keeps it."""
     config = runbookd.folder / "runbookd.toml"
@@ -94,6 +100,7 @@ def begun(runbookd: Runbookd) -> tuple[subprocess.Popen[str], str]:
     raise AssertionError(process.communicate())
 
 
+@pytest.mark.usefixtures("database")
 def test_interrupted_once_a_run_is_cancelled(runbookd: Runbookd) -> None:
     """Ctrl-C asks the run to stop at its next step border, and it does."""
     process, identity = begun(runbookd)
@@ -107,6 +114,7 @@ def test_interrupted_once_a_run_is_cancelled(runbookd: Runbookd) -> None:
     assert runbookd.json("audit", "show", "--what", "cancel_requested")[0]["actor"] == ME
 
 
+@pytest.mark.usefixtures("database")
 def test_interrupted_twice_a_run_is_left_to_the_service(runbookd: Runbookd) -> None:
     """A second Ctrl-C leaves a run whose call does not come back: exit code 130, and how it goes on."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
@@ -131,6 +139,7 @@ steps:
     assert (run["state"], run["cancel_reason"]) == ("running", "interrupted")
 
 
+@pytest.mark.usefixtures("database")
 def test_another_terminal_can_cancel_and_the_lock_is_honoured(runbookd: Runbookd) -> None:
     """While a run holds a target another is refused; `runs cancel` stops it, once."""
     process, identity = begun(runbookd)
@@ -144,6 +153,7 @@ def test_another_terminal_can_cancel_and_the_lock_is_honoured(runbookd: Runbookd
     runbookd("run", "note", "--input", "host=db-1")
 
 
+@pytest.mark.usefixtures("database")
 def test_a_pause_stops_runs_and_makes_new_ones_observe(runbookd: Runbookd) -> None:
     """`pause` stops what runs at its step border, new runs only observe, `resume` ends it; the ledger has both."""
     process, _ = begun(runbookd)
@@ -211,7 +221,7 @@ def test_the_service_serves_until_it_is_told_to_stop(runbookd: Runbookd, number:
     assert [json.loads(line)["event"] for line in err.splitlines()][-1] == "stopped"
     taken_in = len(runbookd.json("events")) + runbookd.json("status")["queue"]["deliveries"]
     assert taken_in == 1
-    assert runbookd.json("status")["started"]["what"] == "started"
+    assert runbookd.json("status")["services"][0]["stopped_at"]
     runbookd("audit", "verify")
 
 

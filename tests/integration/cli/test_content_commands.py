@@ -33,6 +33,15 @@ def test_check_of_a_file_shows_that_file_only(runbookd: Runbookd) -> None:
     assert "bad.yaml:2:" in runbookd("check", "playbooks/bad.yaml", code=1).stdout
 
 
+def test_check_takes_no_other_files(runbookd: Runbookd) -> None:
+    """A file that is not YAML is refused with what to give instead: exit code 2."""
+    (runbookd.folder / "alert.json").write_text(json.dumps(alert("DiskFull")))
+    done = runbookd("check", "alert.json", code=2)
+    assert "is not a YAML file" in done.stderr
+    assert "runbookd explain alert.json" in done.stderr
+    assert done.stdout == ""
+
+
 def test_check_speaks_to_machines(runbookd: Runbookd) -> None:
     """JSON has stable keys; GitHub gets annotations; strict takes warnings for problems."""
     found = runbookd.json("check")

@@ -70,12 +70,14 @@ def test_a_mistyped_command_is_told_what_is_wrong(runbookd: Runbookd, args: list
         ["audit", "verify"],
         ["audit", "export", "--to", "ledger.jsonl"],
         ["pause", "--reason", "x"],
+        ["run", "note", "--input", "host=a"],
+        ["run", "note", "--input", "host=a", "--observe"],
     ],
 )
 def test_looking_makes_no_database(runbookd: Runbookd, args: list[str]) -> None:
     """A command that looks, or needs a service's database, makes none and says what to do: exit code 4."""
     done = runbookd(*args, code=4)
-    assert "there is no database runbookd.db; `runbookd serve` makes it" in done.stderr
+    assert "there is no database runbookd.db; `runbookd serve` and `runbookd migrate` make it" in done.stderr
     assert not runbookd.database.exists()
     assert not (runbookd.folder / "ledger.jsonl").exists()
 

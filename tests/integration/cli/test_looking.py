@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 
+from runbookd.bootstrap import wire
 from tests.integration.cli.conftest import Runbookd, alert
 
 Tell = Callable[..., Awaitable[None]]
@@ -196,3 +197,37 @@ async def test_explain_asks_the_guards(runbookd: Runbookd, told: Tell) -> None:
         "reason": "go",
         "detail": "but the service is paused: it would only observe",
     }
+
+
+async def test_dead_letters_can_be_looked_at(runbookd: Runbookd) -> None:
+    """They are counted, listed and shown with their reason; the body comes out byte by byte."""
+    body = b'{"alerts": nope'
+    async with wire(runbookd.settings()) as parts:
+        receipt = await parts.pipeline.receive(
+            "alertmanager", body, {"user-agent": "Alertmanager/0.28"}, None
+        )
+    identity = receipt.delivery.id
+    assert runbookd.json("status")["dead_letters"]["deliveries"] == 1
+    assert "1 dead letter, the last" in runbookd("status").stdout
+    (listed,) = runbookd.json("events", "--dead-letters")
+    assert (listed["id"], listed["bytes"], listed["state"]) == (identity, len(body), "dead")
+    assert listed["reason"]
+    assert identity in runbookd("events", "--dead-letters").stdout
+    assert "are of no rule" in runbookd("events", "--dead-letters", "--rule", "x", code=2).stderr
+    text = runbookd("events", "show", identity).stdout
+    assert listed["reason"] in text
+    assert "user-agent  Alertmanager/0.28" in text
+    done = runbookd("events", "show", identity, "--body")
+    assert done.stdout.encode() == body
+    assert "there is no delivery" in runbookd("events", "show", "dlv-nowhere", code=3).stderr
+
+
+async def test_a_delivery_names_its_events(runbookd: Runbookd, told: Tell) -> None:
+    """A delivery that was understood is shown with the events taken from it, and its entries in the ledger."""
+    await told(alert("DiskFull", host="db-1", severity="critical"), alert("Nobody"))
+    events = runbookd.json("events")
+    delivery = runbookd.json("events", "show", events[0]["delivery_id"])
+    assert [event["event"]["name"] for event in delivery["events"]] == ["DiskFull", "Nobody"]
+    assert delivery["timeline"]
+    assert "Nobody" in runbookd("events", "show", events[0]["delivery_id"]).stdout
+    assert "--body is of a delivery" in runbookd("events", "show", events[0]["id"], "--body", code=2).stderr

@@ -57,7 +57,10 @@ async def test_ready_when_every_check_passes() -> None:
     """/readyz is 200 without reasons."""
     async with running_door(checks={"store": well}) as door:
         answer = await door.ask("GET", "/readyz")
-        assert (answer.status, answer.json) == (200, {"status": "ready", "reasons": {}})
+        assert (answer.status, answer.json) == (
+            200,
+            {"status": "ready", "reasons": {}, "warnings": {}},
+        )
 
 
 async def test_not_ready_tells_why(monkeypatch: pytest.MonkeyPatch) -> None:

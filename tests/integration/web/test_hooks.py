@@ -210,6 +210,25 @@ async def test_too_many_held_bodies_are_temporary() -> None:
         assert (await door.post(GOOD)).status == 202
 
 
+async def test_a_flood_of_one_source_leaves_room_for_another() -> None:
+    """One source holds three quarters of the memory for bodies at most; another's body is taken then."""
+    reader = BodyReader(max_body=300, max_held=1000, timeout=timedelta(seconds=5))
+
+    async def read(source: str, size: int) -> bytes:
+        payload = StreamReader(mock.Mock(), 2**16, loop=asyncio.get_running_loop())
+        payload.feed_data(b"x" * size)
+        payload.feed_eof()
+        return await reader.read(make_mocked_request("POST", HOOK, payload=payload), source)
+
+    held = [await read("loud", 250) for _ in range(3)]
+    with pytest.raises(BodyRefused) as refused:
+        await read("loud", 1)
+    assert refused.value.status == 503
+    assert len(await read("quiet", 250)) == 250
+    reader.release(held[0], "loud")
+    assert len(await read("loud", 250)) == 250
+
+
 async def test_a_storm_of_connections_is_served(door: Door) -> None:
     """Five hundred senders at the same instant are all answered 202."""
     answers = await asyncio.gather(*(door.post(GOOD) for _ in range(500)))

@@ -190,6 +190,16 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "a condition in ${}": (MATCHED + "when: ‸${event.name == 'a'}\n", "write it without ${ and }"),
     "a condition that ends early": (MATCHED + "when: event.severity ==‸\n", "it ends too early"),
+    "a condition that is a number": (MATCHED + "when: ‸'5'\n", "`when` must come to true or false"),
+    "a condition that is a text": (MATCHED + "when: ‸event.name + 'a'\n", "this always comes to STRING"),
+    "a step's condition that is a number": (
+        STEPS + "action: http.check\n    with: {url: http://a}\n    when: ‸1 + 1\n",
+        "this always comes to INT; compare it",
+    ),
+    "an assert that is a number": (
+        VERIFY + "{action: http.check, with: {url: http://a}, assert: ‸1 + 1}\n",
+        "`assert` must come to true or false",
+    ),
     "a condition with one =": (MATCHED + "when: event.severity ‸= 'a'\n", "write '=='"),
     "an unknown name": (MATCHED + "when: ‸evnt.severity == 'a'\n", "Did you mean 'event'?"),
     "an unknown function": (MATCHED + "when: event.name.‸startWith('a')\n", "Did you mean 'startsWith'?"),

@@ -48,7 +48,7 @@ def test_values_that_fit(kind: str, given: object, fitted: object) -> None:
         ("string", ["a"], "must be a text, got a list"),
         ("integer", True, "must be an integer, got the boolean true"),
         ("integer", 3.0, "must be an integer, got the number 3.0"),
-        ("integer", "3", "must be an integer, got the text '3'"),
+        ("integer", "3", "must be an integer, got the text '3'; a label is a text: convert it, as in ${int("),
         ("number", True, "must be a number, got the boolean true"),
         ("boolean", "yes", "must be true or false, got the text 'yes'"),
         ("boolean", 1, "must be true or false, got the number 1"),

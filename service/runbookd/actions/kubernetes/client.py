@@ -126,13 +126,16 @@ async def stream(
 ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """A WebSocket to a subresource such as `pods/exec`, protocol `v4.channel.k8s.io`.
 
-    The caller bounds it in time. Raises as `send` until it is open; what breaks later is raised as aiohttp does.
+    Until it is open it raises as `send`; after that the caller bounds it in time, and what breaks is raised as
+    aiohttp does.
     """
     context.sent = bool(context.sent)
     async with link.sdk.stream.WsApiClient(link.configuration, heartbeat=_HEARTBEAT) as api:
         _tell_when_sent(api, context)
         try:
-            socket = await (await _call(api, context, Request(method="GET", ref=ref, query=query)))
+            # aiohttp takes the time of a whole request for none of a WebSocket's.
+            async with asyncio.timeout(_patience(context)):
+                socket = await (await _call(api, context, Request(method="GET", ref=ref, query=query)))
         except aiohttp.WSServerHandshakeError as error:
             # A handshake keeps no body; a 403 is told from the request alone.
             header = error.headers.get("Retry-After") if error.headers else None
@@ -266,7 +269,6 @@ async def _client(link: Connection, context: Context, request: Request) -> Async
 
 async def _call(api: Any, context: Context, request: Request) -> Any:
     """Send a request through the SDK, which signs it; the answer is not read yet."""
-    most = min(context.call.timeout, context.config.kubernetes.request_timeout)
     api.user_agent = _USER_AGENT
     return await api.call_api(
         request.ref.path,
@@ -279,8 +281,13 @@ async def _call(api: Any, context: Context, request: Request) -> Any:
         body=request.body,
         auth_settings=["BearerToken"],
         _preload_content=False,
-        _request_timeout=aiohttp.ClientTimeout(total=most.total_seconds()),
+        _request_timeout=aiohttp.ClientTimeout(total=_patience(context)),
     )
+
+
+def _patience(context: Context) -> float:
+    """Seconds the API server has for an answer."""
+    return min(context.call.timeout, context.config.kubernetes.request_timeout).total_seconds()
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -104,8 +104,8 @@ class Cluster:
         while True:
             query = [*wanted, ("continue", token)] if token else wanted
             page = await self._ask(Request(method="GET", ref=kind.at(namespace), query=query))
-            yield page.get("items") or []
             token = (page.get("metadata") or {}).get("continue") or ""
+            yield page.pop("items", None) or []  # not held here while the next is read
             if not token:
                 return
 
@@ -117,10 +117,11 @@ class Cluster:
         labels: str | None = None,
         fields: str | None = None,
     ) -> AsyncIterator[Json]:
-        """The objects of a kind, one by one; as `pages`."""
+        """The objects of a kind, one by one; as `pages`. Each is let go of, so that a page is gone before the next."""
         async for page in self.pages(kind, namespace, labels=labels, fields=fields):
-            for item in page:
-                yield item
+            page.reverse()
+            while page:
+                yield page.pop()
 
     async def states(self, ref: Ref) -> AsyncGenerator[Json, None]:
         """The object as it is, and again whenever it changes, without end; needs `get` and `watch` on it.
