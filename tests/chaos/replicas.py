@@ -9,7 +9,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -39,6 +39,18 @@ class Cluster:
     wires: dict[str, Proxy]
     dice: Random
     done: Counter[str]
+    restarted: list[str] = field(default_factory=list)
+    down: set[int] = field(default_factory=set)
+
+    async def supervise(self, over: asyncio.Event) -> None:
+        """Start again what ended by itself, as a supervisor does; why it ended is kept."""
+        while not over.is_set():
+            for it in self.replicas.values():
+                if not it.running and it.port not in self.down:
+                    self.restarted.append(it.log[-400:])
+                    await it.start(ready=False)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.5)
 
     def one(self) -> Mortal:
         """Any of them."""
@@ -47,16 +59,19 @@ class Cluster:
     async def kill(self) -> None:
         """One dies, and is born again after up to twice the lease."""
         it = self.one()
+        self.down.add(it.port)
         await it.kill()
         await asyncio.sleep(self.dice.choice([0.0, self.dice.uniform(0, 2 * LEASE)]))
         await it.start(ready=False)
+        self.down.discard(it.port)
 
     async def stall(self) -> None:
         """One stands still, mostly for longer than its lease, and wakes up."""
         pid = self.one().pid
-        os.kill(pid, signal.SIGSTOP)
-        await asyncio.sleep(self.dice.uniform(0.2, 2 * LEASE))
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself, and is not started again yet
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(self.dice.uniform(0.2, 2 * LEASE))
+            os.kill(pid, signal.SIGCONT)
 
     async def cut(self) -> None:
         """Every connection of one to the database breaks, and for a while there is no other."""
@@ -162,7 +177,7 @@ async def _storm(
 ) -> Stream:
     teller, target = ends
     stream, over = Stream(teller, target, cluster.dice, pause=0.3), asyncio.Event()
-    flowing = asyncio.create_task(stream.flow(over))
+    helpers = [asyncio.create_task(stream.flow(over)), asyncio.create_task(cluster.supervise(over))]
     begun = time.monotonic()
     for number in range(blows):
         await asyncio.sleep(cluster.dice.uniform(0, 1.0))
@@ -170,7 +185,12 @@ async def _storm(
         if number % 20 == 19:
             print(f"{number + 1} blows, {len(stream.hosts)} alerts", flush=True)
     over.set()
-    await flowing
+    await asyncio.gather(*helpers)
+    report.row(
+        NAME, "ended at their start, the database being away, and started again", len(cluster.restarted)
+    )
+    others = [said for said in cluster.restarted if "Traceback" in said and "StoreUnavailable" not in said]
+    report.nothing(NAME, "ended for another reason", len(others), others[:2])
     report.row(NAME, "clocks off, minutes", MINUTES_OFF)
     report.row(NAME, "blows", f"{dict(cluster.done)} in {time.monotonic() - begun:.0f} s")
     return stream

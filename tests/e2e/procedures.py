@@ -248,6 +248,10 @@ def _content(folder: Path, namespace: str, url: str, *, quick: bool) -> None:
     for kind in ("rules", "playbooks"):
         shutil.copytree(shipped(kind), folder / "content" / kind)
     place = folder / "content" / "rules" / VARS
+    kubernetes = folder / "content" / "rules" / "30-kubernetes.yaml"
+    kubernetes.write_text(
+        kubernetes.read_text(encoding="utf-8").replace("mode: observe", "mode: act"), "utf-8"
+    )
     known = yaml.safe_load(place.read_text(encoding="utf-8"))["vars"]
     known |= {"namespace": namespace, "api_url": url, "admin_url": f"{url}/admin"}
     place.write_text(yaml.safe_dump({"vars": known}), encoding="utf-8")

@@ -176,7 +176,7 @@ async def test_renew(cluster: Cluster) -> None:
             for _ in range(2):
                 output = succeeded(await performer.perform(call))
                 assert (output["done"], output["revision_before"], output["revision"]) == (True, 1, 2)
-            assert len([one for one in proxy.writes() if one.path.endswith("/status")]) == 1
+            assert proxy.times("PUT", "/status$") == 1
             lost = step("certmanager.renew", params)
             proxy.faults.append(Fault(Trouble.DROP, "/status$", "PUT"))
             failed(await performer.perform(lost), "connection_lost", IN_DOUBT)

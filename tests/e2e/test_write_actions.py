@@ -67,7 +67,7 @@ async def test_a_lost_answer_is_told_by_the_mark(cluster: Cluster, write: Write)
             assert known is not None
             again = succeeded(await performer.perform(call))
             assert (again["changed"], again["revert"]) == (True, known.output["revert"])
-            assert len(proxy.writes()) == 1
+            assert proxy.times("PATCH", "") == 1
             assert await write.state(cluster, name) == after
 
 

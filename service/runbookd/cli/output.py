@@ -150,10 +150,11 @@ def style_of(cell: str) -> str:
 
 
 def console() -> Console:
-    """Return a terminal that takes every text as it is."""
+    """Return a terminal that takes every text as it is; with NO_COLOR set, without bold and dim as well."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False)
+    made = Console(highlight=False, markup=False, emoji=False)
+    return Console(highlight=False, markup=False, emoji=False, color_system=None) if made.no_color else made
 
 
 def _rich_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], indent: int) -> None:

@@ -12,7 +12,7 @@ from runbookd.cli import exit_codes
 from runbookd.cli.complete import playbook_names
 from runbookd.cli.database import must_be_there
 from runbookd.cli.group import examples
-from runbookd.cli.output import at_terminal, length, output_option, print_json, short, style_of
+from runbookd.cli.output import at_terminal, console, length, output_option, print_json, short, style_of
 from runbookd.cli.shared import Shared, actor, pass_shared
 from runbookd.errors import NotFound
 
@@ -177,7 +177,7 @@ def _progress(parts: Parts, playbook: str, output: str) -> Progress:
 
     if output == "json":
         return Silent()
-    if at_terminal():
+    if at_terminal() and console().color_system is not None:
         return LiveTable(outline(parts.pipeline.desk.library.playbooks[playbook], parts.catalogue))
     return Lines()
 

@@ -15,8 +15,9 @@ It stays up until Ctrl-C. In another terminal:
 {alias}  export RUNBOOKD_CONFIG={config}
   runbookd status
   runbookd incidents       # `runbookd incidents show ID` tells one in full
-  runbookd runs            # `runbookd runs show ID` lists every step, attempt and result
-  runbookd audit show      # the ledger; `runbookd audit verify` proves that nobody edited it
+  runbookd runs            # `runbookd runs show ID` lists every step
+  runbookd audit show      # the ledger
+  runbookd audit verify    # finds out whether somebody edited it
   curl {service}/metrics
 
 Break the shop again:
@@ -25,7 +26,8 @@ Break the shop again:
        -H "Authorization: Bearer $(cat {vault}/shop_token)" \\
        -H "Content-Type: application/json" -d '{{"name": "v3", "quality": "bad"}}'
 
-Within two minutes of the last run this meets the rule's cooldown: nothing is done, and people are to be told.
+Within two minutes of the last run this meets the rule's cooldown: nothing is
+done, and people are to be told.
 """
 
 _ONES_OWN = """
@@ -41,10 +43,13 @@ and add a receiver to alertmanager.yml:
       webhook_configs:
         - url: http://127.0.0.1:8080/v1/hooks/alertmanager
           send_resolved: true
-          http_config: {{authorization: {{type: Bearer, credentials: a-long-random-token}}}}
+          http_config:
+            authorization: {{type: Bearer, credentials: a-long-random-token}}
 
-The rule and the playbook you saw are in {rules} and
-{playbooks}: copy them, and `runbookd check my-rules my-playbooks` tells what is wrong."""
+The rule and the playbook you saw are in
+  {rules} and
+  {playbooks}:
+copy them, and `runbookd check my-rules my-playbooks` tells what is wrong."""
 
 
 def to_look_around(workspace: Workspace) -> str:

@@ -146,7 +146,7 @@ class _Stage:
             screen.line(f"The logs are in {self._workspace.folder / 'logs'} (with --keep they stay there).")
         else:
             screen.line(
-                "The story ended well: the bad release was taken back, once, and users are served.", "green"
+                "The story ended well: the bad release was taken back once, and users are served.", "green"
             )
         return not verdict.wrong
 

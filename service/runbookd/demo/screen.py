@@ -21,6 +21,8 @@ class Screen:
         from rich.console import Console
 
         self._console = Console(file=out, highlight=False, soft_wrap=True)
+        if self._console.no_color:  # rich leaves bold and dim
+            self._console = Console(file=out, highlight=False, soft_wrap=True, color_system=None)
         self._width = max(_NARROWEST, self._console.width - _INDENT) if out.isatty() else 10_000
         self.started = time.time()
 

@@ -28,19 +28,27 @@ class SystemClock:
 
     def __init__(self) -> None:
         self.offset = timedelta(0)
+        self._agreed = False
 
     def now(self) -> datetime:
         """Return the time as an aware UTC datetime."""
         return datetime.now(UTC) + self.offset
 
     async def agree(self, store: Store) -> None:
-        """Set the clock by the database's, if that has one of its own; else, or out of reach, it stays as it is."""
+        """Set the clock by the database's, if that has one of its own; else it stays as it is.
+
+        When the database is out of reach it stays as it is too, but for the first time: then it raises StoreUnavailable,
+        for what a clock that is minutes wrong writes down is due minutes late.
+        """
         asked = datetime.now(UTC)
         try:
             there = await store.time()
         except StoreError as error:
+            if not self._agreed:
+                raise
             log.error("cannot ask the database for the time", stage="execute", error=str(error))
             return
+        self._agreed = True
         if there is None:
             return
         offset = there - (asked + (datetime.now(UTC) - asked) / 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Literal
 
@@ -25,8 +26,9 @@ def set_up(log_format: Format, level: str) -> None:
         structlog.processors.JSONRenderer()
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(
-            exception_formatter=structlog.dev.plain_traceback
-        )  # no locals: secrets
+            colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),  # https://no-color.org
+            exception_formatter=structlog.dev.plain_traceback,  # no locals: secrets
+        )
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

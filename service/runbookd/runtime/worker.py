@@ -17,6 +17,7 @@ import structlog
 
 from runbookd.errors import LeaseLost, StoreError, StoreUnavailable
 from runbookd.model.work import REST, RUNS, Work, WorkKind, lane_of
+from runbookd.runtime.inbox import Inbox, holds
 from runbookd.sources import SOURCES
 from runbookd.units.admission import bury
 from runbookd.units.running import give_up
@@ -33,7 +34,6 @@ LONGEST_SLEEP = timedelta(seconds=1)
 """A row made due by another process is seen at least this soon."""
 _CROWDED_SLEEP = timedelta(milliseconds=200)
 """How soon to look again while a lane is full: what is due in another is not to wait for its end."""
-_ADMITTED_TOGETHER = 64
 _REST_AT_ONCE = 32
 _RETRY_FIRST = timedelta(seconds=1)
 _RETRY_LONGEST = timedelta(minutes=1)
@@ -57,7 +57,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._tasks: dict[asyncio.Task[None], str] = {}
         sources = [lane_of(WorkKind.ADMIT, source) for source in SOURCES]
-        self._inboxes: dict[str, asyncio.Queue[Work]] = {lane: asyncio.Queue() for lane in (*sources, REST)}
+        self._inboxes = {lane: Inbox() for lane in (*sources, REST)}
         self._stopping = False
         self._store_is_well = True
         self.handlers: dict[WorkKind, Handler] = {
@@ -119,9 +119,7 @@ class Worker:
         """How much more each lane takes; lanes that are full are not named."""
         busy = list(self._tasks.values())
         free = {lane: room - busy.count(lane) for lane, room in self._room.items()}
-        free |= {
-            lane: _ADMITTED_TOGETHER - inbox.qsize() for lane, inbox in self._inboxes.items() if lane != REST
-        }
+        free |= {lane: inbox.room for lane, inbox in self._inboxes.items() if lane != REST}
         return {lane: room for lane, room in free.items() if room > 0}
 
     async def _turn(self) -> bool:
@@ -135,7 +133,7 @@ class Worker:
         self._store_is_well = True
         for lane, work in works:
             if work.kind is WorkKind.ADMIT:
-                self._inboxes[lane].put_nowait(work)
+                self._inboxes[lane].put(work)
             else:
                 self._begin(lane, work)
         return bool(works)
@@ -149,16 +147,22 @@ class Worker:
         del self._tasks[task]
         self._wake.set()
 
-    async def _admit_in_order(self, inbox: asyncio.Queue[Work]) -> None:
-        """Admit all that wait together; if that goes wrong, one by one, so that one bad delivery holds up no other."""
+    async def _admit_in_order(self, inbox: Inbox) -> None:
+        """Admit all that wait together; if that goes wrong, one by one, so that one bad delivery holds up no other.
+
+        What waited for longer than its lease is left to whoever claims it next.
+        """
         while True:
-            works = [await inbox.get()]
-            while not inbox.empty():
-                works.append(inbox.get_nowait())
-            together = len(works) > 1 and await self._attempt(self._pipeline.admit(works), works[0]) is None
-            if not together:
-                for work in works:
+            works = await inbox.take()
+            held = [work for work in works if holds(work, self._clock.now())]
+            together = len(held) > 1 and await self._attempt(self._pipeline.admit(held), held[0]) is None
+            in_time = len(held) == len(works)
+            for work in [] if together else held:
+                if holds(work, self._clock.now()):
                     await self._do(work)
+                else:
+                    in_time = False
+            inbox.settle(in_time=in_time)
             self._wake.set()
 
     async def _nobody_to_ask(self, work: Work) -> None:

@@ -49,7 +49,7 @@ def fit_input(name: str, declared: Input, value: object) -> object:
         return value
     fitted = _FITS[declared.type](value)
     if fitted is None:
-        hint = _CONVERTED.get(declared.type, "") if isinstance(value, str) else ""
+        hint = _conversion(declared.type, value) if isinstance(value, str) else ""
         raise EvaluationError(f"input {name!r} must be {_WANTED[declared.type]}, got {_shown(value)}{hint}")
     if (mistake := _outside(declared, fitted)) is not None:
         raise EvaluationError(f"input {name!r} {mistake}, got {_shown(value)}")
@@ -133,12 +133,18 @@ _WANTED = {
 }
 
 
-_CONVERTED = {
-    "integer": "; a label is a text: convert it, as in ${int(event.labels.n)}",
-    "number": "; a label is a text: convert it, as in ${double(event.labels.n)}",
-    "boolean": '; a label is a text: compare it, as in ${event.labels.on == "true"}',
+_CONVERTED: Mapping[str, tuple[str, str]] = {
+    "integer": (r"[+-]?[0-9]+", "convert it, as in ${int(event.labels.n)}"),
+    "number": (r"[+-]?[0-9]+(\.[0-9]+)?", "convert it, as in ${double(event.labels.n)}"),
+    "boolean": (r"true|false", 'compare it, as in ${event.labels.on == "true"}'),
 }
-"""What to do with a text, by the type that is wanted."""
+"""By the type that is wanted: the texts that look like it, and what to do with one."""
+
+
+def _conversion(wanted: str, text: str) -> str:
+    """Say how a text becomes what is wanted; nothing when it does not look like it."""
+    pattern, how = _CONVERTED.get(wanted, ("", ""))
+    return f"; a label is a text: {how}" if how and matches_whole(pattern, text) else ""
 
 
 def _shown(value: object) -> str:

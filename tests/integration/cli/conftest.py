@@ -91,7 +91,7 @@ class Runbookd:
         return subprocess.Popen(
             [SCRIPT, *self._shared(), *args],
             cwd=self.folder,
-            env=self._environment(),
+            env=self.variables(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -102,7 +102,7 @@ class Runbookd:
         done = subprocess.run(
             [SCRIPT, *self._shared(), *args],
             cwd=self.folder,
-            env=self._environment(),
+            env=self.variables(),
             input=given,
             capture_output=True,
             text=True,
@@ -120,7 +120,8 @@ class Runbookd:
     def _shared(self) -> list[str]:
         return ["--rules", "rules", "--playbooks", "playbooks"]
 
-    def _environment(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
+        """The environment the script has."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNBOOKD_")}
         return {**kept, "COLUMNS": "100", **self.environment}
 

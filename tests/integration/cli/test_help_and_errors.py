@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import pty
 import subprocess
 import sys
 
 import pytest
 
 from runbookd.cli.main import COMMANDS
-from tests.integration.cli.conftest import Runbookd
+from tests.integration.cli.conftest import SCRIPT, Runbookd
 
 
 def test_help_lists_every_command(runbookd: Runbookd) -> None:
     """`runbookd --help` names every command with its line."""
     text = runbookd("--help").stdout
     assert all(name in text and lazy.summary in text for name, lazy in COMMANDS.items())
+
+
+def test_nothing_at_all_asks_for_help(runbookd: Runbookd) -> None:
+    """`runbookd` alone prints the help on standard output: exit code 0."""
+    bare = subprocess.run([SCRIPT], capture_output=True, text=True, check=True, env=runbookd.variables())
+    assert bare.stdout == runbookd("--help").stdout
+    assert bare.stderr == ""
+
+
+def test_no_color_leaves_no_escapes(runbookd: Runbookd) -> None:
+    """With NO_COLOR a terminal gets plain text: no colour, no bold, no dim."""
+    assert "\x1b[" in at_a_terminal("actions", {})
+    assert "\x1b" not in at_a_terminal("actions", {"NO_COLOR": "1"})
+    assert "flow.log" in at_a_terminal("actions", {"NO_COLOR": "1"})
+
+
+def at_a_terminal(command: str, environment: dict[str, str]) -> str:
+    """What a command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("RUNBOOKD_", "NO_COLOR"))
+    }
+    process = subprocess.Popen(
+        [SCRIPT, command], stdout=theirs, env={**kept, "TERM": "xterm-256color", **environment}
+    )
+    os.close(theirs)
+    written = b""
+    with process, os.fdopen(ours, "rb", buffering=0) as terminal:
+        try:
+            while part := terminal.read(65_536):
+                written += part
+        except OSError as error:  # Linux tells so that the other side has closed
+            if error.errno != errno.EIO:
+                raise
+        assert process.wait(30) == 0
+    return written.decode()
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from runbookd.model.action import Call, Outcome
 from runbookd.pipeline import Pipeline, Ports
+from runbookd.ports import Tx
 from runbookd.runtime.worker import Worker
 from runbookd.units.watch import Watch
 from tests.acceptance.engine import Engine, alert, engine
@@ -101,3 +103,41 @@ async def _named(lab: Engine, name: str) -> bool:
     """Whether an event of this name is among the latest."""
     found = await lab.store.read(lambda tx: tx.deliveries.events(1, {"name": name}))
     return bool(found)
+
+
+class SlowStore:
+    """A store whose clock goes on with every write, as one that is far too slow for the lease."""
+
+    def __init__(self, lab: Engine, pace: timedelta) -> None:
+        """Each write takes so long by the engine's clock."""
+        self._lab, self._pace = lab, pace
+        self.read, self.attend, self.time, self.close = (
+            getattr(lab.store, name) for name in ("read", "attend", "time", "close")
+        )
+
+    async def write(self, unit: Callable[[Tx], Awaitable[Any]]) -> Any:
+        """Write, and let time pass."""
+        answer = await self._lab.store.write(unit)
+        self._lab.clock.at += self._pace
+        return answer
+
+
+async def test_replicas_that_are_slow_do_not_take_claims_from_each_other_for_ever(tmp_path: Path) -> None:
+    """Where leases run out before a claim's turn comes, fewer are claimed at a time, and all are admitted."""
+    async with engine(tmp_path, rules=RULES, playbooks=PLAYBOOKS) as lab:
+        for number in range(150):
+            await tell(lab.pipeline, lab, f"Slow{number}")
+        slow = SlowStore(lab, lab.pipeline.desk.lease / 3)
+        pipelines = [
+            Pipeline(Ports(slow, HangingHands(iter(()), iter(())), lab.clock), lab.pipeline.desk)
+            for _ in "ab"
+        ]
+        workers = [Worker(slow, lab.clock, each, owner=f"w{n}") for n, each in enumerate(pipelines)]
+        async with turning(workers[0]), turning(workers[1]):
+            await eventually(lambda: _none_pending(lab), within=60, every=0.05)
+        assert len(await lab.events()) == 150
+
+
+async def _none_pending(lab: Engine) -> bool:
+    count, _ = await lab.store.read(lambda tx: tx.deliveries.pending())
+    return count == 0

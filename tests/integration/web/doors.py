@@ -18,7 +18,7 @@ from runbookd.sources import SOURCES
 from runbookd.stages.receive import Receipt, dead_letter, take_delivery
 from runbookd.web.app import create_app
 from runbookd.web.config import WebConfig
-from runbookd.web.health import Check
+from runbookd.web.health import Check, Warn
 from runbookd.web.hooks import Inbox
 from runbookd.web.server import serve
 
@@ -137,11 +137,13 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
 
 @contextlib.asynccontextmanager
 async def running_door(
-    config: Mapping[str, Any] | None = None, checks: Mapping[str, Check] | None = None
+    config: Mapping[str, Any] | None = None,
+    checks: Mapping[str, Check] | None = None,
+    warnings: Mapping[str, Warn] | None = None,
 ) -> AsyncIterator[Door]:
     """Serve on a free port until the block ends; bearer `TOKEN` opens it unless `config` says otherwise."""
     inbox, registry = RecordingInbox(), CollectorRegistry()
-    async with serving(inbox, registry, config, checks) as wire:
+    async with serving(inbox, registry, config, checks, warnings) as wire:
         yield Door(wire.port, inbox, registry)
 
 
@@ -151,12 +153,13 @@ async def serving(
     registry: CollectorRegistry,
     config: Mapping[str, Any] | None = None,
     checks: Mapping[str, Check] | None = None,
+    warnings: Mapping[str, Warn] | None = None,
 ) -> AsyncIterator[Wire]:
     """Serve in front of any inbox."""
     settings = WebConfig.model_validate(
         {"port": 0, "hooks": {"alertmanager": {"bearer": [TOKEN]}}, **(config or {})}
     )
-    app = create_app(settings, inbox=inbox, checks=checks or {}, registry=registry)
+    app = create_app(settings, inbox=inbox, checks=checks or {}, registry=registry, warnings=warnings)
     runner = await serve(app, settings)
     try:
         yield Wire(runner.addresses[0][1])

@@ -63,6 +63,15 @@ async def test_ready_when_every_check_passes() -> None:
         )
 
 
+async def test_a_warning_leaves_it_ready() -> None:
+    """What a person should mend is told, and does not take the service out of its work."""
+    warnings = {"reload": lambda: "rules.yaml:7: no such priority", "other": lambda: None}
+    async with running_door(checks={"store": well}, warnings=warnings) as door:
+        answer = await door.ask("GET", "/readyz")
+        assert answer.status == 200
+        assert answer.json["warnings"] == {"reload": "rules.yaml:7: no such priority"}
+
+
 async def test_not_ready_tells_why(monkeypatch: pytest.MonkeyPatch) -> None:
     """/readyz is 503 with the reason of each check that fails, hangs or meets a broken database."""
     monkeypatch.setattr(health, "CHECK_SECONDS", 0.02)

@@ -44,3 +44,9 @@ async def test_a_clock_that_is_right_is_left_alone() -> None:
     assert await agreed(clock, timedelta(milliseconds=300)) == 0
     assert await agreed(clock, None) == 0
     assert clock.offset == timedelta(0)
+
+
+async def test_a_clock_nobody_could_set_yet_is_not_gone_by() -> None:
+    """The first time the database must answer, or the service does not start: a wrong clock would write wrong times."""
+    with pytest.raises(StoreUnavailable, match="away"):
+        await agreed(SystemClock(), StoreUnavailable("away"))
