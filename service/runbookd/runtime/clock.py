@@ -37,8 +37,8 @@ class SystemClock:
     async def agree(self, store: Store) -> None:
         """Set the clock by the database's, if that has one of its own; else it stays as it is.
 
-        When the database is out of reach it stays as it is too, but for the first time: then it raises StoreUnavailable,
-        for what a clock that is minutes wrong writes down is due minutes late.
+        When the database is out of reach it stays as it is too, but for the first time: then it raises
+        StoreUnavailable, for what a clock that is minutes wrong writes down is due minutes late.
         """
         asked = datetime.now(UTC)
         try:
