@@ -24,11 +24,11 @@ from tests.chaos.storm import flood, storm
 Scenario = Callable[[Report, Random, bool], Awaitable[None]]
 
 SCENARIOS: dict[str, Scenario] = {
-    "kills": lambda report, dice, short: one_process(report, dice, kills=40 if short else 300),
-    "replicas": lambda report, dice, short: replicas(report, dice, blows=15 if short else 120),
+    "kills": lambda report, dice, short: one_process(report, dice, kills=30 if short else 300),
+    "replicas": lambda report, dice, short: replicas(report, dice, blows=12 if short else 120),
     "stops": lambda report, dice, _short: stops(report, dice),
     "disk": lambda report, dice, short: disk(report, dice, short=short),
-    "flood": lambda report, _dice, short: flood(report, bodies=60 if short else 120),
+    "flood": lambda report, _dice, short: flood(report, bodies=40 if short else 120),
     "storm": lambda report, dice, short: storm(report, dice, seconds=15 if short else 60),
 }
 
