@@ -54,7 +54,6 @@ port = {self.port}
 bearer = ["{TOKEN}"]
 [reach]
 budget = 1000000000
-brake = 0
 target_cooldown = "0s"
 brake = 0
 """,
