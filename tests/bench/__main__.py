@@ -20,7 +20,7 @@ from runbookd.model.views import event_view
 from runbookd.stages.match import compile_rules, match
 from tests.bench.bodies import alert, notification
 from tests.bench.load import Connection, Result, burst, post, saturate
-from tests.bench.target import TOKEN, Target
+from tests.bench.target import TOKEN, Target, memory_mib
 
 HOOK = "/v1/hooks/alertmanager"
 SECONDS = 4.0
@@ -85,12 +85,15 @@ def _per_call(call: Callable[[], object], times: int) -> float:
 
 
 def bench_start() -> None:
-    """From exec to the first answer, and memory at rest."""
+    """From exec to the first answer, and memory at rest, beside a bare server that keeps what it is told."""
+    begun = time.perf_counter()
+    with bare("durable") as (_, process):
+        bare_seconds, bare_memory = time.perf_counter() - begun, memory_mib(process.pid)
     for count in (1, 1_000):
         with target(rules=count, step="log") as service:
-            row(f"start-up with {count:,} rules", f"{service.start_seconds:.2f} s")
+            row(f"start-up with {count:,} rules", f"{service.start_seconds:.2f} s", f"{bare_seconds:.2f} s")
             if count == 1:
-                row("memory at rest", f"{service.memory_mib():.0f} MiB")
+                row("memory at rest", f"{service.memory_mib():.0f} MiB", f"{bare_memory:.0f} MiB")
 
 
 def bench_accept() -> None:
@@ -119,7 +122,8 @@ def bench_accept() -> None:
 
 
 def bench_end_to_end() -> None:
-    """Events whose playbook has run and been audited, per second, until the backlog is empty."""
+    """Events whose playbook has run and been audited, per second, until the backlog is empty; beside keeping alone."""
+    limit = _bare("durable", 1).per_second
     for rules in (1, 1_000):
         with target(rules=rules, step="log") as service:
             begun = time.perf_counter()
@@ -127,12 +131,9 @@ def bench_end_to_end() -> None:
             sent = len(result.times)
             while (done := service.metric("runbookd_runs_total")) < sent and time.perf_counter() - begun < 90:
                 time.sleep(0.05)
-            seconds = time.perf_counter() - begun
-        row(
-            f"event to action done and audited, {rules:,} rules",
-            f"{done / seconds:,.0f}/s",
-            f"accepted {sent:,}",
-        )
+            rate = done / (time.perf_counter() - begun)
+        what = f"event to action done and audited, {rules:,} rules"
+        row(what, f"{rate:,.0f}/s", f"{limit:,.0f}/s", rate / limit)
 
 
 def bench_latency() -> None:
@@ -154,21 +155,31 @@ async def _latency() -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    with bare("forward", url) as (port, _):
+        limit = await _paced(port, seen)
     service, stop = await asyncio.to_thread(_start, rules=1, step="sink", sink=url)
-    connection = await Connection.open(service.port)
+    times = await _paced(service.port, seen)
+    await asyncio.to_thread(stop)
+    await runner.cleanup()
+    row(
+        f"webhook to first action at 20/s, p50 / p99 (n={len(times.times)})",
+        f"{times.percentile(0.5):.1f}/{times.percentile(0.99):.1f} ms",
+        f"{limit.percentile(0.5):.1f}/{limit.percentile(0.99):.1f} ms",
+    )
+
+
+async def _paced(port: int, seen: list[float]) -> Result:
+    """Send 300 events, 20 a second, and return the times the sink saw, but for the first ones."""
+    seen.clear()
+    connection = await Connection.open(port)
     for _ in range(300):
         due = time.perf_counter() + 0.05
         body = notification([alert(next(_numbers), "Alert0", time.time_ns())])
         await connection.send(post(HOOK, body, TOKEN))
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
     await asyncio.sleep(0.5)
-    await asyncio.to_thread(stop)
-    await runner.cleanup()
-    times = Result(times=seen[20:])
-    row(
-        f"webhook to first action at 20/s, p50 / p99 (n={len(times.times)})",
-        f"{times.percentile(0.5):.1f}/{times.percentile(0.99):.1f} ms",
-    )
+    connection.close()
+    return Result(times=seen[20:])
 
 
 def bench_burst() -> None:
@@ -222,13 +233,19 @@ async def _saturate(port: int, per_delivery: int, name: str) -> Result:
 
 
 def _bare(kind: str, per_delivery: int) -> Result:
+    with bare(kind) as (port, _):
+        return asyncio.run(_saturate(port, per_delivery, "Nothing"))
+
+
+@contextmanager
+def bare(kind: str, *sink: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """A bare server for the time of a block: its port, and its process."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "tests.bench.bare", kind, str(Path(folder) / "bare.db")]
+        command = [sys.executable, "-m", "tests.bench.bare", kind, str(Path(folder) / "bare.db"), *sink]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
-        port = int(process.stdout.readline())
         try:
-            return asyncio.run(_saturate(port, per_delivery, "Nothing"))
+            yield int(process.stdout.readline()), process
         finally:
             process.kill()
             process.wait()

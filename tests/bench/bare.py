@@ -1,7 +1,8 @@
 """The bare limits: what the same libraries do without runbookd. `python -m tests.bench.bare KIND FILE`.
 
 `parse` reads JSON and answers; `durable` also keeps the body in SQLite (WAL, synchronous=FULL), many requests to
-one commit, before it answers. Prints the port.
+one commit, before it answers; `forward` then calls the sink (third argument) with the alert's `sent_ns`. Prints the
+port.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import threading
 
 import orjson
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 
 class GroupCommit:
@@ -51,15 +52,20 @@ def _resolve(futures: list[asyncio.Future[None]]) -> None:
         future.set_result(None)
 
 
-async def main(kind: str, path: str) -> None:
+async def main(kind: str, path: str, sink: str = "") -> None:
     """Serve until killed."""
-    store = GroupCommit(path, asyncio.get_running_loop()) if kind == "durable" else None
+    store = GroupCommit(path, asyncio.get_running_loop()) if kind != "parse" else None
+    session = ClientSession()
 
     async def hook(request: web.Request) -> web.Response:
         body = await request.read()
-        orjson.loads(body)
+        message = orjson.loads(body)
         if store is not None:
             await store.add(body)
+        if sink:
+            sent = message["alerts"][0]["annotations"]["sent_ns"]
+            async with session.post(sink, json={"sent_ns": sent}):
+                pass
         return web.json_response({"ok": True}, status=202)
 
     app = web.Application(client_max_size=16 << 20)
@@ -72,4 +78,4 @@ async def main(kind: str, path: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    asyncio.run(main(*sys.argv[1:]))

@@ -87,13 +87,18 @@ brake = 0
 
     def memory_mib(self) -> float:
         """Return the resident memory, MiB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+        return memory_mib(self.process.pid)
 
     def stop(self) -> None:
         """End it."""
         self.process.terminate()
         self.process.wait(30)
+
+
+def memory_mib(pid: int) -> float:
+    """Return a process's resident memory, MiB."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 def _rules(count: int) -> str:
