@@ -91,6 +91,10 @@ class Alerts(Protocol):
         """Make the alert part of the incident, once; it may belong to several (a rule's `continue`)."""
         ...
 
+    async def any_open(self, incident_id: str) -> bool:
+        """Whether an episode linked to the incident is open."""
+        ...
+
     async def of_incident(self, incident_id: str) -> list[Alert]:
         """Every episode linked to an incident, oldest first."""
         ...

@@ -65,6 +65,10 @@ class Alerts:
         """Ids of the incidents the alert is linked to, in the order they were linked."""
         return [row["incident_id"] for row in await self._driver.all("incidents_of_alert", alert_id=alert_id)]
 
+    async def any_open(self, incident_id: str) -> bool:
+        """Whether an episode linked to the incident is open."""
+        return await self._driver.one("open_of_incident", incident_id=incident_id) is not None
+
     async def of_incident(self, incident_id: str) -> list[Alert]:
         """Every episode linked to an incident, oldest first."""
         return [_alert(row) for row in await self._driver.all("alerts_of_incident", incident_id=incident_id)]

@@ -79,6 +79,10 @@ async def test_links_to_incidents(store: Store) -> None:
     assert await store.read(lambda tx: tx.alerts.incidents_of("a9")) == []
     assert [each.id for each in await store.read(lambda tx: tx.alerts.of_incident("i2"))] == ["a2", "a1"]
     assert [each.id for each in await store.read(lambda tx: tx.alerts.of_incident("i1"))] == ["a1"]
+    assert await store.read(lambda tx: tx.alerts.any_open("i2"))
+    for name, fingerprint in (("a1", "f1"), ("a2", "f2")):
+        await save(store, alert(name, fingerprint=fingerprint, resolved_at=at(9)))
+    assert not await store.read(lambda tx: tx.alerts.any_open("i2"))
 
 
 async def test_episodes_are_counted(store: Store) -> None:

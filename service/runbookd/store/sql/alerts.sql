@@ -40,6 +40,11 @@ ON CONFLICT (alert_id, incident_id) DO NOTHING
 SELECT alerts.* FROM alert_incidents JOIN alerts ON alerts.id = alert_incidents.alert_id
 WHERE alert_incidents.incident_id = :incident_id ORDER BY alerts.first_seen, alerts.id
 
+-- name: open_of_incident
+-- One open episode linked to an incident, if there is any.
+SELECT alerts.id FROM alert_incidents JOIN alerts ON alerts.id = alert_incidents.alert_id
+WHERE alert_incidents.incident_id = :incident_id AND alerts.resolved_at IS NULL LIMIT 1
+
 -- name: incidents_of_alert
 -- The incidents an episode is linked to.
 SELECT incident_id FROM alert_incidents WHERE alert_id = :alert_id ORDER BY seq
