@@ -167,12 +167,12 @@ class Pipeline:
             for work in waiting[:done]:
                 self._parsed.forget(work.ref)
             waiting = waiting[done:]
-            self._watch.admitted(tally.outcomes)
+            self._watch.admitted(tally)
             self.wake()
 
     async def _admit_some(self, tx: Tx, *, works: Sequence[Work], tally: Tally, now: datetime) -> int:
         """Admit up to `CHUNK` events; returns how many deliveries were done with."""
-        tally.outcomes.clear()
+        tally.clear()
         room = CHUNK
         for index, work in enumerate(works):
             taken, done = await self._admit_one(tx, work, room, tally, now)

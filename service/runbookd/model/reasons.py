@@ -37,7 +37,6 @@ class Guard(StrEnum):
     """Whether a planned run may start (`stages/plan.py`)."""
 
     GO = "go"  # it starts
-    NO_RUN = "rule_has_no_run"  # the rule only opens an incident
     JOINED = "joined_running_incident"  # the incident has a run under way
     DUPLICATE = "already_run_for_alert"  # this (alert, rule, rung) ran before
     MISSING_VALUE = "missing_value"  # a label used in key, target or inputs is not there
@@ -79,7 +78,6 @@ class RunReason(StrEnum):
     DONE = "done"  # all steps done, and nothing to verify
     STEP_FAILED = "step_failed"  # a step failed that may not
     IN_DOUBT = "in_doubt"  # a call may have happened, and nobody can tell
-    EVIDENCE_FAILED = "evidence_failed"  # what was to be collected could not be
     NOT_VERIFIED = "not_verified"  # the steps are done, the trouble is still there
     DEADLINE = "deadline"  # it took longer than the playbook allows
     CANCELLED = "cancelled"  # somebody, or its resolved alert, asked it to stop
@@ -97,5 +95,4 @@ class Escalate(StrEnum):
     PAUSED = "paused"  # the switch stopped a run
     STORM_BRAKE = "storm_brake"  # too many runs began at once, so the service paused by itself
     CLOCK = "clock_breached"  # a promised time has passed
-    UNMATCHED = "unmatched"  # no rule takes the event
     INTERNAL = "internal_error"  # a mistake of runbookd itself

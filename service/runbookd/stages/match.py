@@ -58,10 +58,11 @@ class RuleSet:
     """Compiled rules and their index.
 
     `filed` lists, by label and value, the rules that can only match an event with that label; `unfiled` are to
-    be tried on every event. Both are in rule order.
+    be tried on every event. Both are in rule order. `named` has every rule by its name.
     """
 
     rules: tuple[CompiledRule, ...]
+    named: Mapping[str, Rule]
     filed: Mapping[_Filed, tuple[CompiledRule, ...]]
     unfiled: tuple[CompiledRule, ...]
     unmatched: CompiledRule | None
@@ -101,6 +102,7 @@ def compile_rules(rules: Sequence[Rule]) -> RuleSet:
             filed[pair].append(one)
     return RuleSet(
         rules=tuple(tried),
+        named={rule.name: rule for rule in rules},
         filed={pair: tuple(ones) for pair, ones in filed.items()},
         unfiled=tuple(unfiled),
         unmatched=next((one for one in compiled if one.rule.name == UNMATCHED), None),

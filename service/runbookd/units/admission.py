@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from runbookd.errors import DamagedRow, MissingValue
@@ -52,16 +53,8 @@ class Batch:
     concluding: bool = False
 
 
-@dataclass(slots=True)
-class Tally:
-    """What became of a batch: outcomes by name (for the metrics), and the ids of runs started."""
-
-    outcomes: dict[str, int] = field(default_factory=dict)
-    started: list[str] = field(default_factory=list)
-
-    def count(self, outcome: str) -> None:
-        """Add one."""
-        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+Tally = Counter[str]
+"""How many events of a batch came to which outcome, for the metrics."""
 
 
 async def admit_event(tx: Tx, desk: Desk, batch: Batch, event: Event, tally: Tally) -> StoredEvent:
@@ -81,7 +74,7 @@ async def admit_event(tx: Tx, desk: Desk, batch: Batch, event: Event, tally: Tal
     )
     if episode is Episode.NEW:
         alert = new_alert(event, desk.ids.new("alt"), batch.now)
-        stored = await _begin(tx, desk, batch, replace(stored, alert_id=alert.id), alert, tally)
+        stored = await _begin(tx, desk, batch, replace(stored, alert_id=alert.id), alert)
     elif episode is Episode.REPEAT and latest is not None:
         await tx.alerts.save(heard_again(latest, event, batch.now))
     elif episode is Episode.UNKNOWN and latest is not None and latest.resolved_at is None:
@@ -95,15 +88,13 @@ async def admit_event(tx: Tx, desk: Desk, batch: Batch, event: Event, tally: Tal
         unseen = unseen_alert(event, desk.ids.new("alt"), batch.now)
         await tx.alerts.save(unseen)
         stored = replace(stored, alert_id=unseen.id, incident_id=None, rule=None)
-    tally.count(stored.outcome)
+    tally[stored.outcome] += 1
     if not (batch.asked and episode in {Episode.REPEAT, Episode.UNKNOWN}):
         await tx.deliveries.add_event(stored)
     return stored
 
 
-async def _begin(
-    tx: Tx, desk: Desk, batch: Batch, stored: StoredEvent, alert: Alert, tally: Tally
-) -> StoredEvent:
+async def _begin(tx: Tx, desk: Desk, batch: Batch, stored: StoredEvent, alert: Alert) -> StoredEvent:
     """A new alert: match it, and act on every rule that takes it."""
     event = stored.event
     scope = rule_scope(desk, alert, batch.now)
@@ -132,8 +123,7 @@ async def _begin(
     alert = replace(alert, incident_id=first.incident.id, rule=first.rule.name)
     await tx.alerts.save(alert)
     for trouble in troubles:
-        started = await _respond(tx, desk, replace(trouble, alert=alert), scope, batch.now)
-        tally.started += [started] if started else []
+        await _respond(tx, desk, replace(trouble, alert=alert), scope, batch.now)
     return replace(stored, incident_id=first.incident.id, rule=first.rule.name)
 
 
@@ -232,15 +222,14 @@ async def _open(
     return incident
 
 
-async def _respond(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: datetime) -> str | None:
-    """Plan the first rung, or hand the incident to people when that cannot be; returns the run's id if one started."""
+async def _respond(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: datetime) -> None:
+    """Plan the first rung, or hand the incident to people when that cannot be."""
     rule, incident = trouble.rule, trouble.incident
     if trouble.missing:
-        await escalate(
-            tx, incident, Escalate.RUN_REFUSED, now, f"{Guard.MISSING_VALUE.value}: {trouble.missing}"
-        )
-        return None
-    return await plan_rung(tx, desk, trouble, scope, now) if rule.run else None
+        said = f"{Guard.MISSING_VALUE.value}: {trouble.missing}"
+        await escalate(tx, incident, Escalate.RUN_REFUSED, now, said)
+    elif rule.run:
+        await plan_rung(tx, desk, trouble, scope, now)
 
 
 async def _end(tx: Tx, desk: Desk, alert: Alert, now: datetime) -> None:
@@ -250,12 +239,11 @@ async def _end(tx: Tx, desk: Desk, alert: Alert, now: datetime) -> None:
         incident = await tx.incidents.get(incident_id)
         if incident is None or incident.state is IncidentState.RESOLVED:
             continue
-        over = all(one.resolved_at is not None for one in await tx.alerts.of_incident(incident.id))
+        over = not await tx.alerts.any_open(incident.id)
         rule = desk.rule(incident.rule)
         for run in await tx.runs.running_of(incident.id):
-            await tx.work.add(
-                WorkKind.ADVANCE, run.id, now
-            )  # before the run: who carries it on holds this row
+            # Before the run: who carries it on holds this row.
+            await tx.work.add(WorkKind.ADVANCE, run.id, now)
             if over and rule is not None and rule.on_resolve == "cancel" and run.cancel_reason is None:
                 await tx.runs.save(replace(run, cancel_reason=ALERT_RESOLVED))
         if over:

@@ -67,7 +67,7 @@ class Desk:
 
     def rule(self, name: str | None) -> Rule | None:
         """Return the rule of that name as it is now, or None."""
-        return next((rule for rule in self.library.rules if rule.name == name), None)
+        return self.rules.named.get(name or "")
 
     def freeze(self, root: str) -> Frozen:
         """Return the plan of a playbook: itself, all it calls, and the `vars`, as one text that does not change."""

@@ -16,7 +16,7 @@ from runbookd.model.views import event_view
 from runbookd.model.work import WorkKind
 from runbookd.stages.plan import Answer, Bounds, Proposal, guard, propose
 from runbookd.units.desk import PAUSED, Desk
-from runbookd.units.planning import target_facts, with_scope
+from runbookd.units.planning import enqueue, lock_target, target_facts, with_scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,13 +72,12 @@ async def start_run(tx: Tx, desk: Desk, request: Request, now: datetime) -> Run 
     )
     answer = guard(proposal, Limits(), bounds)
     run = with_scope(_run(desk, proposal, mode, now), proposal, seen)
-    if answer.go and run.target is not None and mode is Mode.ACT:
-        holder = await tx.runs.lock(run.target, run.id, now)
-        if holder != run.id:  # another replica was faster
-            answer = Answer(Guard.TARGET_LOCKED, f"run {holder} holds target {run.target}")
+    if answer.go:
+        answer = await lock_target(tx, run)
     if not answer.go:
         return await _noted(tx, request, answer, now)
-    await _start(tx, desk, run, now)
+    await tx.runs.add(run)
+    await enqueue(tx, desk, run)
     await _noted(tx, request, answer, now, run)
     return run
 
@@ -113,13 +112,6 @@ def _run(desk: Desk, proposal: Proposal, mode: Mode, now: datetime) -> Run:
         deadline_at=now + proposal.playbook.deadline,
         target=proposal.target,
     )
-
-
-async def _start(tx: Tx, desk: Desk, run: Run, now: datetime) -> None:
-    frozen = desk.freeze(run.playbook)
-    await tx.runs.add(run)
-    await tx.runs.add_plan(frozen.hash, frozen.text)
-    await tx.work.add(WorkKind.ADVANCE, run.id, now)
 
 
 async def _noted(tx: Tx, request: Request, answer: Answer, now: datetime, run: Run | None = None) -> Answer:

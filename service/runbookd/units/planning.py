@@ -55,10 +55,8 @@ def rule_scope(desk: Desk, alert: Alert, now: datetime) -> Scope:
     )
 
 
-async def plan_rung(
-    tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: datetime, rung: int = 0
-) -> str | None:
-    """Start the rule's remedy number `rung`, or refuse it with its reason; returns the run's id when it started.
+async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: datetime, rung: int = 0) -> None:
+    """Start the rule's remedy number `rung`, or refuse it with its reason.
 
     A refusal is escalated, and so is a run that may only observe because the service is paused. One run too many
     pulls the storm brake: the service pauses, and that run and later ones only observe. An alert that joins an
@@ -69,17 +67,17 @@ async def plan_rung(
     if rung == 0 and await tx.runs.running_of(incident.id):
         await _note(tx, trouble, Answer(Guard.JOINED), now)
         await tx.work.add(WorkKind.PLAN, trouble.alert.id, now + rule.limits.cooldown)
-        return None
+        return
     playbook = desk.library.playbooks.get(wanted.playbook)
     if playbook is None:
         refused = Answer(Guard.UNKNOWN_PLAYBOOK, f"playbook {wanted.playbook} is not in the library any more")
         await _refuse(tx, desk, trouble, refused, now)
-        return None
+        return
     seen = scope.extended(incident=incident_view(incident))
     proposal = propose(playbook, wanted.with_, seen, desk.library.vars)
     if isinstance(proposal, Answer):
         await _refuse(tx, desk, trouble, proposal, now)
-        return None
+        return
     paused = await tx.switches.get(PAUSED) is not None
     mode = Mode.OBSERVE if desk.mode is Mode.OBSERVE or paused else rule.mode
     facts = await past_of(tx, desk.reach, rule, (incident.key, proposal.target), now)
@@ -93,14 +91,13 @@ async def plan_rung(
     answer = await _begin(tx, desk, trouble, run, answer)
     if not answer.go:
         await _refuse(tx, desk, trouble, answer, now, run)
-        return None
+        return
     await _note(tx, trouble, answer, now, run)
     if storm is not None:
         await escalate(tx, incident, Escalate.STORM_BRAKE, now, storm)
     elif paused and acts(desk, rule):
         said = "the service is paused; nothing was changed"
         await escalate(tx, incident, Escalate.PAUSED, now, said)
-    return run.id
 
 
 def acts(desk: Desk, rule: Rule) -> bool:
@@ -177,18 +174,31 @@ async def _begin(tx: Tx, desk: Desk, trouble: Trouble, run: Run, answer: Answer)
         return answer
     if not await tx.runs.add(run):
         return Answer(Guard.DUPLICATE, f"rung {run.rung} has been tried for this alert")
-    if run.target is not None and run.mode is Mode.ACT:
-        holder = await tx.runs.lock(run.target, run.id, now)
-        if holder != run.id:  # another replica was faster
-            locked = Answer(Guard.TARGET_LOCKED, f"run {holder} holds target {run.target}")
-            await tx.runs.save(replace(run, state=RunState.REFUSED, reason=locked.reason.value, ended_at=now))
-            return locked
-    frozen = desk.freeze(run.playbook)
-    await tx.runs.add_plan(frozen.hash, frozen.text)
-    await tx.work.add(WorkKind.ADVANCE, run.id, now)
+    locked = await lock_target(tx, run)
+    if not locked.go:
+        await tx.runs.save(replace(run, state=RunState.REFUSED, reason=locked.reason.value, ended_at=now))
+        return locked
+    await enqueue(tx, desk, run)
     if run.mode is Mode.ACT:
         await tx.incidents.save(_taken(trouble.incident, desk, now))
     return answer
+
+
+async def lock_target(tx: Tx, run: Run) -> Answer:
+    """Take the run's target for it, if it is to act upon one; another replica may have been faster."""
+    if run.target is None or run.mode is not Mode.ACT:
+        return Answer(Guard.GO)
+    holder = await tx.runs.lock(run.target, run.id, run.created_at)
+    if holder == run.id:
+        return Answer(Guard.GO)
+    return Answer(Guard.TARGET_LOCKED, f"run {holder} holds target {run.target}")
+
+
+async def enqueue(tx: Tx, desk: Desk, run: Run) -> None:
+    """Keep the plan a run follows, and make the run due."""
+    frozen = desk.freeze(run.playbook)
+    await tx.runs.add_plan(frozen.hash, frozen.text)
+    await tx.work.add(WorkKind.ADVANCE, run.id, run.created_at)
 
 
 def _taken(incident: Incident, desk: Desk, now: datetime) -> Incident:
