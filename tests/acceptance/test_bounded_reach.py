@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from runbookd.model.run import RunState
+from runbookd.units.holding import release_target
 from tests.acceptance.engine import Engine, alert, engine
 from tests.acceptance.hands import Hands
 
@@ -101,11 +102,35 @@ async def test_a_target_has_one_run_at_a_time_and_rests_afterwards(tmp_path: Pat
         assert await reasons(lab) == ["go", "target_locked"]
         (holder, _) = await lab.runs()
         said = [entry.entry.detail["detail"] for entry in await lab.ledger() if entry.entry.stage == "plan"]
-        assert said[-1] == f"run {holder.id} holds target apps/shop"
+        assert said[-1] == f"run {holder.id} is at work on target apps/shop"
         await resolve(lab, "shop")
         await lab.move(timedelta(minutes=1))
         await lab.hear(alert("Slow", began=lab.clock.now(), labels={"app": "shop", "n": "2"}))
         assert (await reasons(lab))[-1] == "target_cooldown"
+
+
+async def test_what_was_shut_on_purpose_stays_shut_until_a_person_opens_it(tmp_path: Path) -> None:
+    """A remedy that stops a system holds it: the outage it makes is not mended by another rule, but told to people."""
+    outage = RULES.partition("rules:")[2].replace("Down", "Outage").replace("name: fix", "name: outage")
+    stopped = RULES.replace("playbook: turn", "playbook: stop").replace("Down", "Breach")
+    held = {"stop": PLAYBOOKS["turn"].replace("playbook: turn", "playbook: stop\nholds_target: true")}
+    async with engine(tmp_path, rules=stopped + outage, playbooks={**PLAYBOOKS, **held}) as lab:
+        await lab.hear(alert("Breach", began=lab.clock.now(), labels={"app": "shop"}))
+        await lab.hear(alert("Breach", began=lab.clock.now(), ended=lab.clock.now(), labels={"app": "shop"}))
+        await lab.move(timedelta(hours=1))
+        assert {run.state.ended for run in await lab.runs()} == {True}
+        await lab.hear(alert("Outage", began=lab.clock.now(), labels={"app": "shop"}))
+        assert (await reasons(lab))[-1] == "target_held"
+        told = [each for each in await lab.incidents() if each.escalation_reason == "run_refused"]
+        assert [each.rule for each in told] == ["outage"]
+        again = alert("Breach", began=lab.clock.now(), labels={"app": "shop", "n": "2"})
+        await lab.hear(again)
+        assert (await reasons(lab))[-1] == "go"
+        await lab.move(timedelta(hours=1))
+        now = lab.clock.now()
+        assert await lab.store.write(lambda tx: release_target(tx, "apps/shop", "all is clear", "lead", now))
+        await lab.hear(alert("Outage", began=now, labels={"app": "shop", "n": "3"}))
+        assert (await reasons(lab))[-1] == "go"
 
 
 async def test_a_missing_label_refuses_and_tells(tmp_path: Path) -> None:

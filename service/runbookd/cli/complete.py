@@ -54,6 +54,18 @@ def incident_ids(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     return _ids(ctx, unit, incomplete)
 
 
+def held_targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the targets that are held."""
+    from runbookd.cli.database import look
+
+    del param
+    try:
+        holds = look(_shared(ctx), lambda tx: tx.runs.holds())
+    except (RunbookdError, OSError):
+        return []
+    return [hold.target for hold in holds if hold.target.startswith(incomplete)]
+
+
 def _ids(
     ctx: click.Context, unit: Callable[[Tx], Awaitable[list[Run] | list[Incident]]], incomplete: str
 ) -> list[str]:

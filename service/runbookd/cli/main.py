@@ -32,6 +32,7 @@ COMMANDS = {
     "run": Lazy("runbookd.cli.run:run", _RUN, "Run one playbook now, by hand."),
     "pause": Lazy("runbookd.cli.pause:pause", _RUN, "Stop everything that changes anything."),
     "resume": Lazy("runbookd.cli.pause:resume", _RUN, "Let runs act again after a pause."),
+    "holds": Lazy("runbookd.cli.holds:holds", _RUN, "List targets kept for people; release one."),
     "check": Lazy("runbookd.cli.check:check", _WRITE, "Check rules and playbooks, and run their tests."),
     "explain": Lazy(
         "runbookd.cli.explain:explain", _WRITE, "Say what would be done about an event, and why."

@@ -31,6 +31,7 @@ class Standing:
 
     paused: Mapping[str, str] | None
     incidents: Mapping[str, int]
+    held: Sequence[str]
     running: int
     alerts: int
     queue: tuple[int, datetime | None]
@@ -74,6 +75,7 @@ async def _standing(tx: Tx, now: datetime) -> Standing:
     return Standing(
         paused=None if paused is None else json.loads(paused),
         incidents=dict(sorted(priorities.items())),
+        held=[hold.target for hold in await tx.runs.holds()],
         running=len(await tx.runs.recent(_COUNTED, {"state": "running"})),
         alerts=await tx.alerts.open_count(),
         queue=await tx.deliveries.pending(),
@@ -96,6 +98,7 @@ def _told(found: Standing, now: datetime, database: str) -> list[tuple[str, str]
         ("incidents", f"{total} open{f' ({by_priority})' if total else ''}"),
         ("alerts", f"{found.alerts} firing"),
         ("runs", f"{found.running} running"),
+        *((("held", f"{', '.join(found.held)}: `runbookd holds`"),) if found.held else ()),
         ("queue", _queue(found, now)),
         ("overdue", f"{counted(late, 'row')} of work{f', the oldest by {length(now - due)}' if due else ''}"),
         ("dead letters", _dead(found, now)),
@@ -167,6 +170,7 @@ def _shape(found: Standing, now: datetime, database: str) -> dict[str, object]:
         "open_incidents": found.incidents,
         "firing_alerts": found.alerts,
         "running_runs": found.running,
+        "held_targets": found.held,
         "queue": {"deliveries": found.queue[0], "oldest": plain(found.queue[1])},
         "overdue": {"rows": found.overdue[0], "oldest": plain(found.overdue[1])},
         "dead_letters": {"deliveries": found.dead[0], "newest": plain(found.dead[1])},

@@ -60,6 +60,20 @@ class Calls:
                 )
                 yield located.problem(message, "on_failure")
 
+    def holds_lost(self) -> Iterator[Problem]:
+        """Find holds that would be lost: the hold is the run's, for the target that its own playbook names."""
+        for name, located in self._draft.playbooks.items():
+            if located.item.holds_target and located.item.target is None:
+                yield located.problem("`holds_target` needs a `target` that can be held", "holds_target")
+            if located.item.holds_target:
+                continue
+            for called in self._called(name):
+                if called in self._draft.playbooks and self._draft.playbooks[called].item.holds_target:
+                    message = (
+                        f"{called} holds its target, so {name}, which calls it, needs `holds_target: true`"
+                    )
+                    yield self._at_call([called], message, name)
+
     def warnings(self) -> Iterator[Problem]:
         """Find what is allowed, and probably not meant."""
         for name, located in self._draft.playbooks.items():

@@ -29,6 +29,7 @@ def check(draft: Draft, catalogue: Catalogue) -> tuple[list[Problem], list[Probl
         problems.extend(playbook_problems(playbook, draft, catalogue))
     problems.extend(calls.too_deep())
     problems.extend(calls.nothing_to_undo())
+    problems.extend(calls.holds_lost())
     return problems, list(calls.warnings())
 
 

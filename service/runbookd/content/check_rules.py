@@ -50,7 +50,7 @@ def _matchers(located: Located[Rule]) -> Iterator[Problem]:
 
 
 def _key(located: Located[Rule]) -> Iterator[Problem]:
-    for index, label in enumerate(located.item.incident.key):
+    for index, label in enumerate(located.item.incident.key or ()):
         if "${" in label or label.startswith(("event.", "labels.")):
             name = label.removeprefix("${").removesuffix("}").rpartition(".")[2]
             message = f"a key is made of label names; write {name!r} instead of {label!r}"

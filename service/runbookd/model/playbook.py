@@ -173,6 +173,11 @@ class Playbook(Content):
     target: str | None = Field(
         default=None, description="What the lock, cooldown and budget are keyed on; may hold ${inputs...}."
     )
+    holds_target: bool = Field(
+        default=False,
+        description="Once it acts, its target is held until a person releases it: other runs are refused there, but "
+        "those of playbooks that hold theirs too.",
+    )
     evidence: list[EvidenceStep] = Field(
         default_factory=list, description="What is collected before anything is done."
     )

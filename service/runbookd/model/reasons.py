@@ -44,7 +44,8 @@ class Guard(StrEnum):
     COOLDOWN = "cooldown"  # the last run for this key ended too recently
     RUN_LIMIT = "run_limit"  # the rule's own limit for this key is used up
     TARGET_COOLDOWN = "target_cooldown"  # another rule acted on this target too recently
-    TARGET_LOCKED = "target_locked"  # another run holds this target
+    TARGET_LOCKED = "target_locked"  # another run is at work on this target
+    TARGET_HELD = "target_held"  # a playbook that holds its target acted on it; a person releases it
     BUDGET = "budget_spent"  # the budget over all rules is used up
     PROTECTED = "protected_target"  # the target is on the protected list
     UNKNOWN_PLAYBOOK = "unknown_playbook"  # the playbook is gone since the rule was loaded

@@ -16,9 +16,10 @@ class IncidentShape(Content):
     title: str | None = Field(
         default=None, description="What people read; may hold ${...}. Default: the alert's name."
     )
-    key: list[Text] = Field(
-        default_factory=list,
-        description="Labels; alerts with equal values are one incident. Default: every alert is its own.",
+    key: list[Text] | None = Field(
+        default=None,
+        description="Labels; alerts with equal values are one incident, and with `[]` all alerts of the rule are. "
+        "Default: every alert is its own.",
     )
 
 

@@ -126,3 +126,17 @@ class Evidence:
     sha256: str
     taken_at: datetime
     incident_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A target kept as a run left it, until a person releases it; the playbook says `holds_target`.
+
+    `incident_id` is None when a person began the run.
+    """
+
+    target: str
+    playbook: str
+    run_id: str
+    held_at: datetime
+    incident_id: str | None = None

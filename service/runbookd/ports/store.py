@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runbookd.model.event import Delivery, DeliveryState, StoredEvent
     from runbookd.model.incident import Incident, IncidentClock
     from runbookd.model.retention import Kept
-    from runbookd.model.run import Evidence, Run, StepRecord
+    from runbookd.model.run import Evidence, Hold, Run, StepRecord
     from runbookd.model.work import Work, WorkKind
     from runbookd.ports.ledger import Ledger
 
@@ -221,15 +221,31 @@ class Runs(Protocol):
         ...
 
     async def lock(self, target: str, run_id: str, at: datetime) -> str:
-        """Take the target for the run unless it is held; return the id of the run that holds it now."""
+        """Take the target for the run unless another has; return the id of the run that has it now."""
         ...
 
     async def holder(self, target: str) -> str | None:
-        """Return the id of the run that holds the target, or None."""
+        """Return the id of the run that has taken the target, or None."""
         ...
 
     async def unlock(self, run_id: str) -> None:
-        """Release whatever the run holds."""
+        """Let go of the target the run has taken."""
+        ...
+
+    async def hold(self, hold: Hold) -> None:
+        """Keep the target for people; a hold that is there already stands."""
+        ...
+
+    async def hold_of(self, target: str) -> Hold | None:
+        """Return what holds the target for people, or None."""
+        ...
+
+    async def holds(self) -> list[Hold]:
+        """Every hold, oldest first."""
+        ...
+
+    async def release(self, target: str) -> bool:
+        """End the hold on a target; False when there was none."""
         ...
 
 

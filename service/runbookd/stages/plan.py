@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runbookd.model.event import Event
     from runbookd.model.playbook import Playbook
     from runbookd.model.rule import Limits, Rule, RunLimit
+    from runbookd.model.run import Hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +52,15 @@ class Facts:
     """What the past says, read in the same transaction that starts the run.
 
     `started` counts the runs for this key per window of the rule's limits, in their order. Times are None when
-    there was none. `holder` is the run that holds the target, None when it is free. Runs that act, over all rules:
-    `acted_in_window` of the budget, `acted_lately` in that of the brake.
+    there was none. `holder` is the run at work on the target, `hold` what keeps it for people; None when there is
+    none. Runs that act, over all rules: `acted_in_window` of the budget, `acted_lately` in that of the brake.
     """
 
     last_ended: datetime | None = None
     started: Sequence[int] = ()
     target_acted: datetime | None = None
     holder: str | None = None
+    hold: Hold | None = None
     acted_in_window: int = 0
     acted_lately: int = 0
 
@@ -103,18 +105,18 @@ class Answer:
 def incident_key(rule: Rule, event: Event) -> str:
     """Return the canonical key of the incident this event belongs to under the rule.
 
-    A rule without a key gives every alert its own. Raises MissingValue when a label of the key is not there:
-    two troubles must not become one for want of a label.
+    A rule without a key gives every alert its own, one with an empty key gives all the same. Raises MissingValue
+    when a label of the key is not there: two troubles must not become one for want of a label.
     """
     labels = rule.incident.key
+    if labels is None:
+        return canonical_json({"fingerprint": event.fingerprint, "source": event.source})
     missing = [label for label in labels if not event.labels.get(label)]
     if missing:
         message = (
             f"rule {rule.name}: the incident key needs label {missing[0]!r}, which the event does not have"
         )
         raise MissingValue(message)
-    if not labels:
-        return canonical_json({"fingerprint": event.fingerprint, "source": event.source})
     return canonical_json({label: event.labels[label] for label in labels})
 
 
@@ -163,7 +165,12 @@ def guard(proposal: Proposal, limits: Limits, bounds: Bounds) -> Answer:
     if not bounds.later_rung:
         answers += [_cooldown(limits.cooldown, bounds), _run_limits(limits.runs, bounds)]
     if bounds.mode is Mode.ACT:
-        answers += [_protected(proposal, bounds), _locked(proposal, bounds), _budget(bounds)]
+        answers += [
+            _protected(proposal, bounds),
+            _held(proposal, bounds),
+            _locked(proposal, bounds),
+            _budget(bounds),
+        ]
         if not bounds.later_rung:
             answers.append(_target_rest(proposal, bounds))
     return next((answer for answer in answers if answer is not None), Answer(Guard.GO))
@@ -196,7 +203,19 @@ def _protected(proposal: Proposal, bounds: Bounds) -> Answer | None:
 def _locked(proposal: Proposal, bounds: Bounds) -> Answer | None:
     if proposal.target is None or bounds.facts.holder is None:
         return None
-    return Answer(Guard.TARGET_LOCKED, f"run {bounds.facts.holder} holds target {proposal.target}")
+    return Answer(Guard.TARGET_LOCKED, f"run {bounds.facts.holder} is at work on target {proposal.target}")
+
+
+def _held(proposal: Proposal, bounds: Bounds) -> Answer | None:
+    """A target kept as a playbook left it; one that holds its target as well does not loosen that."""
+    hold = bounds.facts.hold
+    if hold is None or proposal.playbook.holds_target:
+        return None
+    text = (
+        f"target {hold.target} is as {hold.playbook} left it (run {hold.run_id}, {hold.held_at.isoformat()}); "
+        f"a person releases it: runbookd holds release {hold.target} --reason TEXT"
+    )
+    return Answer(Guard.TARGET_HELD, text)
 
 
 def _target_rest(proposal: Proposal, bounds: Bounds) -> Answer | None:

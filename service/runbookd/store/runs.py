@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runbookd.errors import NotFound
 from runbookd.model.action import Mode
-from runbookd.model.run import Evidence, Run, RunState, StepRecord, StepState
+from runbookd.model.run import Evidence, Hold, Run, RunState, StepRecord, StepState
 from runbookd.store import columns
 
 if TYPE_CHECKING:
@@ -124,18 +124,42 @@ class Runs:
         return None if row is None else row["text"]
 
     async def lock(self, target: str, run_id: str, at: datetime) -> str:
-        """Take the target for the run unless it is held; return the id of the run that holds it now."""
+        """Take the target for the run unless another has; return the id of the run that has it now."""
         row = await self._driver.one("lock_target", target=target, run_id=run_id, taken_at=columns.micros(at))
         return row["run_id"] if row else run_id
 
     async def holder(self, target: str) -> str | None:
-        """Return the id of the run that holds the target, or None."""
+        """Return the id of the run that has taken the target, or None."""
         row = await self._driver.one("holder", target=target)
         return None if row is None else row["run_id"]
 
     async def unlock(self, run_id: str) -> None:
-        """Release whatever the run holds."""
+        """Let go of the target the run has taken."""
         await self._driver.run("unlock_targets", run_id=run_id)
+
+    async def hold(self, hold: Hold) -> None:
+        """Keep the target for people; a hold that is there already stands."""
+        await self._driver.run(
+            "add_hold",
+            target=hold.target,
+            playbook=hold.playbook,
+            run_id=hold.run_id,
+            incident_id=hold.incident_id,
+            held_at=columns.micros(hold.held_at),
+        )
+
+    async def hold_of(self, target: str) -> Hold | None:
+        """Return what holds the target for people, or None."""
+        row = await self._driver.one("hold_of", target=target)
+        return None if row is None else _hold(row)
+
+    async def holds(self) -> list[Hold]:
+        """Every hold, oldest first."""
+        return [_hold(row) for row in await self._driver.all("holds")]
+
+    async def release(self, target: str) -> bool:
+        """End the hold on a target; False when there was none."""
+        return await self._driver.run("release_hold", target=target) == 1
 
 
 def _params(run: Run) -> dict[str, Value]:
@@ -215,4 +239,14 @@ def _evidence(row: Row) -> Evidence:
         sha256=row["sha256"],
         taken_at=columns.moment(row["taken_at"]),
         incident_id=row["incident_id"],
+    )
+
+
+def _hold(row: Row) -> Hold:
+    return Hold(
+        target=row["target"],
+        playbook=row["playbook"],
+        run_id=row["run_id"],
+        incident_id=row["incident_id"],
+        held_at=columns.moment(row["held_at"]),
     )

@@ -73,7 +73,7 @@ async def start_run(tx: Tx, desk: Desk, request: Request, now: datetime) -> Run 
     answer = guard(proposal, Limits(), bounds)
     run = with_scope(_run(desk, proposal, mode, now), proposal, seen)
     if answer.go:
-        answer = await lock_target(tx, run)
+        answer = await lock_target(tx, desk, run)
     if not answer.go:
         return await _noted(tx, request, answer, now)
     await tx.runs.add(run)

@@ -15,6 +15,7 @@ from runbookd.model.work import WorkKind
 from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, Reach, guard, propose, storm_brake
 from runbookd.units.desk import PAUSED, Desk
 from runbookd.units.escalation import escalate
+from runbookd.units.holding import hold_target
 from runbookd.units.pausing import pause
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ async def target_facts(tx: Tx, reach: Reach, target: str | None, now: datetime) 
     return Facts(
         target_acted=await tx.runs.last_acted(target) if target is not None else None,
         holder=await tx.runs.holder(target) if target is not None else None,
+        hold=await tx.runs.hold_of(target) if target is not None else None,
         acted_in_window=await tx.runs.acted_since(now - reach.budget_window, reach.budget),
         acted_lately=await tx.runs.acted_since(now - reach.brake_window, reach.brake),
     )
@@ -174,7 +176,7 @@ async def _begin(tx: Tx, desk: Desk, trouble: Trouble, run: Run, answer: Answer)
         return answer
     if not await tx.runs.add(run):
         return Answer(Guard.DUPLICATE, f"rung {run.rung} has been tried for this alert")
-    locked = await lock_target(tx, run)
+    locked = await lock_target(tx, desk, run)
     if not locked.go:
         await tx.runs.save(replace(run, state=RunState.REFUSED, reason=locked.reason.value, ended_at=now))
         return locked
@@ -184,14 +186,19 @@ async def _begin(tx: Tx, desk: Desk, trouble: Trouble, run: Run, answer: Answer)
     return answer
 
 
-async def lock_target(tx: Tx, run: Run) -> Answer:
-    """Take the run's target for it, if it is to act upon one; another replica may have been faster."""
+async def lock_target(tx: Tx, desk: Desk, run: Run) -> Answer:
+    """Take the run's target for it, if it is to act upon one; another replica may have been faster.
+
+    A playbook that holds its target holds it from here on: even a run that is cut off may have changed it.
+    """
     if run.target is None or run.mode is not Mode.ACT:
         return Answer(Guard.GO)
     holder = await tx.runs.lock(run.target, run.id, run.created_at)
-    if holder == run.id:
-        return Answer(Guard.GO)
-    return Answer(Guard.TARGET_LOCKED, f"run {holder} holds target {run.target}")
+    if holder != run.id:
+        return Answer(Guard.TARGET_LOCKED, f"run {holder} is at work on target {run.target}")
+    if desk.library.playbooks[run.playbook].holds_target:
+        await hold_target(tx, run, run.target)
+    return Answer(Guard.GO)
 
 
 async def enqueue(tx: Tx, desk: Desk, run: Run) -> None:

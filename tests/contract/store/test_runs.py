@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,8 +13,8 @@ import pytest
 from runbookd.errors import EvaluationError, NotFound, StoreError
 from runbookd.language.values import SecretRef, SecretText
 from runbookd.model.action import Mode
-from runbookd.model.run import Run, RunState, StepState
-from runbookd.ports import Store
+from runbookd.model.run import Hold, Run, RunState, StepState
+from runbookd.ports import Store, Tx
 from tests.contract.store.samples import T0, at, evidence, run, step, write
 
 
@@ -213,3 +215,20 @@ async def test_lock_goes_to_the_first(store: Store) -> None:
     assert [await lock("t2", "r1"), await lock("t1", "r2")] == ["r1", "r2"]
     await store.write(lambda tx: tx.runs.unlock("r9"))
     assert await ask(store, "holder", "t1") == "r2"
+
+
+async def test_hold_stands_until_it_is_released(store: Store) -> None:
+    """A target is held by the first, whatever comes later, until somebody releases it; holds come oldest first."""
+    first = Hold(target="t1", playbook="stop", run_id="r1", held_at=at(2), incident_id="i1")
+    other = Hold(target="t0", playbook="stop", run_id="r2", held_at=at(3))
+    for each in (first, other, replace(first, run_id="r3", held_at=at(1))):
+        await store.write(partial(_hold, hold=each))
+    assert await ask(store, "hold_of", "t1") == first
+    assert await store.read(lambda tx: tx.runs.holds()) == [first, other]
+    assert await store.write(lambda tx: tx.runs.release("t1"))
+    assert not await store.write(lambda tx: tx.runs.release("t1"))
+    assert await ask(store, "hold_of", "t1") is None
+
+
+async def _hold(tx: Tx, hold: Hold) -> None:
+    await tx.runs.hold(hold)

@@ -18,6 +18,7 @@ from runbookd.store.statements import Statement, statements, text_of
 FOLDER = Path(runbookd.store.__file__).parent
 WHOLE = {
     "count_open_alerts",
+    "holds",
     "ledger_anchors",
     "recent_deliveries",
     "recent_events",

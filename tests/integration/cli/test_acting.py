@@ -144,7 +144,7 @@ def test_another_terminal_can_cancel_and_the_lock_is_honoured(runbookd: Runbookd
     """While a run holds a target another is refused; `runs cancel` stops it, once."""
     process, identity = begun(runbookd)
     locked = runbookd("run", "note", "--input", "host=db-1", code=1)
-    assert f"target_locked: run {identity} holds target hosts/db-1" in locked.stdout
+    assert f"target_locked: run {identity} is at work on target hosts/db-1" in locked.stdout
     assert identity in runbookd("runs", "cancel", identity[-6:], "--reason", "wrong host").stdout
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 1
@@ -252,3 +252,23 @@ def test_wrong_settings_are_named(runbookd: Runbookd) -> None:
     (runbookd.folder / "runbookd.toml").write_text("databse = 'x'\n")
     done = runbookd("serve", "--config", "runbookd.toml", code=2)
     assert "unknown setting 'databse'" in done.stderr
+
+
+@pytest.mark.usefixtures("database")
+def test_a_held_target_is_listed_and_released_by_a_person(runbookd: Runbookd) -> None:
+    """What a playbook holds is shown with who holds it; a release needs a reason, and lets others act again."""
+    note = (runbookd.folder / "playbooks" / "note.yaml").read_text(encoding="utf-8")
+    stop = note.replace("playbook: note", "playbook: stop\nholds_target: true", 1)
+    (runbookd.folder / "playbooks" / "stop.yaml").write_text(stop, encoding="utf-8")
+    assert "no target is held" in runbookd("holds").stderr
+    runbookd("run", "stop", "--input", "host=db-1")
+    assert "hosts/db-1" in runbookd("holds").stdout
+    assert "hosts/db-1: `runbookd holds`" in runbookd("status").stdout
+    refused = runbookd("run", "note", "--input", "host=db-1", code=1).stdout
+    assert "target_held: target hosts/db-1 is as stop left it" in refused
+    assert "runbookd holds release hosts/db-1 --reason TEXT" in refused
+    assert "held are: hosts/db-1" in runbookd("holds", "release", "db-1", "--reason", "x", code=3).stderr
+    assert "released" in runbookd("holds", "release", "hosts/db-1", "--reason", "clear").stdout
+    assert runbookd.json("holds") == []
+    runbookd("run", "note", "--input", "host=db-1")
+    assert runbookd.json("audit", "show", "--what", "target_released")[0]["actor"] == ME

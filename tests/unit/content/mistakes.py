@@ -457,6 +457,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
         STEPS + LOOK + "wait: 1s\non_failure: ‸undo_and_escalate\n",
         "no step of this playbook can be undone",
     ),
+    "a hold without a target": (
+        STEPS + LOOK + "wait: 1s\nholds_target: ‸true\n",
+        "`holds_target` needs a `target`",
+    ),
     "a key that is an expression of ours": (
         STEPS + "action: http.check\n    with: {url: http://a, probe: {json: {‸'${vars.url}': 1}}}\n",
         "a key is taken as it is",

@@ -57,6 +57,12 @@ def test_alerts_with_the_same_key_are_one_incident() -> None:
     assert key_values(incident_key(rule(key=["n", "ns"]), EVENT)) == {"n": "7", "ns": "web"}
 
 
+def test_with_an_empty_key_all_alerts_of_the_rule_are_one_incident() -> None:
+    """An outage that many probes tell of, each with labels of its own, is one incident."""
+    assert incident_key(rule(key=[]), EVENT) == "{}"
+    assert incident_key(rule(key=[]), replace(EVENT, fingerprint="g", labels={})) == "{}"
+
+
 def test_without_a_key_every_alert_is_its_own_incident() -> None:
     """Source and fingerprint tell alerts apart."""
     assert key_values(incident_key(rule(), EVENT)) == {"fingerprint": "f", "source": "s"}
@@ -217,7 +223,7 @@ def test_which_bounds_hold_for_whom(
     [
         (replace(QUIET, last_ended=ago(10)), "5m left"),
         (Facts(started=[3, 3]), "3 of 3 runs in 1h are used up"),
-        (replace(QUIET, holder="run-9"), "run run-9 holds target deployments/web/api"),
+        (replace(QUIET, holder="run-9"), "run run-9 is at work on target deployments/web/api"),
         (replace(QUIET, target_acted=ago(1)), "less than 5m ago"),
         (replace(QUIET, acted_in_window=30), "30 of 30 runs in 1h are used up"),
     ],

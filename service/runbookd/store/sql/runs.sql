@@ -107,3 +107,20 @@ SELECT run_id FROM locks WHERE target = :target
 -- name: unlock_targets
 -- Release whatever a run holds.
 DELETE FROM locks WHERE run_id = :run_id
+
+-- name: add_hold
+-- Keep a target for people; a hold that is there already stands.
+INSERT INTO holds (target, playbook, run_id, incident_id, held_at)
+VALUES (:target, :playbook, :run_id, :incident_id, :held_at) ON CONFLICT (target) DO NOTHING
+
+-- name: hold_of
+-- What holds a target for people.
+SELECT * FROM holds WHERE target = :target
+
+-- name: holds
+-- Every hold, oldest first.
+SELECT * FROM holds ORDER BY held_at, target
+
+-- name: release_hold
+-- End a hold.
+DELETE FROM holds WHERE target = :target

@@ -1,0 +1,54 @@
+"""Units of work about targets that are kept as a run left them, until a person releases them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runbookd.model.audit import Entry, Stage
+from runbookd.model.run import Hold
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from runbookd.model.run import Run
+    from runbookd.ports import Tx
+
+
+async def hold_target(tx: Tx, run: Run, target: str) -> None:
+    """Keep the target for people from the beginning of this run; a hold that is there already stands."""
+    hold = Hold(
+        target=target,
+        playbook=run.playbook,
+        run_id=run.id,
+        incident_id=run.incident_id,
+        held_at=run.created_at,
+    )
+    await tx.runs.hold(hold)
+    entry = Entry(
+        at=run.created_at,
+        stage=Stage.PLAN,
+        what="target_held",
+        incident_id=run.incident_id,
+        run_id=run.id,
+        detail={"target": target, "playbook": run.playbook},
+    )
+    await tx.ledger.append([entry])
+
+
+async def release_target(tx: Tx, target: str, reason: str, actor: str, now: datetime) -> bool:
+    """Let other runs act on a target again; False when nothing held it. What was changed there stays changed."""
+    hold = await tx.runs.hold_of(target)
+    if hold is None:
+        return False
+    await tx.runs.release(target)
+    entry = Entry(
+        at=now,
+        stage=Stage.PLAN,
+        what="target_released",
+        actor=actor,
+        incident_id=hold.incident_id,
+        run_id=hold.run_id,
+        detail={"target": target, "playbook": hold.playbook, "reason": reason},
+    )
+    await tx.ledger.append([entry])
+    return True
