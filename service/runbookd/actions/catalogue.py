@@ -124,26 +124,36 @@ def _shipped() -> Sequence[AnyAction]:
         alertmanager,
         certmanager,
         command,
+        email,
         evidence,
         flow,
         http,
         kubernetes,
+        pagerduty,
         prometheus,
+        slack,
+        statuspage,
         tls,
         velero,
+        webhook,
     )
 
     return (
         *alertmanager.ACTIONS,
         *certmanager.ACTIONS,
         *command.ACTIONS,
+        *email.ACTIONS,
         *evidence.ACTIONS,
         *flow.ACTIONS,
         *http.ACTIONS,
         *kubernetes.ACTIONS,
+        *pagerduty.ACTIONS,
         *prometheus.ACTIONS,
+        *slack.ACTIONS,
+        *statuspage.ACTIONS,
         *tls.ACTIONS,
         *velero.ACTIONS,
+        *webhook.ACTIONS,
     )
 
 

@@ -164,6 +164,68 @@ class KubernetesAccess(Section):
     )
 
 
+class Slack(Section):
+    """The Slack app that speaks for runbookd."""
+
+    token_secret: str = Field(default="slack_bot_token", description="Secret with its bot token (`xoxb-`).")
+    url: HttpUrl = Field(default="https://slack.com/api/", description="Base of the Web API.")
+
+
+class PagerDuty(Section):
+    """PagerDuty's two APIs. An integration key comes with each call; the REST API needs a token of its own."""
+
+    events_url: HttpUrl = Field(default="https://events.pagerduty.com", description="Base of Events API v2.")
+    rest_url: HttpUrl = Field(default="https://api.pagerduty.com", description="Base of the REST API v2.")
+    token_secret: str | None = Field(
+        default=None,
+        description="Secret with a REST API key. None: who is on call cannot be asked, nor notes written.",
+    )
+    from_email: str | None = Field(
+        default=None, description="Whose name notes bear; an account-level key needs it."
+    )
+
+
+class Email(Section):
+    """The mail server that takes our mail."""
+
+    host: str = Field(description="Its name.")
+    port: int = Field(
+        default=587, ge=1, le=65535, description="587 with STARTTLS, 465 with TLS, 25 with neither."
+    )
+    security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls",
+        description="How the connection is encrypted. `none` is for a server on loopback only.",
+    )
+    ca_file: AbsolutePath | None = Field(
+        default=None,
+        description="PEM file of authorities trusted beside the system's. None: the system's only.",
+    )
+    username: str | None = Field(default=None, description="None: no sign-in.")
+    password_secret: str | None = Field(default=None, description="Secret with the password of `username`.")
+    sender: str = Field(description="The `From` of every mail: `runbookd <runbookd@example.com>`.")
+
+
+class Webhook(Section):
+    """Somebody else's address that is told by HTTP, signed as https://www.standardwebhooks.com says."""
+
+    url: HttpUrl = Field(description="Where it is posted to.")
+    signing_secret: str = Field(description="Secret with the signing key (`whsec_` and base64).")
+
+
+class Statuspage(Section):
+    """A page of Atlassian Statuspage."""
+
+    url: HttpUrl = Field(default="https://api.statuspage.io/v1", description="Base of its API.")
+    page: str = Field(description="Id of the page.")
+    token_secret: str = Field(description="Secret with an API key.")
+    components: dict[Name, str] = Field(
+        default_factory=dict, description="Ids of its components, by the names messages use."
+    )
+    notify_subscribers: bool = Field(
+        default=True, description="Whether subscribers get a mail of each change."
+    )
+
+
 class ActionsConfig(Section):
     """Everything the shipped actions are configured with."""
 
@@ -173,6 +235,11 @@ class ActionsConfig(Section):
     )
     prometheus: dict[Name, Endpoint] = Field(default_factory=dict, description="Prometheus servers by name.")
     alertmanagers: dict[Name, Endpoint] = Field(default_factory=dict, description="Alertmanagers by name.")
+    slack: Slack = Field(default_factory=Slack, description="The Slack app.")
+    pagerduty: PagerDuty = Field(default_factory=PagerDuty, description="PagerDuty's APIs.")
+    email: Email | None = Field(default=None, description="The mail server. None: no mail is sent.")
+    webhooks: dict[Name, Webhook] = Field(default_factory=dict, description="Signed webhooks by name.")
+    statuspage: Statuspage | None = Field(default=None, description="The status page. None: none is kept.")
     commands: dict[Name, Command] = Field(
         default_factory=dict, description="Programs `command.run` may run, by name. None unless listed."
     )

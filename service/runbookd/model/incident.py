@@ -23,6 +23,8 @@ class ClockKind(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     RESPOND = "respond"
     RESOLVE = "resolve"
+    UPDATE = "update"
+    REVIEW = "review"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runbookd.model.people import Escalation, Role, Template
     from runbookd.model.playbook import Playbook
     from runbookd.model.rule import Calendar, Priority, Rule
 
@@ -24,6 +25,9 @@ class Library:
     playbooks: Mapping[str, Playbook] = field(default_factory=dict)
     priorities: Mapping[str, Priority] = field(default_factory=dict)
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    escalations: Mapping[str, Escalation] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    messages: Mapping[str, Template] = field(default_factory=dict)
     vars: Mapping[str, object] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
     version: str = ""

@@ -152,6 +152,24 @@ class Priority(Content):
         default=False, description="A run in act mode counts as a person's acknowledgement."
     )
     calendar: Name | None = Field(default=None, description="Needed for `next_business_day`.")
+    escalation: Name | None = Field(
+        default=None,
+        description="Names an escalation, for rules that name none. None: nobody is told by time.",
+    )
+    ack_expires: Duration | None = Field(
+        default=None, description="An acknowledgement counts for this long. None: until the incident is over."
+    )
+    announce: list[Text] = Field(
+        default_factory=list,
+        description="Who hears when the incident opens, what is new, and when it is over: `slack:#incidents`, "
+        "`statuspage`, a role.",
+    )
+    channel: bool = Field(
+        default=False, description="Open a Slack channel `incident-YYYYMMDD-HHMM` for each incident."
+    )
+    review_within: Duration | None = Field(
+        default=None, description="A post-incident review is drafted, and due this long after the end."
+    )
 
     @model_validator(mode="after")
     def _business_days_need_a_calendar(self) -> "Priority":
