@@ -34,8 +34,9 @@ from runbookd.sources import SOURCES
 from runbookd.stages.journal import Answered
 from runbookd.stages.receive import Receipt, dead_letter, take_delivery
 from runbookd.units.admission import Batch, Tally, admit_event
+from runbookd.units.answers import take_acts
 from runbookd.units.desk import Desk, Plans
-from runbookd.units.escalation import watch_clocks
+from runbookd.units.escalation import Watched, hand_over, watch_clocks
 from runbookd.units.parsing import Parsed
 from runbookd.units.planning import plan_again
 from runbookd.units.reconciling import ASKED, close_missing
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from runbookd.model.incident import Incident
     from runbookd.ports import Clock, Performer, Store, Tx
 
 log = structlog.get_logger()
@@ -207,6 +209,7 @@ class Pipeline:
             asked=notification.complete,
         )
         stored = [await admit_event(tx, self.desk, batch, event, tally) for event in chunk]
+        stored += await take_acts(tx, self.desk, delivery, notification.acts, tally, now)
         progress = delivery.progress + len(chunk)
         done = progress >= len(notification.events)
         if done and notification.complete:
@@ -359,8 +362,14 @@ class Pipeline:
     # escalate ------------------------------------------------------------------------------------------------
 
     async def escalate(self, work: Work) -> None:
-        """Tell people of an incident that was handed to them."""
-        incident = await self._store.read(lambda tx: tx.incidents.get(work.ref))
+        """Tell people now of an incident that automation hands to them."""
+        now = self._clock.now()
+
+        async def unit(tx: Tx) -> Incident | None:
+            await tx.work.hold(work, now, self.desk.lease)
+            return await hand_over(tx, self.desk, work, now)
+
+        incident = await self._store.write(unit)
         if incident is not None:
             reason = incident.escalation_reason or ""
             self._watch.escalated(reason, incident.priority)
@@ -372,17 +381,20 @@ class Pipeline:
                 title=incident.title,
                 reason=reason,
             )
-        await self._store.write(lambda tx: tx.work.finish(work))
+        self.wake()
 
     async def watch_clock(self, work: Work) -> None:
-        """Judge an incident's clocks; what ran out is recorded and handed to people."""
+        """Judge an incident's clocks and levels; what ran out is recorded, and whoever is due is told."""
         now = self._clock.now()
 
-        async def unit(tx: Tx) -> list[str]:
+        async def unit(tx: Tx) -> Watched:
             await tx.work.hold(work, now, self.desk.lease)
-            return await watch_clocks(tx, work, now)
+            return await watch_clocks(tx, self.desk, work, now)
 
-        for kind in await self._store.write(unit):
+        watched = await self._store.write(unit)
+        for kind in watched.breached:
             self._watch.breached(kind)
             log.error("clock breached", stage="escalate", incident=work.ref, clock=kind)
+        for level in watched.fired:
+            log.warning("level told", stage="escalate", incident=work.ref, level=level)
         self.wake()

@@ -13,14 +13,18 @@ from typing import Any
 from runbookd.bootstrap import wire
 from runbookd.model.alert import Alert
 from runbookd.model.audit import LedgerEntry
+from runbookd.model.escalation import IncidentLevel, Message
 from runbookd.model.event import StoredEvent
 from runbookd.model.incident import Incident, IncidentClock
 from runbookd.model.library import Library
 from runbookd.model.run import Run, StepRecord
+from runbookd.model.work import WorkKind
 from runbookd.pipeline import Pipeline, Ports
 from runbookd.ports import Performer, Store
+from runbookd.runtime.outbox import Outbox
 from runbookd.runtime.worker import Worker
 from runbookd.settings import Settings
+from runbookd.units.people import Act, Do, Done, act
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 NEVER = "0001-01-01T00:00:00Z"
@@ -87,6 +91,23 @@ class Engine:
         alerts = await self.store.read(lambda tx: tx.alerts.of_incident(incident.id))
         return alerts, await self.store.read(lambda tx: tx.incidents.clocks(incident.id))
 
+    async def messages(self) -> list[Message]:
+        """Every message, oldest first."""
+        return (await self.store.read(lambda tx: tx.messages.recent(ALL, {})))[::-1]
+
+    async def levels(self, incident: Incident) -> list[IncidentLevel]:
+        """The levels of an incident."""
+        return await self.store.read(lambda tx: tx.levels.of(incident.id))
+
+    async def act(self, do: Do, **fields: Any) -> Done:
+        """A person does something about the newest incident, and all that is due then is done."""
+        incident = (await self.incidents())[-1]
+        wanted = Act(do=do, incident_id=incident.id, actor=fields.pop("actor", "anna"), **fields)
+        desk, now = self.pipeline.desk, self.clock.now()
+        done = await self.store.write(lambda tx: act(tx, desk, wanted, now))
+        await self.worker.drain(now)
+        return done
+
     async def switch(self, name: str, value: str | None) -> None:
         """Set a switch, or with None remove it."""
         await self.store.write(lambda tx: tx.switches.set(name, value))
@@ -126,6 +147,7 @@ async def engine(
         if performer is not None:
             pipeline = Pipeline(Ports(parts.store, performer, clock), pipeline.desk)
             worker = Worker(parts.store, clock, pipeline, owner="test")
+            worker.handlers[WorkKind.SEND] = Outbox(Ports(parts.store, performer, clock), pipeline).send
         yield Engine(parts.store, clock, pipeline, worker)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -29,12 +29,20 @@ from runbookd.stages.audit import merged
 if TYPE_CHECKING:
     from runbookd.model.alert import Alert
     from runbookd.model.audit import LedgerEntry
+    from runbookd.model.escalation import IncidentLevel, Message
     from runbookd.model.incident import Incident, IncidentClock
     from runbookd.model.run import Run
     from runbookd.ports import Tx
 
 _EVENTS = 100
 _ENTRIES = 1000
+
+
+class Reached(NamedTuple):
+    """Whom the incident reaches: its levels, and its messages."""
+
+    levels: list[IncidentLevel]
+    messages: list[Message]
 
 
 @click.group(
@@ -93,24 +101,28 @@ def show(shared: Shared, incident_id: str, output: str) -> None:
 
     async def unit(
         tx: Tx,
-    ) -> tuple[Incident, list[IncidentClock], list[Alert], list[Run], list[LedgerEntry]]:
+    ) -> tuple[Incident, Reached, list[IncidentClock], list[Alert], list[Run], list[LedgerEntry]]:
         incident = await find_incident(tx, incident_id)
         return (
             incident,
+            Reached(await tx.levels.of(incident.id), await tx.messages.of(incident.id)),
             await tx.incidents.clocks(incident.id),
             await tx.alerts.of_incident(incident.id),
             await tx.runs.recent(_ENTRIES, {"incident_id": incident.id}),
             await _history(tx, incident),
         )
 
-    incident, clocks, alerts, runs, entries = look(shared, unit)
+    incident, reached, clocks, alerts, runs, entries = look(shared, unit)
     if output == "json":
+        from runbookd.cli.messages import shape as message_shape
         from runbookd.cli.shapes import entry_shape, incident_shape, noun, run_shape
 
         print_json(
             {
                 **incident_shape(incident),
                 "clocks": [noun(clock, "incident_id") for clock in clocks],
+                "levels": [noun(level, "incident_id") for level in reached.levels],
+                "messages": [message_shape(message) for message in reached.messages],
                 "alerts": [noun(alert) for alert in alerts],
                 "runs": [run_shape(run) for run in reversed(runs)],
                 "timeline": [entry_shape(entry) for entry in entries],
@@ -120,6 +132,7 @@ def show(shared: Shared, incident_id: str, output: str) -> None:
     now = datetime.now(UTC)
     _print_head(incident, now)
     _print_clocks(clocks, now)
+    _print_people(reached, now)
     _print_alerts(alerts)
     _print_runs(runs)
     if entries:
@@ -166,9 +179,18 @@ def _print_head(incident: Incident, now: datetime) -> None:
             ("key", ", ".join(f"{label}={value}" for label, value in key.items())),
             ("opened", f"{moment(incident.opened_at)} UTC"),
             ("resolved", f"{moment(incident.resolved_at)} UTC" if incident.resolved_at else ""),
+            ("acknowledged", _acknowledged(incident)),
+            ("leads", incident.assignee or ""),
+            ("channel", f"#{incident.channel['name']}" if incident.channel else ""),
             ("escalated", f"{moment(escalated)} UTC  {incident.escalation_reason}" if escalated else ""),
         ]
     )
+
+
+def _acknowledged(incident: Incident) -> str:
+    if incident.acknowledged_at is None:
+        return ""
+    return f"{moment(incident.acknowledged_at)} UTC  by {incident.acknowledged_by or 'automation'}"
 
 
 def _print_clocks(clocks: list[IncidentClock], now: datetime) -> None:
@@ -177,6 +199,33 @@ def _print_clocks(clocks: list[IncidentClock], now: datetime) -> None:
     heading("Clocks")
     rows = [[clock.kind.value, standing(clock, now), moment(clock.due_at)] for clock in clocks]
     table([Column("CLOCK"), Column("STANDS", grow=True), Column("DUE (UTC)")], rows, indent=2)
+
+
+def _print_people(reached: Reached, now: datetime) -> None:
+    """Print the escalation's levels, and the messages that went out or should have."""
+    if reached.levels:
+        heading("Escalation")
+        rows = [
+            [
+                str(level.number + 1),
+                level.state.value + (f" ({level.reason})" if level.reason else ""),
+                moment(level.due_at) if level.due_at else f"when {level.on_breach} is breached",
+                ", ".join((*(f"page {one}" for one in level.page), *level.notify)),
+            ]
+            for level in reached.levels
+        ]
+        columns = [
+            Column("LEVEL"),
+            Column("STANDS", grow=True),
+            Column("DUE (UTC)"),
+            Column("WHO", grow=True),
+        ]
+        table(columns, rows, indent=2)
+    if reached.messages:
+        from runbookd.cli import messages as outbox
+
+        heading("Messages")
+        table(outbox.COLUMNS, [outbox.row(message, now) for message in reached.messages], indent=2)
 
 
 def standing(clock: IncidentClock, now: datetime) -> str:

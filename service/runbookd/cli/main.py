@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _RUN, _WRITE, _LOOK, _HELP = "Run", "Write rules and playbooks", "Look", "About runbookd itself"
+_ANSWER = "Answer an incident"
 
 COMMANDS = {
     "serve": Lazy("runbookd.cli.serve:serve", _RUN, "Run the service until it is told to stop."),
@@ -33,6 +34,13 @@ COMMANDS = {
     "pause": Lazy("runbookd.cli.pause:pause", _RUN, "Stop everything that changes anything."),
     "resume": Lazy("runbookd.cli.pause:resume", _RUN, "Let runs act again after a pause."),
     "holds": Lazy("runbookd.cli.holds:holds", _RUN, "List targets kept for people; release one."),
+    "ack": Lazy("runbookd.cli.people:ack", _ANSWER, "Take an incident."),
+    "note": Lazy("runbookd.cli.people:note", _ANSWER, "Write something down about an incident."),
+    "assign": Lazy("runbookd.cli.people:assign", _ANSWER, "Say who leads an incident."),
+    "escalate": Lazy(
+        "runbookd.cli.people:escalate", _ANSWER, "Tell the next level now, or raise the priority."
+    ),
+    "resolve": Lazy("runbookd.cli.people:resolve", _ANSWER, "End an incident."),
     "check": Lazy("runbookd.cli.check:check", _WRITE, "Check rules and playbooks, and run their tests."),
     "explain": Lazy(
         "runbookd.cli.explain:explain", _WRITE, "Say what would be done about an event, and why."
@@ -44,6 +52,7 @@ COMMANDS = {
     "incidents": Lazy(
         "runbookd.cli.incidents:incidents", _LOOK, "List incidents; show one with its timeline."
     ),
+    "messages": Lazy("runbookd.cli.messages:messages", _LOOK, "List messages to people; show one."),
     "runs": Lazy("runbookd.cli.runs:runs", _LOOK, "List runs; show one step by step; cancel one."),
     "events": Lazy("runbookd.cli.events:events", _LOOK, "List what senders told; show one event."),
     "audit": Lazy("runbookd.cli.audit:audit", _LOOK, "Show, verify and export the ledger."),

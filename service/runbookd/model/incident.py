@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 
@@ -32,7 +33,9 @@ class Incident:
     """The trouble. `key` is the rule's key with its values, canonical JSON; at most one open incident per (rule, key).
 
     `responded_at` is when a person acknowledged or a run in `act` mode took it; `escalated_at` is when it was
-    first handed to people, with `escalation_reason`. None means not yet.
+    first handed to people, with `escalation_reason`. None means not yet. `acknowledged_until` is when the
+    acknowledgement expires, None if it does not. `assignee` is who leads, `channel` the id and name of the Slack
+    channel made for it.
     """
 
     id: str
@@ -48,11 +51,18 @@ class Incident:
     escalated_at: datetime | None = None
     escalation_reason: str | None = None
     escalation: str | None = None
+    acknowledged_by: str | None = None
+    acknowledged_until: datetime | None = None
+    assignee: str | None = None
+    channel: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentClock:
-    """One deadline of an incident. Met, breached or (both None) still running; a resolved incident stops its clocks."""
+    """One deadline of an incident. Met, breached or (both None) still running.
+
+    A resolved incident stops its clocks, but for that of the review, which then begins.
+    """
 
     incident_id: str
     kind: ClockKind

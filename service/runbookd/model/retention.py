@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Kept(StrEnum):
     """A kind of row, each with what is part of it. In this order, since the later are referred to by the earlier.
 
-    `DELIVERIES`: with their bodies. `RUNS`: with steps and evidence. `INCIDENTS`: with their clocks.
+    `DELIVERIES`: with their bodies. `RUNS`: with steps and evidence. `INCIDENTS`: with their clocks,
+    levels and messages.
     """
 
     DELIVERIES = "deliveries"

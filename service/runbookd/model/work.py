@@ -20,6 +20,7 @@ class WorkKind(StrEnum):
     CLOCK = "clock"
     RECONCILE = "reconcile"
     PRUNE = "prune"
+    SEND = "send"
 
 
 RUNS = "runs"
@@ -29,13 +30,13 @@ REST = "rest"
 
 
 def lane_of(kind: WorkKind, source: str | None = None) -> str:
-    """Return the lane in which a row waits; `source` is that of a delivery, and None for all that is none.
+    """Return the lane in which a row waits; `source` is that of a delivery or the channel of a message, else None.
 
-    Lanes are worked on side by side, so that neither a flood of one sender's deliveries nor runs that hang keep
-    another sender, a clock or an escalation waiting.
+    Lanes are worked on side by side, so that neither a flood of one sender's deliveries nor runs or channels that
+    hang keep another sender, channel, a clock or an escalation waiting.
     """
     if source is not None:
-        return f"admit {source}"
+        return f"{'send' if kind is WorkKind.SEND else 'admit'} {source}"
     return RUNS if kind is WorkKind.ADVANCE else REST
 
 

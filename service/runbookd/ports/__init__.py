@@ -1,6 +1,7 @@
 """What the inside asks of the outside, as protocols (`world.py`, `store.py`, `ledger.py`); the docstrings specify."""
 
 from runbookd.ports.ledger import Ledger
+from runbookd.ports.people import Levels, Messages
 from runbookd.ports.store import (
     Alerts,
     Deliveries,
@@ -22,6 +23,8 @@ __all__ = [
     "Ids",
     "Incidents",
     "Ledger",
+    "Levels",
+    "Messages",
     "Performer",
     "Retention",
     "Runs",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runbookd.model.run import Evidence, Hold, Run, StepRecord
     from runbookd.model.work import Work, WorkKind
     from runbookd.ports.ledger import Ledger
+    from runbookd.ports.people import Levels, Messages
 
 T = TypeVar("T")
 
@@ -343,6 +344,10 @@ class Tx(Protocol):
     def alerts(self) -> Alerts: ...
     @property
     def incidents(self) -> Incidents: ...
+    @property
+    def levels(self) -> Levels: ...
+    @property
+    def messages(self) -> Messages: ...
     @property
     def runs(self) -> Runs: ...
     @property

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from runbookd.errors import LeaseLost, StoreError, StoreUnavailable
+from runbookd.model.escalation import Channel
 from runbookd.model.work import REST, RUNS, Work, WorkKind, lane_of
 from runbookd.runtime.inbox import Inbox, holds
 from runbookd.sources import SOURCES
@@ -35,6 +36,8 @@ LONGEST_SLEEP = timedelta(seconds=1)
 _CROWDED_SLEEP = timedelta(milliseconds=200)
 """How soon to look again while a lane is full: what is due in another is not to wait for its end."""
 _REST_AT_ONCE = 32
+_SENDS_AT_ONCE = 8
+"""Messages on their way at once by one channel."""
 _RETRY_FIRST = timedelta(seconds=1)
 _RETRY_LONGEST = timedelta(minutes=1)
 _GIVE_UP_AFTER = 5
@@ -53,7 +56,8 @@ class Worker:
         """Carry on at most `slots` runs at once."""
         self._store, self._clock, self._pipeline = store, clock, pipeline
         self._owner = owner
-        self._room = {RUNS: slots, REST: _REST_AT_ONCE}
+        channels = {lane_of(WorkKind.SEND, channel.value): _SENDS_AT_ONCE for channel in Channel}
+        self._room = {RUNS: slots, REST: _REST_AT_ONCE, **channels}
         self._wake = asyncio.Event()
         self._tasks: dict[asyncio.Task[None], str] = {}
         sources = [lane_of(WorkKind.ADMIT, source) for source in SOURCES]

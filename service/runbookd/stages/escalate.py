@@ -6,22 +6,21 @@ A clock is an absolute deadline, set when the incident opens and stored, never a
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from runbookd.model.action import Mode
 from runbookd.model.incident import ClockKind, Incident, IncidentClock, IncidentState
 from runbookd.model.reasons import Escalate, RunReason
 from runbookd.model.run import Run, RunState
+from runbookd.stages.calendar import next_business_day_end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from runbookd.model.plan import Finish
     from runbookd.model.rule import Calendar, Priority
-
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def clocks_for(
@@ -33,27 +32,16 @@ def clocks_for(
         (ClockKind.ACKNOWLEDGE, priority.acknowledge_within),
         (ClockKind.RESPOND, priority.respond_within),
         (ClockKind.RESOLVE, priority.resolve_within),
+        (ClockKind.UPDATE, priority.update_every),
     ]
     clocks = []
     for kind, within in wanted:
         if isinstance(within, timedelta):
             clocks.append(IncidentClock(incident_id=incident.id, kind=kind, due_at=opened + within))
         elif within is not None:
-            due_at = next_business_day(opened, calendars[priority.calendar or ""])
+            due_at = next_business_day_end(opened, calendars[priority.calendar or ""])
             clocks.append(IncidentClock(incident_id=incident.id, kind=kind, due_at=due_at))
     return clocks
-
-
-def next_business_day(after: datetime, calendar: Calendar) -> datetime:
-    """Return the end of the first working day that begins after `after`'s own date, in the calendar's zone.
-
-    Wall-clock hours are kept across clock changes: 17:00 is 17:00 there, whatever the offset.
-    """
-    zone = ZoneInfo(calendar.timezone)
-    day = after.astimezone(zone).date() + timedelta(days=1)
-    while _DAYS[day.weekday()] not in calendar.days:
-        day += timedelta(days=1)
-    return datetime.combine(day, time.fromisoformat(calendar.to), tzinfo=zone).astimezone(after.tzinfo)
 
 
 def after_run(run: Run, finish: Finish, *, more_rungs: bool, quiet_next_rung: bool) -> Escalate | None:
@@ -90,9 +78,14 @@ def escalated(incident: Incident, reason: Escalate, now: datetime) -> Incident:
 
 
 def judge_clock(clock: IncidentClock, incident: Incident, now: datetime) -> IncidentClock:
-    """Say how a clock stands: met in time or not, breached once its time has passed unmet."""
+    """Say how a clock stands: met in time or not, breached once its time has passed unmet.
+
+    The promise of news is kept by `stages/updates.py` while the incident is open, and met by its end.
+    """
     if clock.met_at is not None or clock.breached_at is not None:
         return clock
+    if clock.kind is ClockKind.UPDATE:
+        return clock if incident.resolved_at is None else replace(clock, met_at=incident.resolved_at)
     met = _met_at(clock.kind, incident)
     if met is not None and met <= clock.due_at:
         return replace(clock, met_at=met)
@@ -103,17 +96,26 @@ def judge_clock(clock: IncidentClock, incident: Incident, now: datetime) -> Inci
 
 def _met_at(kind: ClockKind, incident: Incident) -> datetime | None:
     """When the incident met a clock of this kind: the earliest of all that meets it."""
-    meets = {
+    meets: dict[ClockKind, tuple[datetime | None, ...]] = {
         ClockKind.ACKNOWLEDGE: (incident.acknowledged_at, incident.resolved_at),
         ClockKind.RESPOND: (incident.responded_at, incident.acknowledged_at, incident.resolved_at),
         ClockKind.RESOLVE: (incident.resolved_at,),
+        ClockKind.REVIEW: (),  # a person says that it is done
     }
     return min((at for at in meets[kind] if at is not None), default=None)
 
 
 def next_clock(clocks: Sequence[IncidentClock], incident: Incident) -> datetime | None:
-    """When the nearest running clock is due; None when none runs or the incident is closed."""
-    if incident.state is IncidentState.RESOLVED:
-        return None
-    running = [clock.due_at for clock in clocks if clock.met_at is None and clock.breached_at is None]
+    """When the nearest running clock is due; None when none runs. Of a closed incident only the review's does.
+
+    The clock of updates is looked at by its own times.
+    """
+    running = [
+        clock.due_at
+        for clock in clocks
+        if clock.met_at is None
+        and clock.breached_at is None
+        and clock.kind is not ClockKind.UPDATE
+        and (incident.state is not IncidentState.RESOLVED or clock.kind is ClockKind.REVIEW)
+    ]
     return min(running, default=None)

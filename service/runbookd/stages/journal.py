@@ -18,6 +18,7 @@ from runbookd.model.action import Mode, Outcome, OutcomeState, Probed, Repeat
 from runbookd.model.plan import Ask, Start
 from runbookd.model.reasons import StepReason
 from runbookd.model.run import Run, StepRecord, StepState
+from runbookd.stages.doubt import cut_off, left_to_a_person
 from runbookd.stages.settling import Wanted, settle
 from runbookd.stages.standing import PENDING, STOPPED, Status, status_of
 
@@ -228,7 +229,7 @@ class Journal:
             return self.call(row.path, wanted, scope, actions)
         if row.epoch == self.epoch:
             return PENDING
-        return self._doubted(self.note(_cut(row)), wanted, scope, actions)
+        return self._doubted(self.note(cut_off(row, actions.spec(wanted.action))), wanted, scope, actions)
 
     def _settled(self, row: StepRecord, wanted: Wanted, scope: Scope) -> StepRecord:
         answered = self._answers[row.path]
@@ -263,19 +264,21 @@ class Journal:
             self.starts.append(Start(ask=Ask.PROBE, record=row, timeout=_timeout(wanted, actions)))
             return PENDING
         if repeat is Repeat.NEVER or _tried_enough(row, wanted):
-            text = f"{row.message or 'no answer'}; it may have taken effect and must not be repeated blindly"
-            return self._give_up(row, text)
+            why = "it may have taken effect and must not be repeated blindly"
+            return self._give_up(row, why, actions)
         held = self._held_back(row)
         if held is not None:
-            return self._give_up(row, f"{row.message or 'no answer'}; not repeated: {_HELD[held]}")
+            return self._give_up(row, f"it may have taken effect; not repeated: {_HELD[held]}", actions)
         return self._repeated(row, wanted, actions)
 
     def _probed(
         self, row: StepRecord, answered: Answered, wanted: Wanted, scope: Scope, actions: Actions
     ) -> Status:
         if answered.probed is Probed.UNKNOWN:
-            text = f"{row.message or 'no answer'}; asked whether it took effect, the target could not say"
-            return self._give_up(row, text)
+            failure = answered.outcome.failure if answered.outcome is not None else None
+            said = f": {failure.message}" if failure is not None else ""
+            why = f"asked whether it took effect, the target could not say{said}"
+            return self._give_up(row, why, actions)
         if answered.probed is Probed.NOT_DONE:
             # The target may still be at work on the call that was cut off; "not done" counts once its time is up.
             over_at = row.started_at + _timeout(wanted, actions)
@@ -315,13 +318,14 @@ class Journal:
             return StepReason.STOPPED
         return StepReason.PAUSED if row.mutating and self.frozen else None
 
-    def _give_up(self, row: StepRecord, text: str) -> Status:
+    def _give_up(self, row: StepRecord, why: str, actions: Actions) -> Status:
         """Leave to a person a call that may have happened."""
+        spec = actions.spec(row.action or "")
         left = replace(
             row,
             state=StepState.IN_DOUBT,
             reason=StepReason.IN_DOUBT,
-            message=text,
+            message=left_to_a_person(row, why, spec, self.run.playbook),
             ended_at=self.now,
             due_at=None,
         )
@@ -345,12 +349,12 @@ class Journal:
         elif last.epoch == self.epoch:
             return PENDING
         else:
-            last = _cut(last)
+            last = cut_off(last, actions.spec(wanted.action))
         safe = actions.repeat(wanted.action, row.params) is Repeat.SAFE
         if begin and safe and not _tried_enough(last, wanted):
             self.note(replace(last, ended_at=self.now))
             return self._start_undo(row, wanted, actions, attempt=last.attempt + 1)
-        return self._give_up(last, f"{last.message or 'no answer'}; the undo may have happened")
+        return self._give_up(last, "the undo may have happened", actions)
 
     def _start_undo(self, row: StepRecord, wanted: Wanted, actions: Actions, *, attempt: int) -> Status:
         undo = self._intent(f"undo/{row.path}", wanted, dict(row.params), actions, attempt=attempt)
@@ -367,13 +371,6 @@ def _took_effect(row: StepRecord) -> bool:
     if row.state is StepState.FAILED:
         return row.reason in _DONE_BUT_WRONG
     return row.state is StepState.SUCCEEDED
-
-
-def _cut(row: StepRecord) -> StepRecord:
-    """Return an intent of an older claim as what it is: a call whose answer nobody heard."""
-    return replace(
-        row, state=StepState.IN_DOUBT, reason=StepReason.INTERRUPTED, message="cut off before an answer"
-    )
 
 
 def _tried_enough(row: StepRecord, wanted: Wanted) -> bool:

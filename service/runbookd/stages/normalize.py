@@ -83,6 +83,23 @@ def as_text(value: object, at: str, limit: int) -> str:
     return value
 
 
+def needed_text(value: object, at: str, limit: int) -> str:
+    """Return text that is there and not empty. Raises PayloadError."""
+    text = as_text(value, at, limit)
+    if not text:
+        raise PayloadError(f"{at}: missing or empty")
+    return text
+
+
+def as_object(value: object, at: str) -> dict[str, object]:
+    """Return an object, empty when it is missing. Raises PayloadError for another type."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise PayloadError(f"{at}: expected object, got {kind_of(value)}")
+    return value
+
+
 def as_text_map(value: object, at: str, *, count: int, name_length: int, length: int) -> dict[str, str]:
     """Return a map from text to text; empty when it is missing.
 

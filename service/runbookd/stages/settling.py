@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from runbookd.model.playbook import Retry
 
+DRY_RUN = "dry run: nothing was changed"
 _LONGEST_RETRY_AFTER = 86_400.0
 """Seconds a target may make us wait: more than any run lasts, little enough for every date."""
 
@@ -55,11 +56,20 @@ def settle(row: StepRecord, outcome: Outcome, wanted: Wanted, scope: Scope, now:
         temporary=failure.temporary if failure else False,
         ended_at=None if outcome.state is OutcomeState.IN_DOUBT else now,
     )
+    if outcome.dry_run:
+        ended = _only_asked(ended)
     if outcome.state is OutcomeState.SUCCEEDED:
         return _judged(ended, wanted, scope)
     if outcome.state is OutcomeState.FAILED and ended.temporary and row.attempt < wanted.attempts:
         return replace(ended, due_at=now + _pause(wanted.retry, row, failure))
     return ended
+
+
+def _only_asked(row: StepRecord) -> StepRecord:
+    """Return a dry run's row with the word that it was one."""
+    if row.state is StepState.SUCCEEDED:
+        return replace(row, reason=StepReason.DRY_RUN, message=DRY_RUN)
+    return replace(row, message=f"{row.message}; {DRY_RUN}") if row.message else row
 
 
 def _pause(retry: Retry | None, row: StepRecord, failure: Failure | None) -> timedelta:

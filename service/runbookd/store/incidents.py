@@ -46,6 +46,10 @@ class Incidents:
             escalated_at=columns.micros_or_none(incident.escalated_at),
             escalation_reason=incident.escalation_reason,
             escalation=incident.escalation,
+            acknowledged_by=incident.acknowledged_by,
+            acknowledged_until=columns.micros_or_none(incident.acknowledged_until),
+            assignee=incident.assignee,
+            channel=columns.tree_text_or_none(incident.channel),
         )
 
     async def recent(self, limit: int, filters: Mapping[str, str]) -> list[Incident]:
@@ -94,4 +98,8 @@ def _incident(row: Row) -> Incident:
         escalated_at=columns.moment_or_none(row["escalated_at"]),
         escalation_reason=row["escalation_reason"],
         escalation=row["escalation"],
+        acknowledged_by=row["acknowledged_by"],
+        acknowledged_until=columns.moment_or_none(row["acknowledged_until"]),
+        assignee=row["assignee"],
+        channel=columns.tree_or_none(row["channel"]),
     )

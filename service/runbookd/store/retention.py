@@ -25,7 +25,7 @@ _FORGET = {
     Kept.EVENTS: ("forget_event",),
     Kept.RUNS: ("forget_steps", "forget_evidence", "forget_run"),
     Kept.ALERTS: ("forget_links", "forget_counts", "forget_alert"),
-    Kept.INCIDENTS: ("forget_clocks", "forget_incident"),
+    Kept.INCIDENTS: ("forget_clocks", "forget_levels", "forget_messages", "forget_incident"),
 }
 """The statements that delete a row with what is part of it, each by the row's `id`."""
 

@@ -9,6 +9,8 @@ from runbookd.store.alerts import Alerts
 from runbookd.store.deliveries import Deliveries
 from runbookd.store.incidents import Incidents
 from runbookd.store.ledger import Ledger
+from runbookd.store.levels import Levels
+from runbookd.store.messages import Messages
 from runbookd.store.retention import Retention
 from runbookd.store.runs import Runs
 from runbookd.store.switches import Switches
@@ -31,12 +33,25 @@ AWAITED_SOMETHING_ELSE = (
 class Transaction:
     """Every repository over one driver, so that what they do is kept or undone together."""
 
-    __slots__ = ("alerts", "deliveries", "incidents", "ledger", "retention", "runs", "switches", "work")
+    __slots__ = (
+        "alerts",
+        "deliveries",
+        "incidents",
+        "ledger",
+        "levels",
+        "messages",
+        "retention",
+        "runs",
+        "switches",
+        "work",
+    )
 
     def __init__(self, driver: Driver, chain: str) -> None:
         self.deliveries = Deliveries(driver)
         self.alerts = Alerts(driver)
         self.incidents = Incidents(driver)
+        self.levels = Levels(driver)
+        self.messages = Messages(driver)
         self.runs = Runs(driver)
         self.work = WorkQueue(driver)
         self.ledger = Ledger(driver, chain)

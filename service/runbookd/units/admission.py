@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runbookd.errors import DamagedRow, MissingValue
 from runbookd.language.values import canonical_json
+from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.event import DeliveryState, Event, StoredEvent
 from runbookd.model.incident import Incident, IncidentState
@@ -21,11 +22,11 @@ from runbookd.stages.admit import (
     resolved,
     unseen_alert,
 )
-from runbookd.stages.escalate import ALERT_RESOLVED, clocks_for
+from runbookd.stages.escalate import ALERT_RESOLVED
 from runbookd.stages.match import Decision, match
 from runbookd.stages.plan import incident_key, incident_title
 from runbookd.units.desk import Desk
-from runbookd.units.escalation import close_incident, escalate
+from runbookd.units.escalation import begin_clocks, close_incident, escalate
 from runbookd.units.planning import Trouble, plan_rung, rule_scope
 
 if TYPE_CHECKING:
@@ -198,11 +199,7 @@ async def _open(
         escalation=rule.escalation,
     )
     await tx.incidents.save(incident)
-    clocks = clocks_for(incident, desk.library.priorities[rule.priority], desk.library.calendars)
-    for clock in clocks:
-        await tx.incidents.save_clock(clock)
-    if clocks:
-        await tx.work.add(WorkKind.CLOCK, incident.id, min(clock.due_at for clock in clocks))
+    clocks = await begin_clocks(tx, desk, incident, now, quiet=rule.mode is Mode.OBSERVE)
     entry = Entry(
         at=now,
         stage=Stage.ADMIT,
@@ -247,7 +244,7 @@ async def _end(tx: Tx, desk: Desk, alert: Alert, now: datetime) -> None:
             if over and rule is not None and rule.on_resolve == "cancel" and run.cancel_reason is None:
                 await tx.runs.save(replace(run, cancel_reason=ALERT_RESOLVED))
         if over:
-            await close_incident(tx, incident, now)
+            await close_incident(tx, desk, incident, now)
 
 
 async def bury(tx: Tx, work: Work, message: str, now: datetime) -> None:

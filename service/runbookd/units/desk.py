@@ -20,6 +20,8 @@ from runbookd.stages.normalize import DEFAULT_LIMITS, Limits
 from runbookd.stages.plan import Reach
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runbookd.model.rule import Rule
     from runbookd.ports import Ids, Tx
 
@@ -42,7 +44,8 @@ class Desk:
 
     `mode` observe overrides every rule. `lease` is how long a claim on work holds without being extended. An open
     alert that its sender, asked, has not listed for `forget_after` has resolved. A firing told longer than
-    `stale_for` after its resolve is not a late one, but a new episode.
+    `stale_for` after its resolve is not a late one, but a new episode. `people` names persons by the ids a door has
+    for them.
     """
 
     library: Library
@@ -54,6 +57,7 @@ class Desk:
     forget_after: timedelta = timedelta(minutes=10)
     stale_for: timedelta = timedelta(minutes=10)
     limits: Limits = DEFAULT_LIMITS
+    people: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     _frozen: dict[str, Frozen] = field(default_factory=dict)
 
     @classmethod

@@ -1,20 +1,94 @@
-"""Units of work about people and time: handing an incident to people, and its clocks."""
+"""Units of work about people and time: handing an incident to people, and everything an incident's clocks make due."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from runbookd.model.audit import Entry, Stage
-from runbookd.model.incident import Incident, IncidentState
+from runbookd.model.escalation import LevelState, MessageKind
+from runbookd.model.incident import ClockKind, Incident, IncidentClock, IncidentState
 from runbookd.model.reasons import Escalate
 from runbookd.model.work import Work, WorkKind
-from runbookd.stages.escalate import escalated, judge_clock, next_clock
+from runbookd.stages.escalate import clocks_for, escalated, judge_clock, next_clock
+from runbookd.stages.ladder import Fired, freeze_levels, hastened, judge_levels, next_level, rearmed
+from runbookd.stages.updates import Due, judge_update
+from runbookd.units.telling import (
+    Why,
+    audience,
+    open_channel,
+    quiet_pagers,
+    refresh,
+    remind,
+    tell,
+    tell_audience,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from runbookd.ports import Tx
+    from runbookd.units.desk import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a look at an incident's clocks came to: the clocks newly breached, and the levels told."""
+
+    breached: list[str]
+    fired: list[int]
+
+
+async def begin_clocks(
+    tx: Tx, desk: Desk, incident: Incident, now: datetime, *, quiet: bool
+) -> list[IncidentClock]:
+    """Set the clocks of a priority from `now` on, and unless `quiet` freeze its escalation and announce the incident.
+
+    What is due at once is due at once: the work row is made. Returns the clocks.
+    """
+    priority = desk.library.priorities[incident.priority]
+    clocks = clocks_for(replace(incident, opened_at=now), priority, desk.library.calendars)
+    if quiet:
+        clocks = [clock for clock in clocks if clock.kind is not ClockKind.UPDATE]
+    for clock in clocks:
+        await tx.incidents.save_clock(clock)
+    due = [clock.due_at for clock in clocks]
+    if not quiet:
+        due += await _freeze(tx, desk, incident, now)
+        await _announce(tx, desk, incident, now)
+    if due:
+        await tx.work.add(WorkKind.CLOCK, incident.id, min(due))
+    return clocks
+
+
+async def _freeze(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> list[datetime]:
+    """Freeze the levels of the escalation into the incident; returns when they are due."""
+    name = incident.escalation or desk.library.priorities[incident.priority].escalation
+    policy = desk.library.escalations.get(name or "")
+    if policy is None:
+        return []
+    known = await tx.levels.of(incident.id)
+    first = max((level.number for level in known), default=-1) + 1
+    levels = freeze_levels(incident.id, policy, now, first)
+    for level in levels:
+        await tx.levels.save(level)
+    detail = {
+        "escalation": name,
+        "levels": [[level.number, level.due_at or level.on_breach] for level in levels],
+    }
+    entry = Entry(
+        at=now, stage=Stage.ESCALATE, what="escalation_frozen", incident_id=incident.id, detail=detail
+    )
+    await tx.ledger.append([entry])
+    return [level.due_at for level in levels if level.due_at is not None]
+
+
+async def _announce(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> None:
+    priority = desk.library.priorities[incident.priority]
+    if priority.channel:
+        await open_channel(tx, desk, incident, now)
+    await tell(tx, desk, incident, Why("opened", MessageKind.OPENED), priority.announce, now)
 
 
 async def escalate(tx: Tx, incident: Incident, reason: Escalate, now: datetime, detail: str = "") -> Incident:
@@ -22,6 +96,13 @@ async def escalate(tx: Tx, incident: Incident, reason: Escalate, now: datetime, 
 
     Returns the incident as it is now.
     """
+    marked = await _mark(tx, incident, reason, now, detail)
+    await tx.work.add(WorkKind.ESCALATE, incident.id, now)
+    return marked
+
+
+async def _mark(tx: Tx, incident: Incident, reason: Escalate, now: datetime, detail: str) -> Incident:
+    """Write down that people must know of an incident, and why."""
     marked = escalated(incident, reason, now)
     if marked is not incident:
         await tx.incidents.save(marked)
@@ -33,28 +114,167 @@ async def escalate(tx: Tx, incident: Incident, reason: Escalate, now: datetime, 
         detail={"detail": detail, "priority": incident.priority, "rule": incident.rule},
     )
     await tx.ledger.append([entry])
-    await tx.work.add(WorkKind.ESCALATE, incident.id, now)
     return marked
 
 
-async def watch_clocks(tx: Tx, work: Work, now: datetime) -> list[str]:
-    """Judge an incident's clocks: breaches are recorded and escalated, the next deadline becomes the work's.
+async def hand_over(tx: Tx, desk: Desk, work: Work, now: datetime) -> Incident | None:
+    """Tell people now that automation needs them; returns the incident, None when it is gone.
 
-    Returns the kinds of clocks breached by this look.
+    The first level that pages does not wait for its time, unless somebody has the incident already; everyone who was
+    told before hears the news.
+    """
+    incident = await tx.incidents.get(work.ref)
+    await tx.work.finish(work)
+    if incident is None or incident.state is IncidentState.RESOLVED:
+        return incident
+    levels = await tx.levels.of(incident.id)
+    paged = any(level.page and level.state is LevelState.FIRED for level in levels)
+    sooner = hastened(levels, now)
+    if incident.acknowledged_at is None and not paged and sooner is not None:
+        await tx.levels.save(sooner)
+        await tx.work.add(WorkKind.CLOCK, incident.id, now)
+    elif levels:
+        await tell_audience(
+            tx, desk, incident, Why(f"handed over {now.isoformat()}", MessageKind.UPDATE), now
+        )
+    return incident
+
+
+async def watch_clocks(tx: Tx, desk: Desk, work: Work, now: datetime) -> Watched:
+    """Do what an incident's clocks make due: breaches, an acknowledgement that expires, levels, the promised news.
+
+    The nearest time after that becomes the work's.
     """
     incident = await tx.incidents.get(work.ref)
     if incident is None:
         await tx.work.finish(work)
-        return []
+        return Watched([], [])
+    incident = await _expire(tx, desk, incident, now)
     breached = await settle_clocks(tx, incident, now)
-    due_at = next_clock(await tx.incidents.clocks(incident.id), incident)
+    news_at, late = await _news(tx, desk, incident, now)
+    breached += late
+    fired = await _climb(tx, desk, incident, breached, now)
+    times = [
+        next_clock(await tx.incidents.clocks(incident.id), incident),
+        next_level(await tx.levels.of(incident.id)),
+        news_at,
+        incident.acknowledged_until if incident.state is IncidentState.OPEN else None,
+    ]
+    due_at = min((at for at in times if at is not None), default=None)
     if due_at is None:
         await tx.work.finish(work)
     else:
         await tx.work.reschedule(work, due_at)
     for kind in breached:
-        await escalate(tx, incident, Escalate.CLOCK, now, f"{kind} deadline passed")
-    return breached
+        await _breached(tx, incident, kind, now)
+    return Watched(breached, fired)
+
+
+async def _breached(tx: Tx, incident: Incident, kind: str, now: datetime) -> None:
+    """A broken promise about the trouble itself is one for people; whom it reaches, and when, the levels say."""
+    if kind not in {ClockKind.UPDATE.value, ClockKind.REVIEW.value}:
+        await _mark(tx, incident, Escalate.CLOCK, now, f"{kind} deadline passed")
+
+
+async def _expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Incident:
+    """End an acknowledgement whose time is over: levels that it had stopped are due again."""
+    until = incident.acknowledged_until
+    if until is None or until > now or incident.state is IncidentState.RESOLVED:
+        return incident
+    detail = {"by": incident.acknowledged_by, "until": until}
+    expired = replace(incident, acknowledged_at=None, acknowledged_by=None, acknowledged_until=None)
+    await tx.incidents.save(expired)
+    for level in rearmed(await tx.levels.of(incident.id), now):
+        await tx.levels.save(level)
+    entry = Entry(
+        at=now,
+        stage=Stage.ESCALATE,
+        what="acknowledgement_expired",
+        incident_id=incident.id,
+        detail=detail,
+    )
+    await tx.ledger.append([entry])
+    await refresh(tx, desk, expired, f"expired {until.isoformat()}", now)
+    return expired
+
+
+async def _climb(
+    tx: Tx, desk: Desk, incident: Incident, breached: Collection[str], now: datetime
+) -> list[int]:
+    """Tell whoever the due levels name; returns the numbers of the levels told."""
+    judged = judge_levels(await tx.levels.of(incident.id), incident, breached, now)
+    for level in judged.settled:
+        await tx.levels.save(level)
+        entry = Entry(
+            at=now,
+            stage=Stage.ESCALATE,
+            what=f"level_{level.state.value}",
+            incident_id=incident.id,
+            detail={
+                "level": level.number,
+                "due_at": level.due_at,
+                "late_seconds": (now - level.due_at).total_seconds() if level.due_at is not None else 0.0,
+                "reason": level.reason,
+                "page": list(level.page),
+                "notify": list(level.notify),
+            },
+        )
+        await tx.ledger.append([entry])
+    for one in judged.fired:
+        await _fire(tx, desk, incident, one, now)
+    return [one.level.number for one in judged.fired]
+
+
+async def _fire(tx: Tx, desk: Desk, incident: Incident, one: Fired, now: datetime) -> None:
+    """Tell those of one level. When its pages reach nobody at all, the next level that pages does not wait."""
+    name = f"level {one.level.number}"
+    told_before = bool(await audience(tx, incident))
+    kind = MessageKind.UPDATE if told_before and one.level.number else MessageKind.OPENED
+    await tell(tx, desk, incident, Why(name, kind), one.level.notify, now)
+    if not one.page or not one.level.page:
+        return
+    facts = {"unless": one.level.unless, "late": one.late}
+    made = await tell(tx, desk, incident, Why(name, MessageKind.PAGE, facts), one.level.page, now)
+    if made == 0:
+        await sooner(tx, incident, now)
+
+
+async def sooner(tx: Tx, incident: Incident, now: datetime) -> bool:
+    """Make the next level that pages due now; False when there is none left."""
+    level = hastened(await tx.levels.of(incident.id), now)
+    if level is None:
+        return False
+    await tx.levels.save(level)
+    await tx.work.add(WorkKind.CLOCK, incident.id, now)
+    return True
+
+
+async def _news(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> tuple[datetime | None, list[str]]:
+    """Keep the promise of news; returns when to look again, and the clock's kind if it was broken."""
+    priority = desk.library.priorities.get(incident.priority)
+    every = priority.update_every if priority is not None else None
+    clocks = await tx.incidents.clocks(incident.id)
+    clock = next((one for one in clocks if one.kind is ClockKind.UPDATE), None)
+    if clock is None or every is None or incident.state is IncidentState.RESOLVED:
+        return None, []
+    news = judge_update(clock, every, incident, now)
+    if news.clock is not clock:
+        await tx.incidents.save_clock(news.clock)
+    if news.due is Due.SEND:
+        await tell_audience(
+            tx, desk, incident, Why(f"update {clock.due_at.isoformat()}", MessageKind.UPDATE), now
+        )
+    if news.due in {Due.REMIND, Due.BREACH}:
+        entry = Entry(
+            at=now,
+            stage=Stage.ESCALATE,
+            what="update_reminded" if news.due is Due.REMIND else "clock_breached",
+            incident_id=incident.id,
+            detail={"clock": ClockKind.UPDATE.value, "due_at": clock.due_at, "of": incident.acknowledged_by},
+        )
+        await tx.ledger.append([entry])
+        await remind(tx, desk, incident, f"{news.due} {clock.due_at.isoformat()}", now)
+    return news.look_at, [ClockKind.UPDATE.value] if news.due is Due.BREACH else []
 
 
 async def settle_clocks(tx: Tx, incident: Incident, now: datetime) -> list[str]:
@@ -84,11 +304,26 @@ async def settle_clocks(tx: Tx, incident: Incident, now: datetime) -> list[str]:
     return breached
 
 
-async def close_incident(tx: Tx, incident: Incident, now: datetime, actor: str = "runbookd") -> None:
-    """Resolve an incident whose alerts have all resolved, and stop its clocks."""
+async def close_incident(
+    tx: Tx, desk: Desk, incident: Incident, now: datetime, actor: str = "runbookd"
+) -> Incident:
+    """Resolve an incident, stop its clocks, tell everyone who was told of it, and begin the clock of its review.
+
+    Returns the incident as it is now.
+    """
     closed = replace(incident, state=IncidentState.RESOLVED, resolved_at=now)
     await tx.incidents.save(closed)
     await settle_clocks(tx, closed, now)
+    priority = desk.library.priorities.get(incident.priority)
+    told = await tell_audience(tx, desk, closed, Why("resolved", MessageKind.RESOLVED), now)
+    if told and priority is not None and priority.review_within is not None:
+        due_at = now + priority.review_within
+        await tx.incidents.save_clock(
+            IncidentClock(incident_id=incident.id, kind=ClockKind.REVIEW, due_at=due_at)
+        )
+        await tell_audience(tx, desk, closed, Why("review", MessageKind.REVIEW), now)
+    await refresh(tx, desk, closed, "resolved", now)
+    await quiet_pagers(tx, desk, closed, Why("resolved", MessageKind.CLOSE), now)
     await tx.work.add(WorkKind.CLOCK, incident.id, now)
     entry = Entry(
         at=now,
@@ -99,3 +334,4 @@ async def close_incident(tx: Tx, incident: Incident, now: datetime, actor: str =
         detail={"seconds": (now - incident.opened_at).total_seconds()},
     )
     await tx.ledger.append([entry])
+    return closed

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
+from runbookd.language.values import SecretRef
 from runbookd.model.action import Mode
 from runbookd.model.alert import Alert
 from runbookd.model.audit import Entry, Stage
+from runbookd.model.escalation import Channel, IncidentLevel, Message, MessageKind
 from runbookd.model.event import Delivery, Event, Status, StoredEvent
 from runbookd.model.incident import Incident
 from runbookd.model.run import Evidence, Run, StepRecord, StepState
@@ -101,6 +103,30 @@ def incident(name: str, **fields: Any) -> Incident:
         "opened_at": T0,
     }
     return Incident(**(known | fields))
+
+
+def level(number: int, **fields: Any) -> IncidentLevel:
+    """A pending level of incident i1."""
+    known: dict[str, Any] = {"incident_id": "i1", "number": number, "due_at": at(60 * number)}
+    return IncidentLevel(**(known | fields))
+
+
+def message(name: str, **fields: Any) -> Message:
+    """A page of incident i1 on its way."""
+    known: dict[str, Any] = {
+        "id": name,
+        "key": f"key of {name}",
+        "kind": MessageKind.PAGE,
+        "channel": Channel.PAGERDUTY,
+        "address": {"service_key": SecretRef("pd_l2")},
+        "contact": "l2",
+        "created_at": T0,
+        "incident_id": "i1",
+        "party": "level 1/l2",
+        "next_contacts": ("l2.secondary",),
+        "facts": {"late": timedelta(seconds=3)},
+    }
+    return Message(**(known | fields))
 
 
 def run(name: str, **fields: Any) -> Run:

@@ -23,6 +23,7 @@ WHOLE = {
     "recent_deliveries",
     "recent_events",
     "recent_incidents",
+    "recent_messages",
     "recent_runs",
 }
 """Those that walk an index from its end: the newest of all, or every one of few."""

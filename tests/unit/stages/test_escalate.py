@@ -14,6 +14,7 @@ from runbookd.model.plan import Finish
 from runbookd.model.reasons import Escalate, RunReason
 from runbookd.model.rule import Calendar, Priority
 from runbookd.model.run import Run, RunState
+from runbookd.stages.calendar import next_business_day_end
 from runbookd.stages.escalate import (
     ALERT_RESOLVED,
     after_run,
@@ -21,7 +22,6 @@ from runbookd.stages.escalate import (
     escalated,
     judge_clock,
     may_climb,
-    next_business_day,
     next_clock,
 )
 
@@ -85,13 +85,31 @@ NEW_YORK, BERLIN = "America/New_York", "Europe/Berlin"
 def test_the_next_business_day_keeps_wall_clock_hours(zone: str, after: str, due: str) -> None:
     """Five in the afternoon is five there, over weekends and clock changes."""
     opened = datetime.fromisoformat(f"{after}+00:00")
-    assert next_business_day(opened, calendar(zone)) == datetime.fromisoformat(f"{due}+00:00")
+    assert next_business_day_end(opened, calendar(zone)) == datetime.fromisoformat(f"{due}+00:00")
 
 
 def test_a_week_of_one_day_waits_for_it() -> None:
     """Whatever the calendar's days, the next one of them is found."""
     sunday = calendar("UTC", days=["sun"])
-    assert next_business_day(NOON, sunday) == datetime(2026, 1, 11, 17, tzinfo=UTC)
+    assert next_business_day_end(NOON, sunday) == datetime(2026, 1, 11, 17, tzinfo=UTC)
+
+
+def test_the_promise_of_news_is_met_by_the_end() -> None:
+    """While the incident is open its own times count, which are not the other clocks'."""
+    clock = IncidentClock(incident_id="i1", kind=ClockKind.UPDATE, due_at=NOON)
+    late = NOON + timedelta(hours=1)
+    assert judge_clock(clock, INCIDENT, late) is clock
+    over = replace(INCIDENT, state=IncidentState.RESOLVED, resolved_at=late)
+    assert judge_clock(clock, over, late) == replace(clock, met_at=late)
+    assert next_clock([clock], INCIDENT) is None
+
+
+def test_a_review_is_due_after_the_end() -> None:
+    """It is the one clock of a closed incident, and met by nothing but a person's word."""
+    review = IncidentClock(incident_id="i1", kind=ClockKind.REVIEW, due_at=NOON + timedelta(days=1))
+    over = replace(INCIDENT, state=IncidentState.RESOLVED, resolved_at=NOON)
+    assert next_clock([review], over) == review.due_at
+    assert judge_clock(review, over, review.due_at) == replace(review, breached_at=review.due_at)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from runbookd.model.event import Event, Status
 from runbookd.model.playbook import Playbook
 from runbookd.model.reasons import Guard
 from runbookd.model.rule import Limits, Rule
+from runbookd.model.run import Hold
 from runbookd.model.views import event_view
 from runbookd.stages.plan import (
     STORM_BRAKE,
@@ -191,6 +192,21 @@ def test_protected_targets_are_never_acted_upon() -> None:
     assert answer(QUIET, kube, mode=Mode.OBSERVE).go
     assert answer(QUIET, replace(WITH, target="deployments/Kube-System/dns")).go
     assert answer(QUIET, WITHOUT).go
+
+
+HOLD = Hold(target="deployments/web/api", playbook="stop-writes", run_id="run-7", held_at=NOW)
+
+
+def test_a_held_target_is_for_people_and_for_those_who_hold_it_too() -> None:
+    """A refusal says what holds it, and how a person releases it; who only observes may look."""
+    held = replace(QUIET, hold=HOLD)
+    assert answer(held).reason is Guard.TARGET_HELD
+    assert "as stop-writes left it (run run-7, " in answer(held).detail
+    assert "runbookd holds release deployments/web/api --reason TEXT" in answer(held).detail
+    assert answer(held, later_rung=True).reason is Guard.TARGET_HELD
+    assert answer(held, mode=Mode.OBSERVE).go
+    holding = WITH.playbook.model_copy(update={"holds_target": True})
+    assert answer(held, replace(WITH, playbook=holding)).go
 
 
 ALL = Facts(started=[9, 9], last_ended=NOW, target_acted=NOW, holder="run-9", acted_in_window=99)

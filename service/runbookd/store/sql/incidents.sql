@@ -10,17 +10,18 @@ SELECT * FROM incidents WHERE id = :id
 -- Insert an incident, or replace it by its id.
 INSERT INTO incidents (
     id, rule, key, priority, title, opened_at, state, resolved_at, acknowledged_at, responded_at, escalated_at,
-    escalation_reason, escalation
+    escalation_reason, escalation, acknowledged_by, acknowledged_until, assignee, channel
 ) VALUES (
     :id, :rule, :key, :priority, :title, :opened_at, :state, :resolved_at, :acknowledged_at, :responded_at,
-    :escalated_at, :escalation_reason, :escalation
+    :escalated_at, :escalation_reason, :escalation, :acknowledged_by, :acknowledged_until, :assignee, :channel
 )
 ON CONFLICT (id) DO UPDATE SET
     rule = excluded.rule, key = excluded.key, priority = excluded.priority, title = excluded.title,
     opened_at = excluded.opened_at, state = excluded.state, resolved_at = excluded.resolved_at,
     acknowledged_at = excluded.acknowledged_at, responded_at = excluded.responded_at,
     escalated_at = excluded.escalated_at, escalation_reason = excluded.escalation_reason,
-    escalation = excluded.escalation
+    escalation = excluded.escalation, acknowledged_by = excluded.acknowledged_by,
+    acknowledged_until = excluded.acknowledged_until, assignee = excluded.assignee, channel = excluded.channel
 
 -- name: recent_incidents
 -- The newest incidents.

@@ -86,6 +86,9 @@ WHERE resolved_at < :before AND state <> 'open'
 AND NOT EXISTS (
     SELECT 1 FROM work WHERE work.kind IN ('clock', 'escalate') AND work.ref = incidents.id
 )
+AND NOT EXISTS (
+    SELECT 1 FROM messages WHERE messages.incident_id = incidents.id AND messages.state IN ('pending', 'sending')
+)
 AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.incident_id = incidents.id)
 AND NOT EXISTS (SELECT 1 FROM alert_incidents WHERE alert_incidents.incident_id = incidents.id)
 ORDER BY resolved_at LIMIT :limit

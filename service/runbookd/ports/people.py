@@ -1,0 +1,65 @@
+"""What the inside asks of a store about people: the levels of escalation, and the messages on their way.
+
+As in `store.py` these docstrings are the specification, and one contract suite holds every engine to them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime, timedelta
+
+    from runbookd.model.escalation import IncidentLevel, Message
+
+
+class Levels(Protocol):
+    """The levels of escalation frozen into incidents."""
+
+    async def save(self, level: IncidentLevel) -> None:
+        """Insert or replace by (incident, number)."""
+        ...
+
+    async def of(self, incident_id: str) -> list[IncidentLevel]:
+        """Every level of an incident, in order."""
+        ...
+
+
+class Messages(Protocol):
+    """The outbox: messages to people, and how often a channel may be used."""
+
+    async def add(self, message: Message) -> bool:
+        """Keep a new message; False, and nothing kept, when its key is there already."""
+        ...
+
+    async def get(self, message_id: str) -> Message | None:
+        """Return it, or None."""
+        ...
+
+    async def save(self, message: Message) -> None:
+        """Replace by id."""
+        ...
+
+    async def of(self, incident_id: str) -> list[Message]:
+        """Every message of an incident, oldest first."""
+        ...
+
+    async def recent(self, limit: int, filters: Mapping[str, str]) -> list[Message]:
+        """Newest first. Filters by equality on: state, channel, kind, incident_id."""
+        ...
+
+    async def unsettled(self) -> tuple[int, datetime | None]:
+        """Count the messages on their way, and tell when the oldest was made (None when there are none)."""
+        ...
+
+    async def slot(self, bucket: str, now: datetime, every: timedelta) -> datetime:
+        """Take a bucket's next free slot if it is now, and free the one after `every`; return when the slot is.
+
+        A later time than `now` means that nothing was taken.
+        """
+        ...
+
+    async def act_once(self, key: str, now: datetime) -> bool:
+        """Keep what a person has done, by the name their door gave it; False when it is there already."""
+        ...

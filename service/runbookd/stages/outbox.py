@@ -1,0 +1,187 @@
+"""The outbox: which call sends a message, how often a channel may be used, and when to give up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from runbookd.language.values import canonical_json, encode
+from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runbookd.model.action import Failure
+
+PATIENCE = {MessageKind.PAGE: timedelta(minutes=1), MessageKind.REPLY: timedelta(minutes=1)}
+"""How long a message is tried. A page that does not get through goes to the next contact instead."""
+_PATIENCE = timedelta(hours=1)
+_LONGEST_WAIT = timedelta(minutes=1)
+_LEAST_TRIES = 2
+
+EVERY = {
+    Channel.SLACK: timedelta(
+        seconds=1
+    ),  # a message a second and channel: https://docs.slack.dev/apis/web-api/rate-limits
+    Channel.PAGERDUTY: timedelta(seconds=0.5),  # 120 events a minute and key: docs/events-API-v2
+    Channel.STATUSPAGE: timedelta(seconds=1),  # a request a second and token
+}
+"""The least time between two messages to one address."""
+
+BUTTONS = (
+    {"id": "acknowledge", "label": "Acknowledge", "style": "primary"},
+    {"id": "escalate", "label": "Escalate", "style": "danger"},
+)
+_SEVERITY = {"P0": "critical", "P1": "error", "P2": "warning", "P3": "info"}
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """The call that sends a message."""
+
+    action: str
+    params: Mapping[str, object]
+
+
+def bucket(message: Message) -> str | None:
+    """Name what the channel's rate limit is counted by; None where there is none."""
+    if message.channel not in EVERY:
+        return None
+    return f"{message.channel} {canonical_json(encode(message.address))}"
+
+
+def send_of(message: Message, earlier: Sequence[Message]) -> Send | None:
+    """Return the call for a message with its words, None when there is nothing to send; `earlier` are the incident's.
+
+    What changes something sent before needs that to have been sent.
+    """
+    return {
+        Channel.PAGERDUTY: _pagerduty,
+        Channel.SLACK: _slack,
+        Channel.EMAIL: _email,
+        Channel.WEBHOOK: _webhook,
+        Channel.STATUSPAGE: _statuspage,
+    }[message.channel](message, earlier)
+
+
+def retry_at(message: Message, failure: Failure, now: datetime) -> datetime | None:
+    """Say when to try again after a failed attempt; None to give up."""
+    end = message.created_at + PATIENCE.get(message.kind, _PATIENCE)
+    wait = min(timedelta(seconds=2 ** min(message.attempts, 10)), _LONGEST_WAIT)
+    if failure.retry_after is not None:
+        wait = max(wait, timedelta(seconds=failure.retry_after))
+    if not failure.temporary or (now + wait > end and message.attempts >= _LEAST_TRIES):
+        return None
+    return now + wait
+
+
+def first_sent(earlier: Sequence[Message], address: Mapping[str, object]) -> Message | None:
+    """Return the first message that reached this Slack address, to which later ones belong; None before one has."""
+    wanted = encode(address)
+    for one in earlier:
+        sent = one.state is MessageState.SENT and "ts" in one.result
+        if sent and one.channel is Channel.SLACK and encode(one.address) == wanted:
+            return one
+    return None
+
+
+def _pagerduty(message: Message, earlier: Sequence[Message]) -> Send | None:
+    del earlier
+    act = {MessageKind.ACKNOWLEDGE: "acknowledge", MessageKind.CLOSE: "resolve"}.get(message.kind, "trigger")
+    params: dict[str, object] = {
+        **message.address,
+        "action": act,
+        "dedup_key": message.incident_id or message.key,
+    }
+    if act == "trigger":
+        params |= {
+            "summary": message.words["subject"],
+            "source": "runbookd",
+            "severity": _SEVERITY.get(str(message.words.get("priority")), "error"),
+            "details": {"text": message.words["body"]},
+        }
+    return Send("pagerduty.send_event", params)
+
+
+def _slack(message: Message, earlier: Sequence[Message]) -> Send | None:
+    words = message.words
+    if message.kind is MessageKind.CHANNEL:
+        return Send(
+            "slack.create_channel", {"name": words["name"], "topic": words["topic"], "purpose": message.key}
+        )
+    if message.kind is MessageKind.REPLY:
+        return Send("slack.post_ephemeral", {**message.address, "text": words["body"]})
+    first = first_sent(earlier, message.address)
+    said = {"title": words["subject"], "text": words["body"]}
+    if message.kind is MessageKind.EDIT:
+        if first is None:
+            return None
+        buttons = _buttons(message) if words.get("open") else []
+        place = {"channel": first.result["channel"], "ts": first.result["ts"]}
+        return Send("slack.update_message", {**place, **said, "buttons": buttons})
+    params: dict[str, object] = {**message.address, **said, "key": message.key}
+    if first is not None and message.kind is not MessageKind.PAGE:
+        params["thread_ts"] = first.result["ts"]
+        params["channel"] = first.result["channel"]
+    if message.kind in {MessageKind.PAGE, MessageKind.OPENED}:
+        params["buttons"] = _buttons(message)
+    return Send("slack.post_message", params)
+
+
+def _buttons(message: Message) -> list[dict[str, object]]:
+    return [{**button, "value": message.incident_id} for button in BUTTONS]
+
+
+def _email(message: Message, earlier: Sequence[Message]) -> Send | None:
+    del earlier
+    words = message.words
+    who = (
+        {"schedule": message.address["schedule"]}
+        if "schedule" in message.address
+        else {"to": [message.address["to"]]}
+    )
+    params: dict[str, object] = {
+        **who,
+        "subject": words["subject"],
+        "text": words["body"],
+        "html": words["html"],
+        "key": message.key,
+        "thread": message.incident_id,
+    }
+    return Send("email.send", params)
+
+
+def _webhook(message: Message, earlier: Sequence[Message]) -> Send | None:
+    del earlier
+    data = {
+        "incident": message.incident_id,
+        "subject": message.words["subject"],
+        "body": message.words["body"],
+    }
+    return Send(
+        "webhook.send",
+        {**message.address, "kind": message.kind.value.replace("-", "."), "data": data, "key": message.key},
+    )
+
+
+def _statuspage(message: Message, earlier: Sequence[Message]) -> Send | None:
+    """Open the public incident once, then tell it on. Nothing internal gets here: see the template's `public`."""
+    opened = any(
+        one.channel is Channel.STATUSPAGE
+        and one.kind is MessageKind.OPENED
+        and one.state is MessageState.SENT
+        for one in earlier
+    )
+    key, words = message.incident_id or message.key, message.words
+    if message.kind is MessageKind.OPENED:
+        params: dict[str, object] = {
+            "name": words["subject"],
+            "status": "investigating",
+            "body": words["body"],
+        }
+        return Send("statuspage.open_incident", {**params, "key": key, "impact": "major"})
+    if not opened:
+        return None
+    status = "resolved" if message.kind is MessageKind.RESOLVED else "investigating"
+    return Send("statuspage.update_incident", {"key": key, "status": status, "body": words["body"]})

@@ -1,0 +1,168 @@
+"""What messages and reviews tell of an incident, read from the database: facts only, each under one name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runbookd.model.escalation import LevelState, MessageKind, MessageState
+from runbookd.model.incident import ClockKind, IncidentState
+from runbookd.model.run import RunState, StepState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from runbookd.model.alert import Alert
+    from runbookd.model.incident import Incident, IncidentClock
+    from runbookd.model.run import Run, StepRecord
+    from runbookd.ports import Tx
+    from runbookd.units.desk import Desk
+
+_MOST_RUNS = 50
+_MOST_ALERTS = 10
+_DONE = {StepState.SUCCEEDED: "done", StepState.FAILED: "failed", StepState.IN_DOUBT: "in doubt"}
+_NEXT = {
+    True: "automation is at work",
+    False: "a person is needed",
+}
+
+
+async def facts_of(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> dict[str, object]:
+    """Return what templates see (`language.messages.FACTS`), as it is now."""
+    runs = (await tx.runs.recent(_MOST_RUNS, {"incident_id": incident.id}))[::-1]
+    steps = {run.id: await tx.runs.steps(run.id) for run in runs}
+    clocks = {clock.kind: clock for clock in await tx.incidents.clocks(incident.id)}
+    alerts = await tx.alerts.of_incident(incident.id)
+    variables = desk.library.vars
+    return {
+        "service": str(variables.get("service_name", "")),
+        "status_page": str(variables.get("status_page_url", "")),
+        "incident": _incident(desk, incident, alerts, now),
+        "update": await _update(tx, incident, clocks, now),
+        "did": [line for run in runs for line in _did(run, steps[run.id])],
+        "found": _found(runs),
+        "next_step": _next_step(incident, runs),
+        "alerts": [_alert(alert) for alert in alerts[:_MOST_ALERTS]],
+        "level": await _level(tx, incident),
+        "resolution": _resolution(incident, runs),
+        "review_due_at": clocks[ClockKind.REVIEW].due_at if ClockKind.REVIEW in clocks else None,
+    }
+
+
+def _incident(desk: Desk, incident: Incident, alerts: Sequence[Alert], now: datetime) -> dict[str, object]:
+    priority = desk.library.priorities.get(incident.priority)
+    end = incident.resolved_at or now
+    return {
+        "id": incident.id,
+        "short_id": incident.id[-8:],
+        "rule": incident.rule,
+        "priority": incident.priority,
+        "priority_name": priority.name if priority is not None else incident.priority,
+        "title": incident.title,
+        "state": _state(incident),
+        "opened_at": incident.opened_at,
+        "acknowledged_at": incident.acknowledged_at,
+        "acknowledged_by": incident.acknowledged_by or "",
+        "resolved_at": incident.resolved_at,
+        "duration": end - incident.opened_at,
+        "commander": incident.assignee or incident.acknowledged_by or "",
+        "impact": _impact(alerts),
+        "channel": f"#{incident.channel['name']}" if incident.channel else "",
+        "why_escalated": (incident.escalation_reason or "").replace("_", " "),
+    }
+
+
+def _state(incident: Incident) -> str:
+    """Return the word the runbook's templates use for how things stand."""
+    if incident.state is IncidentState.RESOLVED:
+        return "Resolved"
+    return "Mitigating" if incident.responded_at is not None else "Investigating"
+
+
+def _impact(alerts: Sequence[Alert]) -> str:
+    """Return what the first alert's sender says it means for users; empty when it does not."""
+    for alert in alerts:
+        for name in ("impact", "summary", "description"):
+            text = alert.event.annotations.get(name)
+            if text:
+                return text
+    return ""
+
+
+async def _update(
+    tx: Tx, incident: Incident, clocks: Mapping[ClockKind, IncidentClock], now: datetime
+) -> dict[str, object]:
+    """Return the promise of news from its stored deadline, so that what is said and what is kept cannot differ."""
+    sent = [one for one in await tx.messages.of(incident.id) if one.kind is MessageKind.UPDATE]
+    told = {one.facts.get("reason") for one in sent if one.state is not MessageState.FAILED}
+    clock = clocks.get(ClockKind.UPDATE)
+    promised = clock is not None and incident.state is IncidentState.OPEN
+    next_at = clock.due_at if clock is not None and promised else None
+    return {
+        "number": len(told),
+        "next_at": next_at,
+        "next_in": max(next_at - now, now - now) if next_at else None,
+    }
+
+
+def _did(run: Run, steps: Sequence[StepRecord]) -> list[dict[str, object]]:
+    """Return what a run has done so far, and how it ended, in the order it happened."""
+    if run.state is RunState.REFUSED:
+        return [{"at": run.created_at, "what": f"{run.playbook} was not begun", "detail": _words(run.reason)}]
+    did: list[dict[str, object]] = [
+        {"at": run.created_at, "what": f"{run.playbook} begun", "detail": _mode(run)},
+        *(
+            {"at": step.ended_at or step.started_at, "what": step.action, "detail": _DONE[step.state]}
+            for step in steps
+            if step.mutating and step.action is not None and step.state in _DONE
+        ),
+    ]
+    if run.ended_at is not None:
+        did.append(
+            {"at": run.ended_at, "what": f"{run.playbook} {run.state.value}", "detail": _words(run.reason)}
+        )
+    return did
+
+
+def _mode(run: Run) -> str:
+    return "only observing, nothing is changed" if run.mode.value == "observe" else ""
+
+
+def _found(runs: Sequence[Run]) -> str:
+    """Return how the last run ended, in words; empty while none has."""
+    ended = [run for run in runs if run.ended_at is not None and run.state is not RunState.REFUSED]
+    return f"{ended[-1].playbook}: {ended[-1].state.value}, {_words(ended[-1].reason)}" if ended else ""
+
+
+def _next_step(incident: Incident, runs: Sequence[Run]) -> str:
+    if incident.state is IncidentState.RESOLVED:
+        return ""
+    if incident.acknowledged_by or incident.assignee:
+        return f"{incident.assignee or incident.acknowledged_by} is on it"
+    running = [run.playbook for run in runs if not run.state.ended]
+    return f"{running[0]} goes on" if running else _NEXT[False]
+
+
+def _resolution(incident: Incident, runs: Sequence[Run]) -> str:
+    """Return what mended it as far as it is known: the remedy that was verified; empty when none was."""
+    if incident.state is not IncidentState.RESOLVED:
+        return ""
+    good = [run for run in runs if run.state in {RunState.VERIFIED, RunState.SUCCEEDED} and run.mutated]
+    return f"{good[-1].playbook} by automation, verified" if good else ""
+
+
+def _alert(alert: Alert) -> dict[str, object]:
+    return {
+        "name": alert.event.name,
+        "summary": alert.event.annotations.get("summary", ""),
+        "since": alert.starts_at,
+    }
+
+
+async def _level(tx: Tx, incident: Incident) -> int | None:
+    fired = [level.number for level in await tx.levels.of(incident.id) if level.state is LevelState.FIRED]
+    return max(fired) + 1 if fired else None
+
+
+def _words(reason: str | None) -> str:
+    return (reason or "").replace("_", " ")

@@ -1,0 +1,197 @@
+"""Units of work that a person asks for about an incident: take it, end it, hand it on, write something down.
+
+Whatever the door, what a person does is an act with an actor and a key: the same act told twice is done once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from runbookd.errors import NotFound
+from runbookd.model.audit import Entry, Stage
+from runbookd.model.escalation import LevelState, MessageKind
+from runbookd.model.incident import ClockKind, Incident, IncidentState
+from runbookd.model.work import WorkKind
+from runbookd.stages.updates import renew
+from runbookd.units.escalation import begin_clocks, close_incident, settle_clocks, sooner
+from runbookd.units.telling import Why, quiet_pagers, refresh, tell_audience
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from runbookd.ports import Tx
+    from runbookd.units.desk import Desk
+
+PAGERDUTY = "pagerduty"
+"""How the actor of an act done in PagerDuty begins: it is not told there again."""
+
+
+class Do(StrEnum):
+    """What a person may do about an incident."""
+
+    ACKNOWLEDGE = "acknowledge"
+    ESCALATE = "escalate"
+    RESOLVE = "resolve"
+    ASSIGN = "assign"
+    NOTE = "note"
+    REVIEW = "review"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """One thing a person does. `key` is the door's own name for it, None when it cannot be told twice.
+
+    `text` is the reason or note, or who it is assigned to. `priority` raises the incident, with ESCALATE. `public`
+    notes go out as an update.
+    """
+
+    do: Do
+    incident_id: str
+    actor: str
+    key: str | None = None
+    text: str = ""
+    priority: str | None = None
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of an act: the incident as it is now, a sentence for who asked, whether anything changed.
+
+    `again` tells that the very act had been told before.
+    """
+
+    incident: Incident
+    said: str
+    changed: bool = True
+    again: bool = False
+
+
+async def act(tx: Tx, desk: Desk, wanted: Act, now: datetime) -> Done:
+    """Do what a person asks. Raises NotFound when there is no such incident."""
+    incident = await tx.incidents.get(wanted.incident_id)
+    if incident is None:
+        raise NotFound(f"there is no incident '{wanted.incident_id}'; `runbookd incidents` lists them")
+    if wanted.key is not None and not await tx.messages.act_once(wanted.key, now):
+        return Done(incident, "this was told before", changed=False, again=True)
+    over = incident.state is IncidentState.RESOLVED
+    if over and wanted.do not in {Do.NOTE, Do.REVIEW}:
+        return Done(incident, f"incident {incident.id} is over already", changed=False)
+    doing = {
+        Do.ACKNOWLEDGE: _acknowledge,
+        Do.ESCALATE: _escalate,
+        Do.RESOLVE: _resolve,
+        Do.ASSIGN: _assign,
+        Do.NOTE: _note,
+        Do.REVIEW: _reviewed,
+    }[wanted.do]
+    done = await doing(tx, desk, incident, wanted, now)
+    if done.changed:
+        await _record(tx, wanted, now)
+    return done
+
+
+async def _acknowledge(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
+    """A person has it: the levels that say so stop, the pagers are quiet. A second one takes it over."""
+    if incident.acknowledged_by == wanted.actor:
+        return Done(incident, f"{wanted.actor} has it already", changed=False)
+    priority = desk.library.priorities.get(incident.priority)
+    expires = priority.ack_expires if priority is not None else None
+    taken = replace(
+        incident,
+        acknowledged_at=incident.acknowledged_at or now,
+        acknowledged_by=wanted.actor,
+        acknowledged_until=None if expires is None else now + expires,
+        responded_at=incident.responded_at or now,
+    )
+    await tx.incidents.save(taken)
+    await settle_clocks(tx, taken, now)
+    await tx.work.add(WorkKind.CLOCK, taken.id, now)
+    name = f"acknowledged {now.isoformat()}"
+    if not wanted.actor.startswith(PAGERDUTY):
+        await quiet_pagers(tx, desk, taken, Why(name, MessageKind.ACKNOWLEDGE), now)
+    await refresh(tx, desk, taken, name, now)
+    return Done(taken, f"{wanted.actor} has incident {taken.id}; levels that wait for that stop")
+
+
+async def _escalate(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
+    """The next level that pages is told now, or the priority rises and its own clocks and levels begin."""
+    if wanted.priority is not None and wanted.priority != incident.priority:
+        return await _raise(tx, desk, incident, wanted.priority, now)
+    pending = [one for one in await tx.levels.of(incident.id) if one.state is LevelState.PENDING and one.page]
+    for level in pending[:1]:  # whoever asks wants it told, whatever the level waits for
+        await tx.levels.save(replace(level, unless=None))
+    if not await sooner(tx, incident, now):
+        said = f"incident {incident.id} has no level left that pages; everyone told before is told again"
+        await tell_audience(tx, desk, incident, Why(f"by hand {now.isoformat()}", MessageKind.UPDATE), now)
+        return Done(incident, said)
+    return Done(incident, f"level {pending[0].number} of incident {incident.id} is told now")
+
+
+async def _raise(tx: Tx, desk: Desk, incident: Incident, priority: str, now: datetime) -> Done:
+    if priority not in desk.library.priorities:
+        known = ", ".join(desk.library.priorities)
+        raise NotFound(f"there is no priority '{priority}'; there are: {known}")
+    raised = replace(incident, priority=priority, escalation=None)
+    await tx.incidents.save(raised)
+    for level in await tx.levels.of(incident.id):
+        if level.state is LevelState.PENDING:
+            gone = replace(level, state=LevelState.SKIPPED, settled_at=now, reason="the priority has changed")
+            await tx.levels.save(gone)
+    await begin_clocks(tx, desk, raised, now, quiet=False)
+    await refresh(tx, desk, raised, f"priority {now.isoformat()}", now)
+    return Done(raised, f"incident {incident.id} is {priority} now; its clocks begin anew")
+
+
+async def _resolve(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
+    closed = await close_incident(tx, desk, incident, now, wanted.actor)
+    return Done(closed, f"incident {closed.id} is resolved")
+
+
+async def _assign(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
+    if incident.assignee == wanted.text:
+        return Done(incident, f"{wanted.text} leads it already", changed=False)
+    assigned = replace(incident, assignee=wanted.text)
+    await tx.incidents.save(assigned)
+    await tx.work.add(WorkKind.CLOCK, assigned.id, now)
+    await refresh(tx, desk, assigned, f"assigned {now.isoformat()}", now)
+    return Done(assigned, f"{wanted.text} leads incident {assigned.id}")
+
+
+async def _note(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
+    """Something a person writes down; a public one is the promised update, and the promise begins anew."""
+    if not wanted.public:
+        return Done(incident, "noted")
+    every = desk.library.priorities[incident.priority].update_every
+    for clock in await tx.incidents.clocks(incident.id):
+        if clock.kind is ClockKind.UPDATE and every is not None:
+            await tx.incidents.save_clock(renew(clock, every, now))
+            await tx.work.add(WorkKind.CLOCK, incident.id, now)
+    why = Why(f"note {now.isoformat()}", MessageKind.UPDATE, {"note": wanted.text})
+    told = await tell_audience(tx, desk, incident, why, now)
+    return Done(incident, f"noted, and told to {told} address{'es' * (told != 1)}")
+
+
+async def _reviewed(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
+    """The post-incident review is done: its clock is met."""
+    del desk, wanted
+    for clock in await tx.incidents.clocks(incident.id):
+        if clock.kind is ClockKind.REVIEW and clock.met_at is None:
+            await tx.incidents.save_clock(replace(clock, met_at=now))
+            await tx.work.add(WorkKind.CLOCK, incident.id, now)
+            return Done(incident, f"the review of incident {incident.id} is done")
+    return Done(incident, f"no review of incident {incident.id} is due", changed=False)
+
+
+async def _record(tx: Tx, wanted: Act, now: datetime) -> None:
+    entry = Entry(
+        at=now,
+        stage=Stage.ESCALATE,
+        what=f"person_{wanted.do.value}",
+        actor=wanted.actor,
+        incident_id=wanted.incident_id,
+        detail={"text": wanted.text, "priority": wanted.priority, "public": wanted.public, "key": wanted.key},
+    )
+    await tx.ledger.append([entry])

@@ -1,0 +1,91 @@
+"""What `ports.Levels` and `ports.Messages` promise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from runbookd.model.escalation import Channel, LevelState, MessageKind, MessageState
+from runbookd.model.retention import Kept
+from runbookd.ports import Store
+from tests.contract.store.samples import T0, at, incident, level, message, read, write
+
+
+async def test_levels_come_in_order_and_are_replaced(store: Store) -> None:
+    """Levels of an incident come by number, with everything they hold; saving one again replaces it."""
+    waits = level(2, due_at=None, on_breach="respond", notify=("slack:#ops",))
+    fired = replace(
+        level(1), state=LevelState.FIRED, settled_at=at(9), reason="x", unless="resolved", page=("l2", "l3")
+    )
+    for each in (waits, level(1), fired, level(0, incident_id="i2")):
+        await write(store, "levels.save", each)
+    assert await read(store, "levels.of", "i1") == [fired, waits]
+
+
+async def test_a_message_is_kept_once_and_comes_back_unchanged(store: Store) -> None:
+    """The key decides whether a message is new; references to secrets stay references; saving keeps every change."""
+    assert await write(store, "messages.add", message("m1"))
+    assert not await write(store, "messages.add", message("m2", key="key of m1"))
+    assert await read(store, "messages.get", "m1") == message("m1")
+    assert await read(store, "messages.get", "m2") is None
+    sent = message(
+        "m1",
+        state=MessageState.SENT,
+        attempts=2,
+        epoch=7,
+        attempted_at=at(1),
+        reason="r",
+        error="e",
+        words={"subject": "s", "open": True},
+        result={"ts": "1.2"},
+        settled_at=at(2),
+    )
+    await write(store, "messages.save", sent)
+    assert await read(store, "messages.get", "m1") == sent
+
+
+async def test_messages_are_found_by_incident_and_by_what_they_are(store: Store) -> None:
+    """Those of an incident come oldest first, the newest of all first, by equality; what is on its way is counted."""
+    early = message("m2", created_at=at(1), channel=Channel.SLACK, kind=MessageKind.UPDATE)
+    late = message("m1", created_at=at(2), state=MessageState.SENDING)
+    other = message("m3", incident_id=None, created_at=at(3), state=MessageState.FAILED)
+    for each in (late, early, other):
+        await write(store, "messages.add", each)
+    assert await read(store, "messages.of", "i1") == [early, late]
+    assert await read(store, "messages.recent", 2, {}) == [other, late]
+    for name, value in {"state": "pending", "channel": "slack", "kind": "incident-update"}.items():
+        assert await read(store, "messages.recent", 9, {name: value}) == [early]
+    assert await read(store, "messages.recent", 9, {"incident_id": "i1"}) == [late, early]
+    assert await read(store, "messages.unsettled") == (2, at(1))
+
+
+async def test_a_channel_is_used_so_often_and_no_oftener(store: Store) -> None:
+    """A slot is taken by the first who asks; others are told when the next one is. Buckets do not share."""
+    second = timedelta(seconds=1)
+    assert await write(store, "messages.slot", "a", T0, second) == T0
+    assert await write(store, "messages.slot", "a", at(0.5), second) == at(1)
+    assert await write(store, "messages.slot", "a", at(0.9), second) == at(1)
+    assert await write(store, "messages.slot", "b", at(0.9), second) == at(0.9)
+    assert await write(store, "messages.slot", "a", at(1), second) == at(1)
+    assert await write(store, "messages.slot", "a", at(1.5), second) == at(2)
+
+
+async def test_an_act_is_done_once(store: Store) -> None:
+    """What a person did is known by the name its door gave it."""
+    assert await write(store, "messages.act_once", "slack/1", T0)
+    assert not await write(store, "messages.act_once", "slack/1", at(9))
+    assert await write(store, "messages.act_once", "slack/2", T0)
+
+
+async def test_levels_and_messages_go_with_their_incident(store: Store) -> None:
+    """An incident with a message on its way is not old; forgotten, it takes levels and messages with it."""
+    over = replace(incident("i1"), resolved_at=at(5))
+    await write(store, "incidents.save", replace(over, state=type(over.state)("resolved")))
+    await write(store, "levels.save", level(0))
+    await write(store, "messages.add", message("m1"))
+    assert await read(store, "retention.old", Kept.INCIDENTS, at(99), 9) == []
+    await write(store, "messages.save", message("m1", state=MessageState.SENT))
+    assert await read(store, "retention.old", Kept.INCIDENTS, at(99), 9) == ["i1"]
+    await write(store, "retention.forget", Kept.INCIDENTS, ["i1"])
+    assert await read(store, "levels.of", "i1") == []
+    assert await read(store, "messages.of", "i1") == []

@@ -1,0 +1,189 @@
+"""Each message becomes the call its channel needs, is tried for as long as it is worth, and never too often."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from runbookd.language.values import SecretRef
+from runbookd.model.action import Failure
+from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
+from runbookd.stages.outbox import bucket, first_sent, retry_at, send_of
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+WORDS = {
+    "subject": "P0 It is down",
+    "body": "since noon",
+    "html": "<p>since noon</p>",
+    "priority": "P0",
+    "open": True,
+}
+ADDRESSES: dict[Channel, dict[str, object]] = {
+    Channel.PAGERDUTY: {"service_key": SecretRef("pd")},
+    Channel.SLACK: {"channel": "#ops"},
+    Channel.EMAIL: {"to": "l2@example.com"},
+    Channel.WEBHOOK: {"name": "pager"},
+    Channel.STATUSPAGE: {},
+}
+
+
+def message(channel: Channel, kind: MessageKind = MessageKind.PAGE, **fields: Any) -> Message:
+    """A message with its words."""
+    known: dict[str, Any] = {
+        "id": "msg-1",
+        "key": "k1",
+        "kind": kind,
+        "channel": channel,
+        "address": ADDRESSES[channel],
+        "contact": "l2",
+        "created_at": NOON,
+        "incident_id": "inc-1",
+        "words": WORDS,
+    }
+    return Message(**(known | fields))
+
+
+def posted(**fields: Any) -> Message:
+    """A message that Slack has."""
+    result = {"channel": "C1", "ts": "1.0"}
+    return message(Channel.SLACK, MessageKind.OPENED, state=MessageState.SENT, result=result, **fields)
+
+
+def call(one: Message, *earlier: Message) -> tuple[str, dict[str, Any]]:
+    """The call that sends it."""
+    send = send_of(one, earlier)
+    assert send is not None
+    return send.action, dict(send.params)
+
+
+@pytest.mark.parametrize(
+    ("kind", "act"),
+    [
+        (MessageKind.PAGE, "trigger"),
+        (MessageKind.ACKNOWLEDGE, "acknowledge"),
+        (MessageKind.CLOSE, "resolve"),
+    ],
+)
+def test_a_pager_rings_and_is_quiet_under_one_key(kind: MessageKind, act: str) -> None:
+    """Trigger, acknowledge and resolve bear the incident's id, by which PagerDuty tells a repeat from a second."""
+    action, params = call(message(Channel.PAGERDUTY, kind))
+    assert action == "pagerduty.send_event"
+    assert (params["action"], params["dedup_key"], params["service_key"]) == (act, "inc-1", SecretRef("pd"))
+    assert ("summary" in params) is (act == "trigger")
+    assert params.get("severity", "critical") == "critical"
+
+
+def test_slack_hears_of_an_incident_once_and_follows_it_in_a_thread() -> None:
+    """The first message has buttons; updates go below it, pages stand by themselves, edits change it in place."""
+    action, first = call(message(Channel.SLACK, MessageKind.OPENED))
+    assert (action, first["channel"], first["key"]) == ("slack.post_message", "#ops", "k1")
+    assert [(button["id"], button["value"]) for button in first["buttons"]] == [
+        ("acknowledge", "inc-1"),
+        ("escalate", "inc-1"),
+    ]
+    _, update = call(message(Channel.SLACK, MessageKind.UPDATE), posted())
+    assert (update["channel"], update["thread_ts"], "buttons" in update) == ("C1", "1.0", False)
+    _, page = call(message(Channel.SLACK, MessageKind.PAGE), posted())
+    assert ("thread_ts" in page, page["channel"]) == (False, "#ops")
+    action, edit = call(message(Channel.SLACK, MessageKind.EDIT), posted())
+    assert (action, edit["channel"], edit["ts"], len(edit["buttons"])) == (
+        "slack.update_message",
+        "C1",
+        "1.0",
+        2,
+    )
+    over = message(Channel.SLACK, MessageKind.EDIT, words=WORDS | {"open": False})
+    assert call(over, posted())[1]["buttons"] == []
+
+
+def test_what_was_not_posted_cannot_be_edited() -> None:
+    """Nor does a message of another address count."""
+    edit = message(Channel.SLACK, MessageKind.EDIT)
+    assert send_of(edit, ()) is None
+    assert send_of(edit, (posted(address={"channel": "#other"}),)) is None
+    assert send_of(edit, (replace(posted(), state=MessageState.FAILED),)) is None
+    assert first_sent((replace(posted(), channel=Channel.EMAIL), posted()), {"channel": "#ops"}) == posted()
+
+
+def test_a_channel_of_its_own_and_a_reply() -> None:
+    """The incident's channel is named as asked; a reply is seen by one person alone."""
+    made = message(
+        Channel.SLACK, MessageKind.CHANNEL, words={"name": "incident-20260105-1200", "topic": "down"}
+    )
+    assert call(made) == (
+        "slack.create_channel",
+        {"name": "incident-20260105-1200", "topic": "down", "purpose": "k1"},
+    )
+    reply = message(Channel.SLACK, MessageKind.REPLY, address={"channel": "C1", "user": "U1"})
+    assert call(reply) == ("slack.post_ephemeral", {"channel": "C1", "user": "U1", "text": "since noon"})
+
+
+def test_mail_and_webhooks() -> None:
+    """A mail has both forms and belongs to the incident's thread; a webhook has the same words as data."""
+    action, mail = call(message(Channel.EMAIL))
+    assert (action, mail["to"], mail["thread"]) == ("email.send", ["l2@example.com"], "inc-1")
+    assert (mail["text"], mail["html"]) == ("since noon", "<p>since noon</p>")
+    _, on_call = call(message(Channel.EMAIL, address={"schedule": "PABC"}))
+    assert ("to" in on_call, on_call["schedule"]) == (False, "PABC")
+    action, hook = call(message(Channel.WEBHOOK))
+    assert (action, hook["name"], hook["kind"]) == ("webhook.send", "pager", "page")
+    assert hook["data"] == {"incident": "inc-1", "subject": "P0 It is down", "body": "since noon"}
+
+
+def test_the_status_page_is_opened_once_and_then_told_on() -> None:
+    """An update of what was never opened there has nothing to change."""
+    opened = message(Channel.STATUSPAGE, MessageKind.OPENED, state=MessageState.SENT)
+    assert call(replace(opened, state=MessageState.PENDING))[0] == "statuspage.open_incident"
+    assert send_of(message(Channel.STATUSPAGE, MessageKind.UPDATE), ()) is None
+    action, update = call(message(Channel.STATUSPAGE, MessageKind.UPDATE), opened)
+    assert (action, update["status"], update["key"]) == (
+        "statuspage.update_incident",
+        "investigating",
+        "inc-1",
+    )
+    assert call(message(Channel.STATUSPAGE, MessageKind.RESOLVED), opened)[1]["status"] == "resolved"
+
+
+@pytest.mark.parametrize(
+    ("kind", "attempts", "after", "failure", "expected"),
+    [
+        (MessageKind.PAGE, 1, 0, Failure(kind="unavailable", message="", temporary=True), 2),
+        (MessageKind.PAGE, 3, 10, Failure(kind="unavailable", message="", temporary=True), 8),
+        (MessageKind.PAGE, 1, 0, Failure(kind="invalid", message=""), None),
+        (MessageKind.PAGE, 5, 40, Failure(kind="unavailable", message="", temporary=True), None),
+        (MessageKind.PAGE, 1, 59, Failure(kind="timeout", message="", temporary=True), 2),
+        (
+            MessageKind.PAGE,
+            2,
+            0,
+            Failure(kind="rate_limited", message="", temporary=True, retry_after=90),
+            None,
+        ),
+        (
+            MessageKind.UPDATE,
+            2,
+            0,
+            Failure(kind="rate_limited", message="", temporary=True, retry_after=90),
+            90,
+        ),
+        (MessageKind.UPDATE, 20, 600, Failure(kind="unavailable", message="", temporary=True), 60),
+        (MessageKind.UPDATE, 20, 3590, Failure(kind="unavailable", message="", temporary=True), None),
+    ],
+)
+def test_a_message_is_tried_as_long_as_it_is_worth(
+    kind: MessageKind, attempts: int, after: float, failure: Failure, expected: float | None
+) -> None:
+    """Ever more slowly, as the channel asks; a page only for a minute, since the next contact is better than a wait."""
+    now = NOON + timedelta(seconds=after)
+    again = retry_at(message(Channel.SLACK, kind, attempts=attempts), failure, now)
+    assert again == (None if expected is None else now + timedelta(seconds=expected))
+
+
+def test_limits_are_counted_by_address() -> None:
+    """Two channels of Slack do not share a limit; mail has none of ours."""
+    assert bucket(message(Channel.SLACK)) != bucket(message(Channel.SLACK, address={"channel": "#other"}))
+    assert bucket(message(Channel.SLACK)) == bucket(message(Channel.SLACK, MessageKind.EDIT))
+    assert bucket(message(Channel.EMAIL)) is None
