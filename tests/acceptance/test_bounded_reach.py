@@ -133,6 +133,30 @@ async def test_what_was_shut_on_purpose_stays_shut_until_a_person_opens_it(tmp_p
         assert (await reasons(lab))[-1] == "go"
 
 
+async def test_what_shuts_a_system_does_not_wait_for_another_remedy(tmp_path: Path) -> None:
+    """A run at work on the target is asked to stop, and as soon as it has, the remedy that must not wait begins."""
+    rules = RULES.replace("playbook: turn", "playbook: slow") + RULES.partition("rules:")[2].replace(
+        "Down", "Breach"
+    ).replace("name: fix", "name: breach").replace("playbook: turn", "playbook: stop")
+    slow = (
+        PLAYBOOKS["turn"]
+        .replace("playbook: turn", "playbook: slow")
+        .replace("steps:", "steps:\n  - wait: 10m")
+    )
+    stop = PLAYBOOKS["turn"].replace("playbook: turn", "playbook: stop\nholds_target: true")
+    async with engine(tmp_path, rules=rules, playbooks={"slow": slow, "stop": stop}) as lab:
+        await fire(lab, "shop")
+        await lab.hear(alert("Breach", began=lab.clock.now(), labels={"app": "shop"}))
+        assert await reasons(lab) == ["go", "target_waited_for"]
+        (first,) = await lab.runs()
+        assert (first.state, first.cancel_reason) == (RunState.CANCELLED, "gives way to rule breach")
+        await lab.move(timedelta(seconds=5))
+        assert await reasons(lab) == ["go", "target_waited_for", "target_held", "go"]
+        assert [run.playbook for run in await lab.runs()] == ["slow", "stop"]
+        (told, _) = await lab.incidents()
+        assert told.escalation_reason == "run_cancelled"
+
+
 async def test_a_missing_label_refuses_and_tells(tmp_path: Path) -> None:
     """Without the label its key needs, an alert gets an incident of its own and people, and no run."""
     async with engine(tmp_path, rules=RULES, playbooks=PLAYBOOKS) as lab:

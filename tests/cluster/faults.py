@@ -134,8 +134,10 @@ async def _forward(
     headers = _kept(request.headers)
     if request.headers.get("Upgrade", "").lower() == "websocket":
         async with _inside(request, session, url) as socket:
+            if fault is not None:
+                await _swallow(request, socket)
             proxy.carried.append(call)
-            return await (_bridge(request, socket) if fault is None else _swallow(request, socket, fault))
+            return await (_bridge(request, socket) if fault is None else _fail(request, fault.trouble))
     body = await request.read() or None  # not b"", which would get a content type
     async with session.request(request.method, url, headers=headers, data=body) as answer:
         carried = answer.status < HTTPStatus.BAD_REQUEST
@@ -188,15 +190,11 @@ async def _bridge(request: web.Request, inside: aiohttp.ClientWebSocketResponse)
     return outside
 
 
-async def _swallow(
-    request: web.Request, inside: aiohttp.ClientWebSocketResponse, fault: Fault
-) -> web.StreamResponse:
+async def _swallow(request: web.Request, inside: aiohttp.ClientWebSocketResponse) -> None:
     """Let the command run to its end, and tell the caller nothing of it."""
-    outside = await _outside(request, inside)
+    await _outside(request, inside)
     async for _ in inside:
         continue
-    await _fail(request, fault.trouble)
-    return outside
 
 
 async def _pump(

@@ -120,6 +120,21 @@ async def _revision_of(cluster: Cluster, name: str, image: str) -> None:
     await eventually(known, within=20, what=f"{name} has a revision with {image}")
 
 
+async def stood(cluster: Cluster, name: str, image: str, seconds: float) -> None:
+    """Return once the revision with this image was made so many seconds ago, by the server's own time of it."""
+
+    async def old() -> bool:
+        found = await cluster.api.get(f"{cluster.path('replicasets')}?labelSelector=app={name}")
+        made = [
+            datetime.fromisoformat(each["metadata"]["creationTimestamp"])
+            for each in found["items"]
+            if each["spec"]["template"]["spec"]["containers"][0]["image"] == image
+        ]
+        return bool(made) and datetime.now(UTC) - max(made) > timedelta(seconds=seconds)
+
+    await eventually(old, within=seconds + 20, every=0.5, what=f"{image} has stood for {seconds} s")
+
+
 async def an_ingress(cluster: Cluster, name: str) -> None:
     """An Ingress with one annotation."""
     rule = {"service": {"name": "web", "port": {"number": 80}}}

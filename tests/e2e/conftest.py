@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: one real control plane for all of them, a namespace for each."""
+"""Fixtures of the end-to-end tests: one real control plane for all of a worker's, a namespace for each."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ async def cluster(control_plane: World, request: pytest.FixtureRequest) -> Async
         await api.create("/api/v1/namespaces", {"metadata": {"name": name}})
         yield Cluster(control_plane, name, api)
         await api.delete(f"/api/v1/namespaces/{name}")
+        # The namespace controller takes its time (5 s); a test that moves pods waits until those of others are gone.
+        await api.delete(f"/api/v1/namespaces/{name}/pods", grace_s=0)
     control_plane.check()
 
 

@@ -24,9 +24,10 @@ from tests.cluster.api import Object
 from tests.cluster.cluster import Cluster, standing
 from tests.cluster.scripts import Answer
 from tests.servers import Alertmanager, alertmanager, eventually, free_port, temporary_folder
-from tests.service import Service
+from tests.service import Service, notification
 
 DEPLOYMENT = "medinovai-backend"
+POD = f"{DEPLOYMENT}-6b7f9c5d4-x2x7k"
 INGRESS = "medinovai-ingress"
 INGRESSES = "/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
 BACKUPS = "/apis/velero.io/v1/namespaces/velero/backups"
@@ -34,6 +35,8 @@ VARS = "01-vars-kubernetes.yaml"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 USER = "user-7"
 CONNECTIONS, DAMAGE, TOP = "pg_stat_activity", "FROM messages", "top -b -n1"
+GOOD, BROKEN, UNREADY = "app:good-1", "app:good-broken-2", "app:unready-2"
+EXHAUSTED = "DatabaseConnectionsExhausted"
 LOOKS = re.compile(r"^    (every|for|within): .*$", re.MULTILINE)
 QUICK = {"every": "500ms", "for": "1s", "within": "20s"}
 CALLS = re.compile(r"^(steps|finally)/")
@@ -76,7 +79,7 @@ class System:
     fired: list[dict[str, Any]] = field(default_factory=list)
 
     async def fire(self, name: str, **labels: str) -> None:
-        """Let an alert of this namespace fire until `resolve`."""
+        """Let an alert fire until `resolve`, of this namespace unless the labels name another."""
         labels = {"alertname": name, "namespace": self.cluster.namespace, **labels}
         began = datetime.now(UTC)
         ends = began + timedelta(hours=1)
@@ -94,13 +97,14 @@ class System:
 
     async def plan(self) -> dict[str, Any]:
         """What `runbookd explain` says would be done about the alert that fires."""
-        return await self._explained(self.fired[-1]["labels"])
+        (plan,) = await self._explained(self.fired[-1]["labels"])
+        return plan
 
-    async def rungs(self, name: str) -> list[dict[str, Any]]:
-        """What `runbookd explain` says would be run about an alert of this name."""
-        labels = {"alertname": name, "namespace": self.cluster.namespace, "pod": f"{DEPLOYMENT}-1"}
-        found: list[dict[str, Any]] = (await self._explained(labels))["rungs"]
-        return found
+    async def rungs(self, *names: str) -> list[dict[str, Any]]:
+        """What `runbookd explain` says would be run about alerts of these names, one after the other."""
+        place = {"namespace": self.cluster.namespace, "pod": POD}
+        plans = await self._explained(*({"alertname": name, **place} for name in names))
+        return [rung for plan in plans for rung in plan["rungs"]]
 
     async def by_hand(self, playbook: str, inputs: Mapping[str, Any], *options: str) -> dict[str, Any]:
         """Run a playbook with `runbookd run`, however it ends, and return the run."""
@@ -113,14 +117,20 @@ class System:
         assert found["playbook"] == playbook, done.stderr
         return found
 
-    async def _explained(self, labels: Mapping[str, str]) -> dict[str, Any]:
-        done = await self.service.cli(
-            "explain", "-", "--output", "json", stdin=json.dumps({"labels": labels})
-        )
+    async def release(self) -> list[str]:
+        """Release every target that is held, as a person does, and return them."""
+        held = [row["target"] for row in self.service.rows("SELECT target FROM holds ORDER BY target")]
+        for target in held:
+            done = await self.service.cli("holds", "release", target, "--reason", "it is well again")
+            assert done.returncode == 0, done.stderr
+        return held
+
+    async def _explained(self, *alerts: Mapping[str, str]) -> list[dict[str, Any]]:
+        """What is said of each alert, which one rule takes."""
+        told = json.dumps(notification(*alerts))
+        done = await self.service.cli("explain", "-", "--output", "json", stdin=told)
         assert done.returncode == 0, done.stderr
-        ((taken,),) = [each["taken"] for each in json.loads(done.stdout)]
-        found: dict[str, Any] = taken
-        return found
+        return [plan for each in json.loads(done.stdout) for (plan,) in [each["taken"]]]
 
     def steps(self, run: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The journal of a run, in order."""
@@ -131,15 +141,44 @@ class System:
         rows = [row for row in self.steps(run) if CALLS.match(row["path"]) and row["attempt"] == 1]
         return [row["action"] for row in rows if row["action"] is not None and row["state"] != "skipped"]
 
-    def evidence(self, run: Mapping[str, Any]) -> set[str]:
-        """The names of what was kept."""
-        rows = self.service.rows("SELECT name FROM evidence WHERE run_id = ?", run["id"])
-        return {row["name"] for row in rows}
+    def failures(self, run: Mapping[str, Any]) -> str:
+        """What the steps of a run say that failed, line by line."""
+        failed = [row for row in self.steps(run) if CALLS.match(row["path"]) and row["state"] == "failed"]
+        return "\n".join(f"{row['path']}: {row['message']}" for row in failed)
 
     def broken_evidence(self, run: Mapping[str, Any]) -> list[str]:
         """The evidence that could not be had."""
         rows = [row for row in self.steps(run) if row["path"].startswith("evidence/")]
         return [row["path"] for row in rows if row["state"] == "failed"]
+
+
+async def released(cluster: Cluster, name: str, *images: str, replicas: int = 2) -> None:
+    """Releases one after the other; the first is known to be good."""
+    first, *later = images
+    await cluster.deploy(name, first, replicas)
+    await cluster.wait_rolled_out(name)
+    await cluster.kubectl("annotate", "replicaset", "--selector", f"app={name}", "runbookd.io/good=true")
+    for image in later:
+        await cluster.deploy(name, image)
+
+        async def begun(image: str = image) -> bool:
+            return image in (await cluster.revisions(name)).values()
+
+        await eventually(begun, within=20, what=f"{image} is a revision")
+
+
+async def bad_release(it: System) -> None:
+    """A release comes up, and serves nobody."""
+    await released(it.cluster, DEPLOYMENT, GOOD, BROKEN)
+    await it.cluster.wait_rolled_out(DEPLOYMENT)
+
+
+async def using(cluster: Cluster, cpu: str, *names: str) -> list[str]:
+    """Let the pods of these names, or else all, use so much of the 100m they may, and return their names."""
+    pods = list(names) or [pod["metadata"]["name"] for pod in await cluster.pods(DEPLOYMENT)]
+    for name in pods:
+        cluster.world.set_pod_usage(cluster.namespace, name, {"cpu": cpu, "memory": "20Mi"})
+    return pods
 
 
 def agree(system: System, run: Mapping[str, Any], plan: Mapping[str, Any], embedded: str) -> None:
@@ -160,10 +199,12 @@ def agree(system: System, run: Mapping[str, Any], plan: Mapping[str, Any], embed
 
 
 @contextlib.asynccontextmanager
-async def system(cluster: Cluster, *, quick: bool = True, prometheus: str = "") -> AsyncIterator[System]:
+async def system(
+    cluster: Cluster, *, quick: bool = True, prometheus: str = "", rest: str = "5m"
+) -> AsyncIterator[System]:
     """The system without a release yet; `prometheus` is the address of one, if there is one.
 
-    `quick`: the playbooks' checks look more often, and give up sooner.
+    `quick`: the playbooks' checks look more often, and give up sooner. `rest` is how long a target rests between runs.
     """
     async with contextlib.AsyncExitStack() as stack:
         front = await stack.enter_async_context(_front(cluster))
@@ -178,7 +219,7 @@ async def system(cluster: Cluster, *, quick: bool = True, prometheus: str = "") 
             folder,
             rules=folder / "content" / "rules",
             playbooks=folder / "content" / "playbooks",
-            settings={"actions": actions},
+            settings={"actions": actions, "reach": {"target_cooldown": rest}},
         )
         await stack.enter_async_context(allowed(cluster, await printed(service, cluster), USER))
         await service.start()

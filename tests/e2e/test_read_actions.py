@@ -19,7 +19,7 @@ from runbookd.language.values import SecretRef
 from tests.cluster.cluster import Cluster
 from tests.cluster.faults import fault_proxy
 from tests.contract.actions.hands import SetClock, call, failed, performing, succeeded
-from tests.e2e.acting import acting, step
+from tests.e2e.acting import acting, step, stood
 from tests.servers import eventually
 
 GOOD, BETTER, BAD = "app:good-1", "app:good-2", "app:unready-3"
@@ -153,6 +153,54 @@ async def test_the_last_good_revision_is_the_one_that_was_available(cluster: Clu
     history = (await cluster.kubectl("rollout", "history", "deployment/web")).stdout
     theirs = [line.split()[0] for line in history.splitlines() if line[:1].isdigit()]
     assert [str(one["revision"]) for one in result["revisions"]] == theirs
+
+
+async def test_what_missed_its_deadline_is_no_good_revision(cluster: Cluster) -> None:
+    """A release that never became ready is not good for having stood long, and hides what was before it."""
+    await cluster.deploy("web", GOOD, replicas=2, progressDeadlineSeconds=1)
+    await cluster.wait_rolled_out("web")
+    await stood(cluster, "web", GOOD, 8)
+    await cluster.deploy("web", BAD)
+    await cluster.wait_for_pods("web", "NotReady")
+    stuck = await read(cluster, "rollout_history", deployment="web")
+    assert (stuck["last_good"], stuck["previous_good"]) == (1, 1)
+    await stood(cluster, "web", BAD, 8)
+    stuck = await read(cluster, "rollout_history", deployment="web")
+    assert (stuck["last_good"], stuck["previous_good"]) == (1, 1)
+    await cluster.deploy("web", BETTER)
+    await cluster.wait_rolled_out("web")
+
+    async def known() -> bool:
+        result = await read(cluster, "rollout_history", deployment="web")
+        goods = [one["good"] for one in result["revisions"]]
+        return (goods, result["previous_good"]) == ([False, False, True], None)
+
+    await eventually(known, within=20, what="only the third revision is known to be good")
+
+
+async def test_an_available_release_is_told_from_the_good_one_before(cluster: Cluster) -> None:
+    """What stood beyond the deadline was available; what stood for a moment may have been; a restart is no release."""
+    await cluster.deploy("web", GOOD, replicas=2, progressDeadlineSeconds=2)
+    await cluster.wait_rolled_out("web")
+    await cluster.deploy("web", BETTER)
+    await cluster.wait_rolled_out("web")
+    await stood(cluster, "web", BETTER, 9)
+    await cluster.deploy("web", "app:good-broken-3")
+    await cluster.wait_rolled_out("web")
+
+    async def known() -> Mapping[str, Any] | None:
+        result = await read(cluster, "rollout_history", deployment="web")
+        return result if result["last_good"] == 3 else None
+
+    result = await eventually(known, within=20, what="the third revision is complete")
+    assert [one["good"] for one in result["revisions"]] == [False, True, True]
+    assert (result["previous_good"], result["taken_back"]) == (2, False)
+
+    await cluster.kubectl("rollout", "restart", "deployment/web")
+    await cluster.wait_rolled_out("web")
+    later = await read(cluster, "rollout_history", deployment="web")
+    assert (later["current"], later["previous_good"]) == (4, 2)
+    assert later["changed_at"] == result["changed_at"]
 
 
 async def test_a_rollback_is_the_newest_revision(cluster: Cluster) -> None:

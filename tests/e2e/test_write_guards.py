@@ -7,11 +7,22 @@ from typing import Any
 
 import pytest
 
-from runbookd.model.action import Mode
+from runbookd.actions.performer import CataloguePerformer
+from runbookd.model.action import Call, Mode
 from tests.cluster.api import Object
 from tests.cluster.cluster import Cluster, deployment
 from tests.contract.actions.hands import failed, succeeded
-from tests.e2e.acting import BETTER, GOOD, Versions, a_bad_release, acting, an_ingress, one_release, step
+from tests.e2e.acting import (
+    BETTER,
+    GOOD,
+    Versions,
+    a_bad_release,
+    acting,
+    an_ingress,
+    one_release,
+    step,
+    stood,
+)
 from tests.servers import eventually
 
 
@@ -25,7 +36,7 @@ async def an_autoscaler(cluster: Cluster, name: str, least: int = 1, most: int =
 
 
 @pytest.mark.parametrize(
-    ("mode", "replicas", "bounds"), [("floor", 3, (3, 4)), ("floor", 6, (6, 6)), ("pin", 2, (2, 2))]
+    ("mode", "replicas", "bounds"), [("floor", 3, (3, 4)), ("floor", 6, (4, 4)), ("pin", 2, (2, 2))]
 )
 async def test_scale_acts_on_the_autoscaler(
     cluster: Cluster, mode: str, replicas: int, bounds: tuple[int, int]
@@ -50,6 +61,55 @@ async def test_scale_acts_on_the_autoscaler(
         assert (await performer.probe(call))[0].value == "done"
         succeeded(await performer.undo(step("kubernetes.scale", call.params), output))
         assert await bounds_now() == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("params", "bounds"),
+    [
+        ({"only": "down", "autoscaler": "pin", "replicas": 1}, (1, 1)),
+        ({"only": "down", "autoscaler": "pin", "replicas": 2}, (2, 2)),
+        ({"only": "down", "autoscaler": "pin", "replicas": 3}, (1, 3)),
+        ({"only": "up", "autoscaler": "floor", "replicas": 2}, (1, 4)),
+        ({"only": "up", "autoscaler": "floor", "replicas": 9}, (4, 4)),
+    ],
+)
+async def test_scale_goes_one_way_only(
+    cluster: Cluster, params: Mapping[str, object], bounds: tuple[int, int]
+) -> None:
+    """Three pods: fewer are held, as few are not made more; more are a floor, and as many are left alone."""
+    await one_release(cluster, "web")
+    await cluster.kubectl("scale", "deployment/web", "--replicas=3")
+    path = await an_autoscaler(cluster, "web")
+    given = {"namespace": cluster.namespace, "deployment": "web", **params}
+    async with acting(cluster.kubeconfig()) as performer:
+        output = succeeded(await performer.perform(step("kubernetes.scale", given)))
+        spec = (await cluster.api.get(path))["spec"]
+        assert (spec["minReplicas"], spec["maxReplicas"]) == bounds
+        assert output["changed"] is (bounds != (1, 4))
+        if params["replicas"] == 9:
+            again = failed(await performer.perform(step("kubernetes.scale", given)), "refused")
+            assert "has its maximum of 4" in again
+
+
+async def test_what_somebody_stopped_stays_stopped(cluster: Cluster) -> None:
+    """A workload at 0 is neither scaled up nor restarted, and stays the version it was."""
+    await one_release(cluster, "web")
+    await cluster.kubectl("scale", "deployment/web", "--replicas=0")
+    there = {"namespace": cluster.namespace, "deployment": "web"}
+    scale = {**there, "replicas": 2, "only": "up"}
+    before = await Versions(cluster).still()
+    async with acting(cluster.kubeconfig()) as performer:
+        for _ in range(2):
+            for action, params in (("kubernetes.scale", scale), ("kubernetes.rollout_restart", there)):
+                message = failed(await performer.perform(step(action, params)), "refused")
+                assert "stands at 0; somebody stopped it" in message
+            await an_autoscaler(cluster, "web") if "autoscaler" not in scale else None
+            scale["autoscaler"] = "floor"
+        down = {**there, "replicas": 2, "only": "down", "autoscaler": "pin"}
+        succeeded(await performer.perform(step("kubernetes.scale", down)))
+        assert (await cluster.deployment("web"))["spec"]["replicas"] == 0
+    after = await Versions(cluster).still()
+    assert {path: after[path] for path in before} == before
 
 
 async def test_scale_to_zero_rests_the_autoscaler(cluster: Cluster) -> None:
@@ -178,6 +238,77 @@ async def test_a_second_rollback_never_toggles(cluster: Cluster) -> None:
         assert await Versions(cluster).still() == before
         gone = step("kubernetes.rollout_undo", {**params, "to_revision": 99})
         assert "those kept are: 1, 3, 4" in failed(await performer.perform(gone), "not_found")
+
+
+async def history(performer: CataloguePerformer, cluster: Cluster, current: int) -> Mapping[str, Any]:
+    """The history of `web`, once this revision is the newest and complete."""
+    there = {"namespace": cluster.namespace, "deployment": "web"}
+
+    async def known() -> Mapping[str, Any] | None:
+        found = succeeded(await performer.perform(step("kubernetes.rollout_history", there)))
+        newest = found["revisions"][-1]
+        done = newest["revision"] == current and newest["available"] == newest["replicas"] > 0
+        return found if done else None
+
+    return await eventually(known, within=30, what=f"revision {current} is complete")
+
+
+async def test_what_was_taken_back_is_not_returned_to(cluster: Cluster) -> None:
+    """A release that stood long and was available is not good any more once it was taken back, restarts or not.
+
+    The rollback is known for one until the next release; a person may return to what was taken back by its number.
+    """
+    params = {"namespace": cluster.namespace, "deployment": "web"}
+    await cluster.deploy("web", GOOD, replicas=1, progressDeadlineSeconds=1)
+    await cluster.wait_rolled_out("web")
+    await stood(cluster, "web", GOOD, 8)
+    await cluster.deploy("web", "app:good-broken-2")
+    await cluster.wait_rolled_out("web")
+    await stood(cluster, "web", "app:good-broken-2", 8)
+    async with acting(cluster.kubeconfig()) as performer:
+
+        def to(number: int) -> Call:
+            return step("kubernetes.rollout_undo", {**params, "to_revision": number})
+
+        succeeded(await performer.perform(step("kubernetes.rollout_restart", params)))
+        found = await history(performer, cluster, 3)
+        assert (found["last_good"], found["previous_good"], found["taken_back"]) == (3, 1, False)
+        first = succeeded(await performer.perform(to(1)))
+        found = await history(performer, cluster, 4)
+        assert (found["last_good"], found["previous_good"], found["taken_back"]) == (4, None, True)
+        bad = [one for one in found["revisions"] if one["revision"] in {2, 3}]
+        assert {one["evidence"] for one in bad} == {"it was taken back by a rollback"}
+
+        succeeded(await performer.perform(step("kubernetes.rollout_restart", params)))
+        found = await history(performer, cluster, 5)
+        assert (found["previous_good"], found["taken_back"]) == (None, True)
+        await cluster.deploy("web", BETTER)
+        found = await history(performer, cluster, 6)
+        assert (found["taken_back"], [one["good"] for one in found["revisions"][:2]]) == (False, [False] * 2)
+        assert "a person decides" in failed(await performer.undo(to(1), first), "conflict")
+
+        second = succeeded(await performer.perform(to(2)))
+        found = await history(performer, cluster, 7)
+        assert (found["taken_back"], found["last_good"]) == (True, 7)
+        notes = (await cluster.deployment("web"))["metadata"]["annotations"]
+        assert len(notes["runbookd.io/taken-back"].split(",")) == 1
+        succeeded(await performer.undo(to(2), second))
+        found = await history(performer, cluster, 8)
+        assert (found["taken_back"], found["last_good"]) == (False, 8)
+        assert [one["good"] for one in found["revisions"] if one["revision"] in {3, 7}] == [False] * 2
+
+
+async def test_a_person_s_rollback_is_not_ours(cluster: Cluster) -> None:
+    """`kubectl rollout undo` to the same revision later is not taken for a rollback of this service."""
+    await a_bad_release(cluster, "web")
+    params = {"namespace": cluster.namespace, "deployment": "web", "to_revision": 1}
+    async with acting(cluster.kubeconfig()) as performer:
+        succeeded(await performer.perform(step("kubernetes.rollout_undo", params)))
+        assert (await history(performer, cluster, 4))["taken_back"] is True
+        await cluster.kubectl("set", "image", "deployment/web", f"web={BETTER}")
+        assert (await history(performer, cluster, 5))["taken_back"] is False
+        await cluster.kubectl("rollout", "undo", "deployment/web", "--to-revision=4")
+        assert (await history(performer, cluster, 6))["taken_back"] is False
 
 
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])

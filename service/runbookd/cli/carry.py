@@ -12,7 +12,7 @@ import click
 
 from runbookd.errors import LeaseLost, NotFound
 from runbookd.model.work import Work, WorkKind
-from runbookd.units.manual import cancel_run
+from runbookd.units.cancelling import cancel_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,9 +11,11 @@ import click
 
 from runbookd.cli.complete import incident_ids, playbook_names, rule_names, run_ids
 from runbookd.cli.database import change, find_incident, find_run, look
+from runbookd.cli.differences import differences, was_dry_run
 from runbookd.cli.group import ListGroup, examples
 from runbookd.cli.output import (
     Column,
+    clean,
     fields,
     heading,
     length,
@@ -27,6 +29,7 @@ from runbookd.cli.output import (
 )
 from runbookd.cli.shared import Shared, actor, pass_shared
 from runbookd.errors import NotFound
+from runbookd.model.action import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,6 +112,7 @@ def show(shared: Shared, run_id: str, output: str, *, all_looks: bool) -> None:
         return
     print_run(run)
     print_steps(steps if all_looks else last_looks(steps))
+    print_changes(steps)
     if evidence:
         heading("Evidence")
         rows = [
@@ -142,7 +146,7 @@ def evidence(shared: Shared, run_id: str, name: str) -> None:
 @pass_shared
 def cancel(shared: Shared, run_id: str, reason: str) -> None:
     """Ask a run to stop at its next step border. Its `finally` steps are still done."""
-    from runbookd.units.manual import cancel_run
+    from runbookd.units.cancelling import cancel_run
 
     async def unit(tx: Tx) -> tuple[str, bool]:
         run = await find_run(tx, run_id)
@@ -190,6 +194,13 @@ def shape(run: Run, steps: Sequence[StepRecord], evidence: Sequence[Evidence]) -
     }
 
 
+def _what_changed(run: Run) -> str:
+    """Say whether a run has changed anything; "" for one that has not yet."""
+    if run.mode is Mode.OBSERVE:
+        return f": nothing {'was' if run.state.ended else 'is'} changed"
+    return ", and may have changed something" if run.mutated else ""
+
+
 def print_run(run: Run) -> None:
     """Print what is known of a run besides its steps."""
     from runbookd.cli.shapes import inputs_of, written
@@ -201,7 +212,7 @@ def print_run(run: Run) -> None:
             ("run", run.id),
             ("playbook", run.playbook),
             ("state", f"{state_of(run)} ({took})"),
-            ("mode", f"{run.mode.value}{', and has changed something' if run.mutated else ''}"),
+            ("mode", f"{run.mode.value}{_what_changed(run)}"),
             ("target", run.target or ""),
             ("rule", f"{run.rule}, rung {run.rung + 1}" if run.rule else "none, started by hand"),
             ("incident", run.incident_id or ""),
@@ -233,8 +244,26 @@ def print_steps(steps: Sequence[StepRecord]) -> None:
 def step_row(step: StepRecord) -> list[str]:
     """One attempt at one step."""
     took = step.ended_at - step.started_at if step.ended_at is not None else None
-    said = ": ".join(part for part in (step.reason, step.message) if part) or told(step)
+    reason = None if was_dry_run(step.reason) else step.reason  # its message says so
+    said = ": ".join(part for part in (reason, step.message) if part) or told(step)
     return [step.path, "!" if step.mutating else "", step.state.value, str(step.attempt), length(took), said]
+
+
+def print_changes(steps: Sequence[StepRecord]) -> None:
+    """Print what steps changed, and what dry runs say would have been changed: the object, and each place in it."""
+    for title, dry in (("Changed", False), ("Would change (dry run: nothing was changed)", True)):
+        found = [
+            (step, places)
+            for step in steps
+            if was_dry_run(step.reason) is dry and (places := differences(step.change))
+        ]
+        if found:
+            heading(title)
+        for step, places in found:
+            target = step.output.get("target")
+            click.echo(f"  {clean(f'{step.path}  {target or step.action}')}")
+            for place in places:
+                click.echo(f"    {clean(str(place))}")
 
 
 def told(step: StepRecord) -> str:

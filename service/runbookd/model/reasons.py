@@ -45,6 +45,9 @@ class Guard(StrEnum):
     RUN_LIMIT = "run_limit"  # the rule's own limit for this key is used up
     TARGET_COOLDOWN = "target_cooldown"  # another rule acted on this target too recently
     TARGET_LOCKED = "target_locked"  # another run is at work on this target
+    TARGET_WAITED_FOR = (
+        "target_waited_for"  # the run at work there is asked to stop, since this one must not wait
+    )
     TARGET_HELD = "target_held"  # a playbook that holds its target acted on it; a person releases it
     BUDGET = "budget_spent"  # the budget over all rules is used up
     PROTECTED = "protected_target"  # the target is on the protected list
@@ -56,6 +59,7 @@ class StepReason(StrEnum):
 
     WHEN_FALSE = "when_false"  # its condition is false, so it was skipped
     OBSERVED = "observed"  # a mutating call, not made in observe mode
+    DRY_RUN = "dry_run"  # a mutating call in observe mode: asked what it would change, nothing was changed
     NEEDS_OBSERVED = "needs_observed_step"  # reads the result of a call that observe mode did not make
     ASSERT_FALSE = "assert_false"  # the result is not as the step asserts
     EXPRESSION = "expression_error"  # one of its expressions could not be computed
@@ -97,3 +101,16 @@ class Escalate(StrEnum):
     STORM_BRAKE = "storm_brake"  # too many runs began at once, so the service paused by itself
     CLOCK = "clock_breached"  # a promised time has passed
     INTERNAL = "internal_error"  # a mistake of runbookd itself
+
+
+class Answer(StrEnum):
+    """What became of what somebody did at a door outside (`units/answers.py`)."""
+
+    DONE = "act_done"  # it was done
+    UNCHANGED = "act_changed_nothing"  # it was so already, or the incident is over
+    TOLD_BEFORE = "act_told_before"  # the same act, delivered again
+    NO_INCIDENT = "act_without_incident"  # it is about no incident of ours
+    STALE = "act_stale"  # it was done so long ago that its sender should have given up
+    UNKNOWN_PERSON = "act_by_unknown_person"  # the settings name no person for the door's user
+    NOT_A_PERSON = "act_by_automation"  # automation did it, our own calls among it
+    NOT_ASKED = "act_asks_nothing"  # news of a kind that asks nothing of us

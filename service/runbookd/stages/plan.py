@@ -171,7 +171,7 @@ def guard(proposal: Proposal, limits: Limits, bounds: Bounds) -> Answer:
             _locked(proposal, bounds),
             _budget(bounds),
         ]
-        if not bounds.later_rung:
+        if not bounds.later_rung and not proposal.playbook.holds_target:
             answers.append(_target_rest(proposal, bounds))
     return next((answer for answer in answers if answer is not None), Answer(Guard.GO))
 

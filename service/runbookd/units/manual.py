@@ -1,8 +1,8 @@
-"""Units of work that a person asks for: start a run by hand, and cancel one."""
+"""The unit of work by which a person starts a run by hand."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runbookd.language.cel import Scope
@@ -13,7 +13,6 @@ from runbookd.model.reasons import Guard
 from runbookd.model.rule import Limits
 from runbookd.model.run import Run
 from runbookd.model.views import event_view
-from runbookd.model.work import WorkKind
 from runbookd.stages.plan import Answer, Bounds, Proposal, guard, propose
 from runbookd.units.desk import PAUSED, Desk
 from runbookd.units.planning import enqueue, lock_target, target_facts, with_scope
@@ -80,25 +79,6 @@ async def start_run(tx: Tx, desk: Desk, request: Request, now: datetime) -> Run 
     await enqueue(tx, desk, run)
     await _noted(tx, request, answer, now, run)
     return run
-
-
-async def cancel_run(tx: Tx, run: Run, reason: str, actor: str, now: datetime) -> bool:
-    """Ask a run to stop at its next step border; False when it has ended or was asked before."""
-    if run.state.ended or run.cancel_reason is not None:
-        return False
-    await tx.work.add(WorkKind.ADVANCE, run.id, now)  # before the run: who carries it on holds this row
-    await tx.runs.save(replace(run, cancel_reason=reason))
-    entry = Entry(
-        at=now,
-        stage=Stage.EXECUTE,
-        what="cancel_requested",
-        actor=actor,
-        incident_id=run.incident_id,
-        run_id=run.id,
-        detail={"reason": reason},
-    )
-    await tx.ledger.append([entry])
-    return True
 
 
 def _run(desk: Desk, proposal: Proposal, mode: Mode, now: datetime) -> Run:

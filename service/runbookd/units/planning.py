@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from runbookd.language.cel import Scope
@@ -13,6 +14,7 @@ from runbookd.model.run import Run, RunState
 from runbookd.model.views import alert_view, event_view, incident_view, run_view
 from runbookd.model.work import WorkKind
 from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, Reach, guard, propose, storm_brake
+from runbookd.units.cancelling import cancel_run
 from runbookd.units.desk import PAUSED, Desk
 from runbookd.units.escalation import escalate
 from runbookd.units.holding import hold_target
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from runbookd.model.rule import Rule
     from runbookd.model.work import Work
     from runbookd.ports import Tx
+
+_LOOK_AGAIN = timedelta(seconds=5)
+"""How soon to plan again for a target that a run at work there is asked to leave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +89,9 @@ async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: dat
     facts = await past_of(tx, desk.reach, rule, (incident.key, proposal.target), now)
     bounds = Bounds(mode=mode, reach=desk.reach, facts=facts, now=now, later_rung=rung > 0)
     answer = guard(proposal, rule.limits, bounds)
+    if answer.reason is Guard.TARGET_LOCKED and playbook.holds_target and rung == 0:
+        await _wait_for_target(tx, desk, trouble, facts.holder, now)
+        return
     storm = storm_brake(bounds) if answer.go else None
     if storm is not None:
         await pause(tx, storm, "runbookd", now)
@@ -99,6 +107,22 @@ async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: dat
     elif paused and acts(desk, rule):
         said = "the service is paused; nothing was changed"
         await escalate(tx, incident, Escalate.PAUSED, now, said)
+
+
+async def _wait_for_target(tx: Tx, desk: Desk, trouble: Trouble, holder: str | None, now: datetime) -> None:
+    """Ask the run at work on the target to stop, for what shuts or stops something must not wait for its end.
+
+    One that holds its target itself is let finish. Either way the remedy is planned anew as soon as it may be.
+    """
+    run = await tx.runs.get(holder) if holder is not None else None
+    playbook = desk.library.playbooks.get(run.playbook) if run is not None else None
+    asked = False
+    if run is not None and not (playbook is not None and playbook.holds_target):
+        asked = await cancel_run(tx, run, f"gives way to rule {trouble.rule.name}", "runbookd", now)
+    if asked or trouble.event_id is not None:  # said once, however often it is looked at
+        said = f"run {holder} is at work there{' and asked to stop' if asked else ''}"
+        await _note(tx, trouble, Answer(Guard.TARGET_WAITED_FOR, said), now)
+    await tx.work.add(WorkKind.PLAN, trouble.alert.id, now + _LOOK_AGAIN)
 
 
 def acts(desk: Desk, rule: Rule) -> bool:

@@ -87,9 +87,14 @@ def replica_set(
     replicas: int = 0,
     available: int = 0,
     created: str = CREATED,
+    release: int | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> Json:
-    """A ReplicaSet that keeps a revision of the Deployment `api`; `notes` are annotations."""
+    """A ReplicaSet that keeps a revision of the Deployment `api`; `notes` are annotations.
+
+    Its image is that of `release`; None: each revision has its own.
+    """
+    image = f"shop:{number if release is None else release}"
     return {
         "metadata": {
             "name": f"api-{number}",
@@ -101,6 +106,13 @@ def replica_set(
                 {"kind": "Deployment", "name": "api", "uid": "uid-of-api", "controller": True}
             ],
         },
-        "spec": {"replicas": replicas, "template": template("api", f"shop:{number}", **{HASH: f"h{number}"})},
+        "spec": {"replicas": replicas, "template": template("api", image, **{HASH: f"h{number}"})},
         "status": {"replicas": replicas, "availableReplicas": available},
     }
+
+
+def restarted(found: Json, at: str = CREATED) -> Json:
+    """The ReplicaSet, or Deployment, as a restart at this time makes it."""
+    annotations = {"kubectl.kubernetes.io/restartedAt": at}
+    found["spec"]["template"]["metadata"]["annotations"] = annotations
+    return found

@@ -79,7 +79,7 @@ async def test_a_kubeconfig_that_leads_nowhere_is_told(tmp_path: Path, text: str
     settings = {"kubernetes": {"clusters": {"main": {"kubeconfig": str(path)}}}}
     message = failed(await perform("kubernetes.get_pods", PODS, settings), "refused")
     assert said in message
-    assert str(path) in message
+    assert f"the kubeconfig {path} (`actions.kubernetes.clusters.main.kubeconfig`) cannot be used" in message
     assert "canary" not in message
 
 
@@ -100,6 +100,7 @@ async def test_a_pods_account_that_is_not_there_is_told(monkeypatch: pytest.Monk
     settings = {"kubernetes": {"clusters": {"main": {"in_cluster": True}}}}
     message = failed(await perform("kubernetes.get_pods", PODS, settings), "refused")
     assert "the service account of the pod" in message
+    assert "outside a pod, name a file in `actions.kubernetes.clusters.main.kubeconfig`" in message
 
 
 async def test_without_settings_there_is_one_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +108,19 @@ async def test_without_settings_there_is_one_cluster(tmp_path: Path, monkeypatch
     monkeypatch.setenv("HOME", str(tmp_path))
     message = failed(await perform("kubernetes.get_pods", PODS, {}), "refused")
     assert "cluster 'default': the kubeconfig ($KUBECONFIG or ~/.kube/config)" in message
+    assert "name a file in `actions.kubernetes.clusters.default.kubeconfig`" in message
+
+
+async def test_what_the_sdk_says_of_a_file_holds_no_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that only the SDK reads is refused without what stands in its entries."""
+    path = tmp_path / "config"
+    path.write_text(kubeconfig("http://x", "canary").replace("user:\n", "usr:\n"), encoding="utf-8")
+    monkeypatch.setattr("kubernetes_asyncio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+    message = failed(await perform("kubernetes.get_pods", PODS, {}), "refused")
+    assert "cannot be used: Invalid kube-config file" in message
+    assert "canary" not in message
 
 
 async def test_a_missing_extra_is_named(

@@ -36,7 +36,21 @@ async def test_the_history_of_a_stuck_release(kube: KubeApi, tmp_path: Path) -> 
         "release 2",
         False,
     )
-    assert result["paused"] is False
+    assert (result["paused"], result["taken_back"]) == (False, False)
+
+
+async def test_the_history_after_a_rollback_of_ours(kube: KubeApi, tmp_path: Path) -> None:
+    """The newest revision is known for one that was returned to, and the one that was taken back for no good one."""
+    found = deployment()
+    ours = {"runbookd.io/taken-back": "h2", "runbookd.io/returned-to": "h1:1"}
+    found["metadata"]["annotations"] |= ours
+    back = replica_set(3, replicas=2, available=2, notes={"deployment.kubernetes.io/revision-history": "1"})
+    back["metadata"]["labels"]["pod-template-hash"] = "h1"
+    kube.put(DEPLOYMENT, found)
+    kube.put(REPLICA_SET, replica_set(2, replicas=1, available=1), back)
+    result = succeeded(await perform("kubernetes.rollout_history", API, kube.config(tmp_path)))
+    assert (result["taken_back"], result["last_good"], result["previous_good"]) == (True, 3, None)
+    assert result["revisions"][0]["evidence"] == "it was taken back by a rollback"
 
 
 async def test_a_deployment_that_has_no_revision_yet(kube: KubeApi, tmp_path: Path) -> None:

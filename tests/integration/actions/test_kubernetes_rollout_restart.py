@@ -1,4 +1,4 @@
-"""`kubernetes.rollout_restart` against an API server: once a step, and never while paused."""
+"""`kubernetes.rollout_restart` against an API server: once a step, and never while paused or stopped."""
 
 from __future__ import annotations
 
@@ -35,3 +35,13 @@ async def test_a_paused_rollout_is_refused(kube: KubeApi, tmp_path: Path) -> Non
     async with acting(kube, tmp_path) as performer:
         outcome = await performer.perform(call("kubernetes.rollout_restart", STEP))
         assert "paused" in failed(outcome, "refused")
+
+
+async def test_what_was_stopped_is_refused(kube: KubeApi, tmp_path: Path) -> None:
+    """A workload that stands at 0 has no pods to replace, and somebody had a reason."""
+    writes = accept_writes(kube)
+    kube.put(DEPLOYMENT, deployment(replicas=0))
+    async with acting(kube, tmp_path) as performer:
+        outcome = await performer.perform(call("kubernetes.rollout_restart", STEP))
+        assert "stands at 0; somebody stopped it" in failed(outcome, "refused")
+    assert writes.made() == []

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from runbookd.actions.kubernetes.kinds import CONTROLLER_REVISION, DEPLOYMENT, REPLICA_SET, STATEFUL_SET
-from runbookd.model.action import Probed
+from runbookd.model.action import OutcomeState, Probed
 from tests.contract.actions.hands import call, failed, succeeded
 from tests.contract.actions.kube_api import KubeApi
-from tests.contract.actions.kube_objects import deployment, replica_set, template
+from tests.contract.actions.kube_objects import deployment, replica_set, restarted, template
 from tests.contract.actions.kube_writes import accept_writes, acting
 
 STEP = {"namespace": "shop", "deployment": "api", "to_revision": 1}
@@ -40,6 +40,40 @@ async def test_the_template_returns_and_comes_back(kube: KubeApi, tmp_path: Path
         "/metadata/resourceVersion",
         "/spec/template",
     ]
+
+
+async def test_what_it_leaves_is_noted_and_its_undo_takes_the_note_away(
+    kube: KubeApi, tmp_path: Path
+) -> None:
+    """In the patch of the template: also a lost answer is found with it, and undone to the notes there were."""
+    writes = accept_writes(kube)
+    a_history(kube)
+    before = {**writes.the(DEPLOYMENT, "api")["metadata"]["annotations"], "runbookd.io/taken-back": "h1"}
+    writes.the(DEPLOYMENT, "api")["metadata"]["annotations"] = before
+    made = call("kubernetes.rollout_undo", STEP)
+    async with acting(kube, tmp_path) as performer:
+        writes.broken.append("PATCH")
+        failed(await performer.perform(made), "connection_lost", OutcomeState.IN_DOUBT)
+        notes = writes.the(DEPLOYMENT, "api")["metadata"]["annotations"]
+        assert (notes["runbookd.io/taken-back"], notes["runbookd.io/returned-to"]) == ("h2", "h1:1")
+        answer, known = await performer.probe(made)
+        assert answer is Probed.DONE
+        assert known is not None
+        assert "runbookd.io/last-change" not in str(known.change)
+        for _ in range(2):
+            succeeded(await performer.undo(call("kubernetes.rollout_undo", STEP, key="undo"), known.output))
+        assert writes.the(DEPLOYMENT, "api")["metadata"]["annotations"] == before
+
+
+async def test_a_restart_is_nothing_to_take_back(kube: KubeApi, tmp_path: Path) -> None:
+    """A revision that was only restarted since is there already."""
+    writes = accept_writes(kube)
+    kube.put(DEPLOYMENT, restarted(deployment()))
+    kube.put(REPLICA_SET, replica_set(2), restarted(replica_set(3, release=2)))
+    async with acting(kube, tmp_path) as performer:
+        made = call("kubernetes.rollout_undo", {**STEP, "to_revision": 2})
+        assert succeeded(await performer.perform(made))["changed"] is False
+    assert writes.made() == []
 
 
 async def test_a_revision_that_got_a_new_number_is_found(kube: KubeApi, tmp_path: Path) -> None:

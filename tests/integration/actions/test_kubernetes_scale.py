@@ -18,9 +18,9 @@ STEP = {"namespace": "shop", "deployment": "api", "replicas": 5}
 TARGET = {"kind": "Deployment", "name": "api"}
 
 
-def autoscaled(kube: KubeApi, *, keda: bool) -> None:
-    """A Deployment with an autoscaler."""
-    kube.put(DEPLOYMENT, deployment())
+def autoscaled(kube: KubeApi, *, keda: bool, replicas: int = 2) -> None:
+    """A Deployment with an autoscaler between 1 and 4."""
+    kube.put(DEPLOYMENT, deployment(replicas=replicas))
     spec = {"minReplicas": 1, "maxReplicas": 4, "scaleTargetRef": TARGET}
     kube.put(AUTOSCALER, {"metadata": {"name": "hpa"}, "spec": spec})
     if keda:
@@ -72,9 +72,9 @@ async def test_a_contested_object_is_given_up(kube: KubeApi, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("keda", "mode", "changed"),
     [
-        (False, "floor", {"minReplicas": 5, "maxReplicas": 5}),
-        (False, "pin", {"minReplicas": 5, "maxReplicas": 5}),
-        (True, "floor", {"minReplicaCount": 5, "maxReplicaCount": 100}),
+        (False, "floor", {"minReplicas": 3, "maxReplicas": 4}),
+        (False, "pin", {"minReplicas": 3, "maxReplicas": 3}),
+        (True, "floor", {"minReplicaCount": 3, "maxReplicaCount": None}),
         (True, "pin", {}),
     ],
 )
@@ -83,7 +83,7 @@ async def test_an_autoscaler_is_changed_if_the_step_says_so(
     tmp_path: Path,
     keda: bool,  # noqa: FBT001 - a row
     mode: str,
-    changed: Mapping[str, int],
+    changed: Mapping[str, int | None],
 ) -> None:
     """Without a word it is refused; KEDA's own object goes before the autoscaler it made."""
     writes = accept_writes(kube)
@@ -92,7 +92,7 @@ async def test_an_autoscaler_is_changed_if_the_step_says_so(
     async with acting(kube, tmp_path) as performer:
         refused = await performer.perform(call("kubernetes.scale", STEP))
         assert "autoscaler: floor" in failed(refused, "refused")
-        params = {**STEP, "autoscaler": mode}
+        params = {**STEP, "autoscaler": mode, "replicas": 3}
         output = succeeded(await performer.perform(call("kubernetes.scale", params)))
         assert output["acted_on"] == "autoscaler"
         found = writes.the(kind, name)
@@ -110,4 +110,86 @@ async def test_bounds_are_kept(kube: KubeApi, tmp_path: Path, replicas: int, sai
     async with acting(kube, tmp_path) as performer:
         outcome = await performer.perform(call("kubernetes.scale", {**STEP, "replicas": replicas}))
         assert said in failed(outcome, "refused")
+    assert kube.asked == []
+
+
+async def test_a_floor_does_not_grow_the_maximum(kube: KubeApi, tmp_path: Path) -> None:
+    """The minimum is raised to the maximum somebody has set; when it is there already, that is told."""
+    writes = accept_writes(kube)
+    autoscaled(kube, keda=False)
+    params = {**STEP, "autoscaler": "floor"}
+    async with acting(kube, tmp_path) as performer:
+        assert succeeded(await performer.perform(call("kubernetes.scale", params)))["changed"] is True
+        spec = writes.the(AUTOSCALER, "hpa")["spec"]
+        assert (spec["minReplicas"], spec["maxReplicas"]) == (4, 4)
+        again = await performer.perform(call("kubernetes.scale", params, key="other"))
+        assert "has its maximum of 4" in failed(again, "refused")
+
+
+@pytest.mark.parametrize(
+    ("only", "has", "becomes"),
+    [("down", 7, 5), ("down", 5, 5), ("down", 2, 2), ("down", 0, 0), ("up", 2, 5), ("up", 7, 7)],
+)
+async def test_one_way_only(kube: KubeApi, tmp_path: Path, only: str, has: int, becomes: int) -> None:
+    """A workload that has as few, or as many, is left as it is, and nothing is sent."""
+    writes = accept_writes(kube)
+    kube.put(DEPLOYMENT, deployment(replicas=has))
+    know(kube, AUTOSCALER)
+    async with acting(kube, tmp_path) as performer:
+        output = succeeded(await performer.perform(call("kubernetes.scale", {**STEP, "only": only})))
+    assert (output["changed"], output["replicas_before"]) == (has != becomes, has)
+    assert writes.the(DEPLOYMENT, "api")["spec"]["replicas"] == becomes
+    assert bool(writes.made()) is (has != becomes)
+
+
+@pytest.mark.parametrize(
+    ("params", "has", "becomes"),
+    [
+        # More pods than that: the number is held.
+        ({"only": "down", "autoscaler": "pin", "replicas": 2}, 3, (2, 2)),
+        # As few: no more are added, and none either.
+        ({"only": "down", "autoscaler": "pin", "replicas": 2}, 1, (1, 2)),
+        ({"only": "down", "autoscaler": "pin", "replicas": 5}, 1, (1, 4)),
+        ({"only": "up", "autoscaler": "floor", "replicas": 3}, 2, (3, 4)),
+        ({"only": "up", "autoscaler": "pin", "replicas": 3}, 2, (3, 3)),
+        # As many: the autoscaler goes on deciding.
+        ({"only": "up", "autoscaler": "floor", "replicas": 3}, 3, (1, 4)),
+        ({"only": "up", "autoscaler": "pin", "replicas": 3}, 4, (1, 4)),
+    ],
+)
+async def test_one_way_only_with_an_autoscaler(
+    kube: KubeApi, tmp_path: Path, params: Mapping[str, object], has: int, becomes: tuple[int, int]
+) -> None:
+    """What the workload has decides which way it goes; the autoscaler's bounds follow that way only."""
+    writes = accept_writes(kube)
+    autoscaled(kube, keda=False, replicas=has)
+    async with acting(kube, tmp_path) as performer:
+        output = succeeded(await performer.perform(call("kubernetes.scale", {**STEP, **params})))
+    spec = writes.the(AUTOSCALER, "hpa")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == becomes
+    assert (output["acted_on"], output["changed"]) == ("autoscaler", becomes != (1, 4))
+
+
+@pytest.mark.parametrize("scaled", [None, "floor", "pin"])
+async def test_what_was_stopped_is_not_started(kube: KubeApi, tmp_path: Path, scaled: str | None) -> None:
+    """A workload that stands at 0 is never raised by `only: up`, with an autoscaler or without."""
+    writes = accept_writes(kube)
+    if scaled is None:
+        kube.put(DEPLOYMENT, deployment(replicas=0))
+        know(kube, AUTOSCALER)
+    else:
+        autoscaled(kube, keda=False, replicas=0)
+    params = {**STEP, "only": "up", "autoscaler": scaled}
+    async with acting(kube, tmp_path) as performer:
+        outcome = await performer.perform(call("kubernetes.scale", params))
+        assert "stands at 0; somebody stopped it" in failed(outcome, "refused")
+    assert writes.made() == []
+
+
+async def test_a_floor_does_not_go_down(kube: KubeApi, tmp_path: Path) -> None:
+    """A step that may only lower, and raises a minimum, contradicts itself; that is told before anything is asked."""
+    params = {**STEP, "only": "down", "autoscaler": "floor"}
+    async with acting(kube, tmp_path) as performer:
+        outcome = await performer.perform(call("kubernetes.scale", params))
+        assert "`autoscaler: floor` only raises" in failed(outcome, "invalid")
     assert kube.asked == []

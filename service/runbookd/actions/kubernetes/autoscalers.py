@@ -1,5 +1,7 @@
 """Who decides a workload's number of replicas, and how to make it decide for a number.
 
+A person, who may have stopped it, or an autoscaler.
+
 A HorizontalPodAutoscaler keeps the number between its bounds
 (https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/horizontal-pod-autoscaler-v1/). A KEDA
 ScaledObject owns such an autoscaler, and is paused at a number by an annotation
@@ -8,18 +10,57 @@ ScaledObject owns such an autoscaler, and is paused at a number by an annotation
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from runbookd.actions.failures import Rejected
 from runbookd.actions.kubernetes.cluster import Cluster
-from runbookd.actions.kubernetes.kinds import AUTOSCALER, SCALED_OBJECT, Json, Kind, Ref
+from runbookd.actions.kubernetes.kinds import AUTOSCALER, SCALED_OBJECT, Json, Ref
 
 Mode = Literal["floor", "pin"]
 """`floor`: never fewer than the number. `pin`: exactly the number."""
 
 PAUSED_AT = "autoscaling.keda.sh/paused-replicas"
-_KEDA_MAXIMUM = 100
-"""`maxReplicaCount` where a ScaledObject names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """The two fields an autoscaler keeps a number between, and what each is where it is not given."""
+
+    least: str
+    most: str
+    defaults: tuple[int, int]
+
+    def of(self, autoscaler: Json) -> tuple[int, int]:
+        """The two numbers."""
+        spec = autoscaler["spec"]
+        return spec.get(self.least, self.defaults[0]), spec.get(self.most, self.defaults[1])
+
+    def patch(self, now: tuple[int, int], wanted: tuple[int, int]) -> Json | None:
+        """The merge patch from the one to the other; None when they are the same."""
+        both = zip((self.least, self.most), now, wanted, strict=True)
+        changed = {name: new for name, old, new in both if old != new}
+        return {"spec": changed} if changed else None
+
+
+_BOUNDS = {
+    AUTOSCALER: _Bounds("minReplicas", "maxReplicas", (1, 1)),
+    SCALED_OBJECT: _Bounds("minReplicaCount", "maxReplicaCount", (0, 100)),
+}
+
+
+def replicas_of(workload: Json) -> int:
+    """The number of replicas a workload is to have; 1 where it names none, as for a DaemonSet."""
+    return int(workload["spec"].get("replicas", 1))
+
+
+def check_not_stopped(workload: Json, ref: Ref) -> None:
+    """Raise Rejected (`refused`) when the workload stands at 0: that it runs again is for a person to decide."""
+    if replicas_of(workload) == 0:
+        message = (
+            f"{ref} stands at 0; somebody stopped it. Nothing was changed; who stopped it starts it again"
+        )
+        raise Rejected(message, kind="refused")
 
 
 async def autoscaler_of(where: Cluster, workload: Ref) -> Ref | None:
@@ -36,25 +77,47 @@ async def autoscaler_of(where: Cluster, workload: Ref) -> Ref | None:
     return None
 
 
-def bounds(autoscaler: Json, kind: Kind, replicas: int, mode: Mode) -> Json | None:
-    """The merge patch that makes the autoscaler keep to the number; None when it does already."""
-    spec = autoscaler["spec"]
-    if kind == AUTOSCALER:
-        least, most = spec.get("minReplicas", 1), spec["maxReplicas"]
-        wanted = (replicas, replicas if mode == "pin" else max(most, replicas))
-        if (least, most) == wanted:
-            return None
-        return {"spec": {"minReplicas": wanted[0], "maxReplicas": wanted[1]}}
-    if mode == "pin":
-        annotations: dict[str, Any] = autoscaler["metadata"].get("annotations") or {}
-        text = str(replicas)
-        return (
-            None if annotations.get(PAUSED_AT) == text else {"metadata": {"annotations": {PAUSED_AT: text}}}
-        )
-    least, most = spec.get("minReplicaCount", 0), spec.get("maxReplicaCount", _KEDA_MAXIMUM)
-    if least == replicas <= most:
+def floor(autoscaler: Json, ref: Ref, replicas: int) -> Json | None:
+    """The merge patch by which it keeps no fewer, as far as its maximum lets it; None when it does already.
+
+    The maximum is left as it is: somebody has set it. Raises Rejected (`refused`) when the minimum is there already.
+    """
+    names = _BOUNDS[ref.kind]
+    least, most = now = names.of(autoscaler)
+    if least >= replicas:
         return None
-    return {"spec": {"minReplicaCount": replicas, "maxReplicaCount": max(most, replicas)}}
+    if least >= most:
+        message = (
+            f"{ref} has its maximum of {most} as its minimum already, and {replicas} replicas are wanted; "
+            "a person decides whether to raise the maximum"
+        )
+        raise Rejected(message, kind="refused")
+    return names.patch(now, (min(replicas, most), most))
+
+
+def ceiling(autoscaler: Json, ref: Ref, replicas: int) -> Json | None:
+    """The merge patch by which it keeps no more, and no more than before; None when it does already."""
+    paused = _paused_at(autoscaler)
+    if ref.kind == SCALED_OBJECT and (replicas == 0 or (paused.isdecimal() and int(paused) > replicas)):
+        # Its maximum is at least 1, and does not count while it is paused.
+        return pin(autoscaler, ref, replicas)
+    names = _BOUNDS[ref.kind]
+    least, most = now = names.of(autoscaler)
+    return names.patch(now, (min(least, replicas), min(most, replicas)))
+
+
+def pin(autoscaler: Json, ref: Ref, replicas: int) -> Json | None:
+    """The merge patch by which it keeps exactly so many; None when it does already."""
+    if ref.kind == AUTOSCALER:
+        names = _BOUNDS[ref.kind]
+        return names.patch(names.of(autoscaler), (replicas, replicas))
+    text = str(replicas)
+    return None if _paused_at(autoscaler) == text else {"metadata": {"annotations": {PAUSED_AT: text}}}
+
+
+def _paused_at(autoscaler: Json) -> str:
+    """The number a ScaledObject is paused at; "" when it is not."""
+    return str((autoscaler["metadata"].get("annotations") or {}).get(PAUSED_AT, ""))
 
 
 def _is_target(target: Json, workload: Ref) -> bool:

@@ -26,6 +26,7 @@ from runbookd.actions.config import KubernetesCluster
 from runbookd.actions.failures import Rejected, failure_of_error, retry_after_of
 from runbookd.actions.kubernetes.answers import failure_of
 from runbookd.actions.kubernetes.kinds import Ref
+from runbookd.actions.kubernetes.kubeconfig import fault_of, setting
 from runbookd.errors import ActionError
 from runbookd.language.fuzzy import did_you_mean
 
@@ -200,6 +201,10 @@ def _load() -> Sdk:
 async def _sign_in(link: Connection) -> None:
     """Read address and credentials into the connection's configuration; raises Rejected (`refused`)."""
     settings, loader = link.settings, link.sdk.config
+    if settings.kubeconfig is not None:
+        fault = await asyncio.to_thread(fault_of, settings.kubeconfig, settings.context)
+        if fault is not None:
+            raise _refused(link, fault)
     # What the SDK's reader raises for a file that is not as it expects.
     odd = (AssertionError, AttributeError, KeyError, OSError, TypeError, ValueError, yaml.YAMLError)
     try:
@@ -224,17 +229,27 @@ def _uses_service_account(settings: KubernetesCluster) -> bool:
 
 
 def _unusable(link: Connection, error: Exception) -> Rejected:
-    """The settings of a cluster lead nowhere. A YAML error is told by its place only: the line may hold a token."""
-    if _uses_service_account(link.settings):
-        source = "the service account of the pod"
-    else:
-        source = f"the kubeconfig {link.settings.kubeconfig or '($KUBECONFIG or ~/.kube/config)'}"
+    """The settings of a cluster lead nowhere. A YAML error is told by its place only: the line may hold a token.
+
+    So may what the SDK shows of an entry, which begins with a brace.
+    """
     mark = getattr(error, "problem_mark", None)
     if isinstance(error, yaml.YAMLError):
-        reason = "it is not YAML" + (f" (line {mark.line + 1})" if mark else "")
+        return _refused(link, "it is not YAML" + (f" (line {mark.line + 1})" if mark else ""))
+    return _refused(link, str(error).partition("{")[0].strip() or type(error).__name__)
+
+
+def _refused(link: Connection, fault: str) -> Rejected:
+    """Say which cluster cannot be reached, by which setting, and why."""
+    if _uses_service_account(link.settings):
+        source = "the service account of the pod"
+        advice = f"; outside a pod, name a file in `{setting(link.name)}`"
+    elif link.settings.kubeconfig is None:
+        source = "the kubeconfig ($KUBECONFIG or ~/.kube/config)"
+        advice = f"; name a file in `{setting(link.name)}`"
     else:
-        reason = str(error) or type(error).__name__
-    return Rejected(f"cluster {link.name!r}: {source} cannot be used: {reason}", kind="refused")
+        source, advice = f"the kubeconfig {link.settings.kubeconfig} (`{setting(link.name)}`)", ""
+    return Rejected(f"cluster {link.name!r}: {source} cannot be used: {fault}{advice}", kind="refused")
 
 
 async def _once(

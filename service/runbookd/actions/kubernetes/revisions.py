@@ -2,19 +2,26 @@
 
 A Deployment keeps its earlier pod templates as ReplicaSets; the annotation `deployment.kubernetes.io/revision`
 orders them: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#checking-rollout-history. Beyond
-`revisionHistoryLimit` (10) they are gone.
+`revisionHistoryLimit` (10) they are gone. A ReplicaSet that is used again gets a new number and keeps the former ones
+in `deployment.kubernetes.io/revision-history`.
 
-Kubernetes keeps no record of which revision ever worked, so a revision counts as good only on evidence:
+Kubernetes keeps no record of which revision ever worked, so a revision counts as good only on evidence. The first of
+these that says something decides:
 
 1. its ReplicaSet carries the annotation `runbookd.io/good`: `"true"` or `"false"`, set by whoever knows;
-2. it is the newest, and the Deployment's condition `Progressing` says that its rollout was completed
+2. the Deployment's annotation `runbookd.io/taken-back` names it: a rollback took it back, so it is not good;
+3. it is the newest: the Deployment's condition `Progressing` says that its rollout was completed
    (`NewReplicaSetAvailable`, which stays when pods fail later), or all of it is available now;
-3. it is an older one, still has pods, and all of them are available now, as during a stuck rolling update;
-4. it stood as the newest for longer than the Deployment's progress deadline (600 s unless set) before the next
-   came, the strategy is RollingUpdate, and no older one still has pods: a rolling update that never became available
-   leaves pods of an older revision behind.
+4. it is an older one, still has pods, and all of them are available now, as during a stuck rolling update; a still
+   older one that has pods shows that its rollout never was completed;
+5. it stood as the newest for longer than the Deployment's progress deadline (600 s unless set), and the condition
+   `Progressing` has been True ever since: a rollout that makes no progress turns it False at the deadline, and
+   `lastTransitionTime` tells when it last turned
+   (https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment). What stays hidden: pods
+   that become ready again and again count as progress, and a deadline that was longer then is not known now.
 
-Without evidence a revision is not good: a rollback to a guess is no rollback.
+Without evidence a revision is not good: a rollback to a guess is no rollback. A restart is no release: templates that
+differ only by its annotation count as one.
 """
 
 from __future__ import annotations
@@ -32,9 +39,20 @@ from runbookd.actions.kubernetes.kinds import REPLICA_SET, Json
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
+DESIRED = "deployment.kubernetes.io/desired-replicas"
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+"""What a restart writes into the pod template, kubectl's and this service's."""
 GOOD = "runbookd.io/good"
+TAKEN_BACK = "runbookd.io/taken-back"
+"""Names, by their pod-template-hash, the revisions of a Deployment that rollbacks took back, the latest last."""
 TEMPLATE_HASH = "pod-template-hash"
 _PROGRESS_DEADLINE = 600
+_LATE = timedelta(seconds=5)
+"""How late the controller may notice a missed deadline: times are whole seconds, it looks a second after it, and the
+pods made at the beginning count as progress."""
+
+_Verdict = tuple[bool, str]
+"""Whether a revision was fully available, and how that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +69,16 @@ class Revision:
     def template(self) -> Json:
         """The pod template, as it is in the Deployment."""
         return template_of(self.replica_set)
+
+    @property
+    def template_hash(self) -> str:
+        """What tells its pods from those of other revisions; "" for a ReplicaSet nobody labelled."""
+        return template_hash(self.replica_set)
+
+    @property
+    def numbers(self) -> list[int]:
+        """Every number it has had, the present one last; more than one when it was rolled back to."""
+        return numbers_of(self.replica_set)
 
 
 async def revisions_of(where: Cluster, deployment: Json) -> list[Revision]:
@@ -70,14 +98,26 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
     ordered = sorted(
         (one for one in replica_sets if number_of(one) is not None), key=lambda one: number_of(one) or 0
     )
+    known = taken_back(deployment)
+    back = [one for one in ordered if template_hash(one) in known]
     found, older_has_pods = [], False
-    for one, following in zip(ordered, [*ordered[1:], None], strict=False):
-        good, evidence = _judge(deployment, one, following, older_has_pods=older_has_pods)
+    for one in ordered:
+        good, evidence = (
+            _by_mark(one)
+            or _by_rollback(one, back)
+            or (_of_newest(deployment, one) if one is ordered[-1] else None)
+            or (None if older_has_pods else _by_pods(one))
+            or _by_standing(deployment, one, ordered)
+            or (False, "nothing shows that it ever was fully available")
+        )
         older_has_pods = older_has_pods or bool(one["spec"].get("replicas"))
-        created = moment(one["metadata"].get("creationTimestamp"))
         found.append(
             Revision(
-                number=number_of(one) or 0, replica_set=one, created_at=created, good=good, evidence=evidence
+                number=number_of(one) or 0,
+                replica_set=one,
+                created_at=_created(one),
+                good=good,
+                evidence=evidence,
             )
         )
     return found
@@ -89,41 +129,71 @@ def last_good(revisions: Sequence[Revision]) -> Revision | None:
 
 
 def previous_good(revisions: Sequence[Revision]) -> Revision | None:
-    """The newest good revision before the newest, with another template; None when none is known to be."""
+    """The newest good revision before the newest, of another release; None when none is known to be."""
     if not revisions:
         return None
     *earlier, newest = revisions
-    return last_good([one for one in earlier if one.template != newest.template])
+    return last_good([one for one in earlier if not same_template(one.template, newest.template)])
 
 
 def find_revision(revisions: Sequence[Revision], number: int) -> Revision:
-    """The revision of this number; raises Rejected (`not_found`) naming those there are."""
+    """The revision that has this number, or had it before it was rolled back to.
+
+    Raises Rejected (`not_found`) naming those there are.
+    """
     for one in revisions:
-        if one.number == number:
+        if number in one.numbers:
             return one
     known = ", ".join(str(one.number) for one in revisions) or "none"
     raise Rejected(f"there is no revision {number}; those kept are: {known}", kind="not_found")
 
 
-def changed_at(deployment: Json, revisions: Sequence[Revision]) -> datetime | None:
-    """When the pod template last changed; None when there is no revision yet.
+def present_release(revisions: Sequence[Revision]) -> list[tuple[int, Revision]]:
+    """The newest revision and those just before it that differ from it by restarts only, by number, oldest first."""
+    held = {number: one for one in revisions for number in one.numbers}
+    found: list[tuple[int, Revision]] = []
+    for number in range(max(held, default=0), 0, -1):
+        if number not in held or not same_template(held[number].template, revisions[-1].template):
+            break
+        found.insert(0, (number, held[number]))
+    return found
 
-    For a revision that was rolled back to, its ReplicaSet is older than the change; then the last word of the
-    Deployment's condition `Progressing` is taken.
+
+def changed_at(deployment: Json, revisions: Sequence[Revision]) -> datetime | None:
+    """When the present release came; None when there is no revision yet, or the time is not known.
+
+    A ReplicaSet that was rolled back to is older than the change; then the next restart tells, or without one the last
+    word of the Deployment's condition `Progressing`.
     """
-    if not revisions:
-        return None
-    newest = revisions[-1]
-    progress = condition(deployment, "Progressing")
-    if REVISION_HISTORY in annotations_of(newest.replica_set) and progress is not None:
-        return moment(progress.get("lastUpdateTime")) or newest.created_at
-    return newest.created_at
+    release = present_release(revisions)
+    for number, one in release:
+        if number == one.numbers[0]:
+            return one.created_at
+    progress = condition(deployment, "Progressing") or {}
+    return moment(progress.get("lastUpdateTime")) if release else None
+
+
+def taken_back(deployment: Json) -> list[str]:
+    """The pod-template-hashes of the revisions that rollbacks took back, the latest last."""
+    return [one for one in annotations_of(deployment).get(TAKEN_BACK, "").split(",") if one]
 
 
 def number_of(thing: Json) -> int | None:
     """The revision number of a ReplicaSet or Deployment; None when it has none (yet)."""
     text = annotations_of(thing).get(REVISION, "")
     return int(text) if text.isdecimal() else None
+
+
+def numbers_of(replica_set: Json) -> list[int]:
+    """Every revision number a ReplicaSet has had, the present one last."""
+    notes = annotations_of(replica_set)
+    texts = (*notes.get(REVISION_HISTORY, "").split(","), notes.get(REVISION, ""))
+    return [int(text) for text in texts if text.isdecimal()]
+
+
+def template_hash(replica_set: Json) -> str:
+    """The label `pod-template-hash` of a ReplicaSet; "" without one."""
+    return str((replica_set["metadata"].get("labels") or {}).get(TEMPLATE_HASH, ""))
 
 
 def template_of(replica_set: Json) -> Json:
@@ -135,8 +205,8 @@ def template_of(replica_set: Json) -> Json:
 
 
 def same_template(one: Json, other: Json) -> bool:
-    """Whether two pod templates are equal but for the label `pod-template-hash`."""
-    return template_of({"spec": {"template": one}}) == template_of({"spec": {"template": other}})
+    """Whether two pod templates are of one release: equal but for restarts and the label `pod-template-hash`."""
+    return _unrestarted(one) == _unrestarted(other)
 
 
 def controller_of(thing: Json) -> str | None:
@@ -174,51 +244,81 @@ def selector_text(selector: Mapping[str, Any]) -> str:
     return ",".join(parts)
 
 
-def _judge(
-    deployment: Json, replica_set: Json, following: Json | None, *, older_has_pods: bool
-) -> tuple[bool, str]:
-    """Whether it was fully available, and how that is known."""
+def _by_mark(replica_set: Json) -> _Verdict | None:
+    """What somebody has written on it."""
     mark = annotations_of(replica_set).get(GOOD)
-    if mark in {"true", "false"}:
-        return mark == "true", f'marked {GOOD}: "{mark}"'
-    wanted = replica_set["spec"].get("replicas") or 0
-    available = (replica_set.get("status") or {}).get("availableReplicas") or 0
-    if following is None:
-        return _judge_newest(deployment, wanted, available)
-    if wanted and available >= wanted:
-        return True, f"its {available} pods are available now"
-    stood = _stood(deployment, replica_set, following)
-    if stood is not None and not older_has_pods:
-        return True, f"it stood {_hours(stood)} before the next revision"
-    return False, "nothing shows that it ever was fully available"
+    return (mark == "true", f'marked {GOOD}: "{mark}"') if mark in {"true", "false"} else None
 
 
-def _judge_newest(deployment: Json, wanted: int, available: int) -> tuple[bool, str]:
+def _by_rollback(replica_set: Json, back: Sequence[Json]) -> _Verdict | None:
+    """Not good when it, or the same with restarts, is among those that were taken back."""
+    template = replica_set["spec"]["template"]
+    if any(same_template(template, one["spec"]["template"]) for one in back):
+        return False, "it was taken back by a rollback"
+    return None
+
+
+def _of_newest(deployment: Json, replica_set: Json) -> _Verdict:
     """The newest revision, whose rollout the Deployment itself tells about."""
-    observed = (deployment.get("status") or {}).get("observedGeneration") or 0
-    if observed < deployment["metadata"].get("generation", 0):
+    status = deployment.get("status") or {}
+    if (status.get("observedGeneration") or 0) < deployment["metadata"].get("generation", 0):
         return False, "its rollout has not begun"
-    progress = condition(deployment, "Progressing")
-    if progress is not None and progress.get("reason") == "NewReplicaSetAvailable":
+    progress = condition(deployment, "Progressing") or {}
+    # While pods of others are left, the word is of the rollout before: a rollback does not change it at once.
+    alone = (status.get("replicas") or 0) == (status.get("updatedReplicas") or 0)
+    if progress.get("reason") == "NewReplicaSetAvailable" and alone:
         return True, "its rollout was completed"
     total = deployment["spec"].get("replicas", 1)
+    wanted, available = _pods(replica_set)
     if total and wanted >= total and available >= total:
         return True, f"its {available} pods are available now"
     return False, f"its rollout is not complete: {available} of {total} pods are available"
 
 
-def _stood(deployment: Json, replica_set: Json, following: Json) -> timedelta | None:
-    """How long it was the newest, if that says something; a rollback to either of the two hides it."""
-    spec = deployment["spec"]
-    replaced_at_once = (spec.get("strategy") or {}).get("type") == "Recreate"
-    if replaced_at_once or any(REVISION_HISTORY in annotations_of(one) for one in (replica_set, following)):
+def _by_pods(replica_set: Json) -> _Verdict | None:
+    """An older revision that still has pods."""
+    wanted, available = _pods(replica_set)
+    return (True, f"its {available} pods are available now") if wanted and available >= wanted else None
+
+
+def _by_standing(deployment: Json, replica_set: Json, all_of_them: Sequence[Json]) -> _Verdict | None:
+    """How long it was the newest, from its making to that of the next number, while rollouts made progress."""
+    spec, progress = deployment["spec"], condition(deployment, "Progressing") or {}
+    stopped = annotations_of(replica_set).get(DESIRED) == "0"
+    if spec.get("paused") or stopped or progress.get("status") != "True":
         return None
-    began, ended = (moment(one["metadata"].get("creationTimestamp")) for one in (replica_set, following))
+    following = numbers_of(replica_set)[0] + 1
+    ended = next((_created(one) for one in all_of_them if numbers_of(one)[0] == following), None)
+    began, since = _created(replica_set), moment(progress.get("lastTransitionTime"))
+    if began is None or since is None or ended is None:
+        return None
+    stood = ended - max(began, since)
     needed = timedelta(seconds=spec.get("progressDeadlineSeconds") or _PROGRESS_DEADLINE)
-    return ended - began if began and ended and ended - began > needed else None
+    return (True, f"it stood {_length(stood)} before the next revision") if stood > needed + _LATE else None
 
 
-def _hours(span: timedelta) -> str:
+def _pods(replica_set: Json) -> tuple[int, int]:
+    """How many pods it should have, and how many of it are available."""
+    available = (replica_set.get("status") or {}).get("availableReplicas") or 0
+    return replica_set["spec"].get("replicas") or 0, available
+
+
+def _created(thing: Json) -> datetime | None:
+    return moment(thing["metadata"].get("creationTimestamp"))
+
+
+def _unrestarted(template: Json) -> Json:
+    """A pod template without what the controller and restarts write into it."""
+    bare = template_of({"spec": {"template": template}})
+    annotations = bare["metadata"].get("annotations") or {}
+    kept = {name: text for name, text in annotations.items() if name != RESTARTED_AT}
+    return {**bare, "metadata": {**bare["metadata"], "annotations": kept}}
+
+
+def _length(span: timedelta) -> str:
     """A length of time, roughly, for a sentence."""
-    minutes = int(span.total_seconds()) // 60
-    return f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours"  # noqa: PLR2004 - two hours
+    seconds = int(span.total_seconds())
+    for size, unit in ((3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"

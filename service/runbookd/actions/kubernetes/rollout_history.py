@@ -25,6 +25,7 @@ from runbookd.actions.kubernetes.revisions import (
     previous_good,
     revisions_of,
 )
+from runbookd.actions.kubernetes.rollbacks import is_taken_back
 from runbookd.model.action import Repeat, Spec
 from runbookd.model.base import Duration
 
@@ -60,10 +61,16 @@ class Result(BaseResult):
         description="The newest revision known to have been fully available, the current one included. null: none is."
     )
     previous_good: int | None = Field(
-        description="The newest such revision before the current one, for a release that is available and bad all "
-        "the same. null: none is."
+        description="The newest such revision before the current one that differs by more than restarts, for a "
+        "release that is available and bad all the same. null: none is."
     )
-    changed_at: datetime | None = Field(description="When the pod template last changed. null: not known.")
+    taken_back: bool = Field(
+        description="Whether the newest revision was put there by a rollback of this service, and nothing was released "
+        "since: the Deployment's annotation `runbookd.io/returned-to` names it. Restarts do not count."
+    )
+    changed_at: datetime | None = Field(
+        description="When the pod template last changed, restarts aside. null: not known."
+    )
     changed_ago: Duration | None = Field(description="How long ago that is. null: not known.")
     paused: bool = Field(description="Whether the Deployment is paused.")
 
@@ -92,6 +99,7 @@ async def run(params: Params, context: Context) -> Result:
         current=revisions[-1].number if revisions else None,
         last_good=good.number if good else None,
         previous_good=previous.number if previous else None,
+        taken_back=is_taken_back(deployment, revisions),
         changed_at=changed,
         changed_ago=None if changed is None else max(timedelta(0), context.now() - changed),
         paused=bool(deployment["spec"].get("paused")),

@@ -2,7 +2,8 @@
 
 Changes the annotation `kubectl.kubernetes.io/restartedAt` of the pod template, as kubectl does; the rollout that
 follows replaces the pods. Not undone: pods that were replaced do not come back. A step restarts once, however often
-it is tried. https://kubernetes.io/docs/reference/kubectl/generated/kubectl_rollout/kubectl_rollout_restart/
+it is tried, and never a workload that stands at 0: somebody stopped it.
+https://kubernetes.io/docs/reference/kubectl/generated/kubectl_rollout/kubectl_rollout_restart/
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from datetime import datetime, timedelta
 from pydantic import Field
 
 from runbookd.actions.base import Action, Context
+from runbookd.actions.kubernetes.autoscalers import check_not_stopped
 from runbookd.actions.kubernetes.changes import Changed, ChangeResult, Wanted, change, probed, told
 from runbookd.actions.kubernetes.cluster import Patch, cluster
 from runbookd.actions.kubernetes.kinds import Json
+from runbookd.actions.kubernetes.revisions import RESTARTED_AT
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.actions.kubernetes.workloads import OneTemplate, check_running, rights
 from runbookd.language.values import utc_text
 from runbookd.model.action import Probed, Repeat, Spec
-
-RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 
 class Params(OneTemplate):
@@ -46,12 +47,13 @@ SPEC = Spec(
 
 
 async def run(params: Params, context: Context) -> Result:
-    """Write the annotation; raises Rejected (`refused`) for a paused or protected workload."""
+    """Write the annotation; raises Rejected (`refused`) for a paused, stopped or protected workload."""
     where = await cluster(context, params.cluster)
     check_protected(where.access, params.ref)
 
     def wanted(now: Json) -> Wanted:
         check_running(now, params.ref)
+        check_not_stopped(now, params.ref)
         stamp = {RESTARTED_AT: utc_text(context.now())}
         body = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
         return Wanted(how=Patch.STRATEGIC, body=body)

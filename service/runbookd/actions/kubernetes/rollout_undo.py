@@ -1,14 +1,16 @@
 """`kubernetes.rollout_undo`: return a workload's pod template to an earlier revision.
 
-Changes the pod template of the Deployment, StatefulSet or DaemonSet, and nothing else of it; the rollout that
-follows replaces the pods. ConfigMaps and Secrets are not returned. The revision is always named, so a second attempt
-never toggles back. Undone by putting back the template there was.
+Changes the pod template of the Deployment, StatefulSet or DaemonSet; the rollout that follows replaces the pods.
+ConfigMaps and Secrets are not returned. The revision is always named, so a second attempt never toggles back; on a
+Deployment the annotation `runbookd.io/taken-back` names the revision that was left, so that no later rollback counts it
+as good. To return to such a revision takes it off that list. Undone by putting back the template and the annotations
+there were.
 https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-back-a-deployment
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -35,9 +37,6 @@ from runbookd.actions.kubernetes.kinds import (
     permission,
 )
 from runbookd.actions.kubernetes.revisions import (
-    REVISION_HISTORY,
-    Revision,
-    annotations_of,
     controller_of,
     find_revision,
     number_of,
@@ -45,6 +44,7 @@ from runbookd.actions.kubernetes.revisions import (
     same_template,
     selector_text,
 )
+from runbookd.actions.kubernetes.rollbacks import notes
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.actions.kubernetes.workloads import OneTemplate, check_gitops, check_running, rights, when
 from runbookd.model.action import Probed, Repeat, Spec
@@ -63,7 +63,7 @@ class Params(OneTemplate):
 
 
 class Result(ChangeResult):
-    """The rollback; not `changed` when the template was that of the revision already."""
+    """The rollback; not `changed` when the template was that of the revision already, restarts aside."""
 
     from_revision: int | None = Field(description="The newest revision before. null: not known any more.")
     to_revision: int = Field(description="The revision whose template the workload has now.")
@@ -75,7 +75,7 @@ SPEC = Spec(
     summary="Return a workload's pod template to an earlier revision.",
     mutates=True,
     repeat=Repeat.PROBE,
-    undo="The template there was is put back, unless somebody has changed it since.",
+    undo="The template and the annotations there were are put back, unless somebody has changed them since.",
     undoable=True,
     timeout=timedelta(seconds=60),
     example={
@@ -94,10 +94,10 @@ SPEC = Spec(
 
 @dataclass(frozen=True, slots=True)
 class _Former:
-    """What is to be returned to: the template, the patch that brings it, and the newest revision's number."""
+    """What is to be returned to: the template, the patch of the object that brings it, and the newest revision."""
 
     template: Json
-    patch: Wanted
+    patch: Callable[[Json], Wanted]
     newest: int | None
 
 
@@ -119,7 +119,7 @@ async def run(params: Params, context: Context) -> Result:
         if now["spec"]["template"] != seen["spec"]["template"]:
             message = f"{params.ref} got a new template while it was to be rolled back; nothing was changed"
             raise Rejected(message, kind="conflict")
-        return former.patch
+        return former.patch(now)
 
     return _result(params, await change(where, context, params.ref, wanted), former.newest)
 
@@ -142,25 +142,23 @@ async def undo(params: Params, result: Result, context: Context) -> Result | Non
 async def _former(where: Cluster, params: Params, seen: Json) -> _Former:
     """The revision that is asked for; raises Rejected (`not_found`) naming those there are."""
     if params.ref.kind == DEPLOYMENT:
-        template = _revision(await revisions_of(where, seen), params.to_revision).template
-        replace = {"op": "replace", "path": "/spec/template", "value": template}
-        return _Former(template, Wanted(how=Patch.JSON, body=[replace]), number_of(seen))
+        revisions = await revisions_of(where, seen)
+        target = find_revision(revisions, params.to_revision)
+        replace = {"op": "replace", "path": "/spec/template", "value": target.template}
+
+        def patched(now: Json) -> Wanted:
+            return Wanted(how=Patch.JSON, body=[replace, *notes(now, revisions, target)])
+
+        return _Former(target.template, patched, number_of(seen))
     data = await _controller_revisions(where, seen)
     if params.to_revision not in data:
         known = ", ".join(str(number) for number in sorted(data)) or "none"
         message = f"there is no revision {params.to_revision} of {params.ref}; those kept are: {known}"
         raise Rejected(message, kind="not_found")
-    patch = data[params.to_revision]
-    template = {key: value for key, value in patch["spec"]["template"].items() if key != "$patch"}
-    return _Former(template, Wanted(how=Patch.STRATEGIC, body={"spec": patch["spec"]}), max(data))
-
-
-def _revision(revisions: Sequence[Revision], number: int) -> Revision:
-    """The revision of this number, or the one that had it before a rollback gave it a new one."""
-    for one in revisions:
-        if str(number) in annotations_of(one.replica_set).get(REVISION_HISTORY, "").split(","):
-            return one
-    return find_revision(revisions, number)
+    spec = data[params.to_revision]["spec"]
+    template = {key: value for key, value in spec["template"].items() if key != "$patch"}
+    wanted = Wanted(how=Patch.STRATEGIC, body={"spec": spec})
+    return _Former(template, lambda _: wanted, max(data))
 
 
 async def _controller_revisions(where: Cluster, owner: Json) -> Mapping[int, Json]:

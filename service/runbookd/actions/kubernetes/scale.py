@@ -2,7 +2,9 @@
 
 Changes `spec.replicas` of the Deployment or StatefulSet; where a HorizontalPodAutoscaler or a KEDA ScaledObject
 decides the number, that is changed instead if the step says so, else the step is refused, because the autoscaler
-would put the number back at once. Undone by putting the former number, or the autoscaler's former bounds, back.
+would put the number back at once. A step that says `only: down` never adds pods, one that says `only: up` never takes
+any away and never starts what stands at 0. Undone by putting the former number, or the autoscaler's former bounds,
+back.
 https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/,
 https://keda.sh/docs/latest/reference/scaledobject-spec/
 """
@@ -12,11 +14,19 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from runbookd.actions.base import Action, Context
 from runbookd.actions.failures import Rejected
-from runbookd.actions.kubernetes.autoscalers import Mode, autoscaler_of, bounds
+from runbookd.actions.kubernetes.autoscalers import (
+    Mode,
+    autoscaler_of,
+    ceiling,
+    check_not_stopped,
+    floor,
+    pin,
+    replicas_of,
+)
 from runbookd.actions.kubernetes.changes import (
     Changed,
     ChangeResult,
@@ -42,16 +52,28 @@ class Params(OneWorkload):
     at_most: int = Field(default=20, ge=0, description="A greater number is refused.")
     autoscaler: Mode | None = Field(
         default=None,
-        description="What to do to an autoscaler: `floor` makes the number its minimum, `pin` its minimum and "
-        "maximum. null: refuse if there is one.",
+        description="What to do to an autoscaler: `floor` raises its minimum to the number, or to its maximum where "
+        "that is lower, `pin` makes the number its minimum and maximum. null: refuse if there is one.",
+    )
+    only: Literal["down", "up"] | None = Field(
+        default=None,
+        description="`down`: a workload that has as few is left so, and an autoscaler is only kept from adding more. "
+        "`up`: one that has as many is left so, and one that stands at 0 is refused. null: either way.",
     )
     allow_gitops: bool = Field(
         default=False, description="Change it although a GitOps controller owns it and may put it back."
     )
 
+    @model_validator(mode="after")
+    def _one_way(self) -> Params:
+        if (self.only, self.autoscaler) == ("down", "floor"):
+            message = "`autoscaler: floor` only raises; with `only: down` say `autoscaler: pin`"
+            raise ValueError(message)
+        return self
+
 
 class Result(ChangeResult):
-    """The change; `target` is the autoscaler if that was changed."""
+    """The change; `target` is the autoscaler if that decides. Not `changed` when `only` left all as it was."""
 
     acted_on: Literal["workload", "autoscaler"] = Field(description="What was changed.")
     replicas_before: int | None = Field(
@@ -84,7 +106,10 @@ SPEC = Spec(
 
 
 async def run(params: Params, context: Context) -> Result:
-    """Patch the workload or its autoscaler. Raises Rejected (`refused`) beyond the bounds, or as its checks do."""
+    """Patch the workload or its autoscaler.
+
+    Raises Rejected (`refused`) beyond the bounds, for `only: up` at 0, or as its checks do.
+    """
     if not params.at_least <= params.replicas <= params.at_most:
         message = (
             f"{params.replicas} replicas of {params.ref} are beyond the step's bounds, "
@@ -96,12 +121,11 @@ async def run(params: Params, context: Context) -> Result:
     ref = await _acted_on(where, params)
     check_protected(where.access, ref)
 
+    scaled = None if ref == params.ref or params.only is None else await where.get(params.ref)
+
     def wanted(now: Json) -> Wanted | None:
         check_gitops(now, ref, allowed=params.allow_gitops)
-        if ref == params.ref:
-            same = now["spec"].get("replicas", 1) == params.replicas
-            return None if same else Wanted(how=Patch.MERGE, body={"spec": {"replicas": params.replicas}})
-        body = bounds(now, ref.kind, params.replicas, params.autoscaler or "pin")
+        body = _of_workload(params, now) if ref == params.ref else _of_autoscaler(params, ref, now, scaled)
         return None if body is None else Wanted(how=Patch.MERGE, body=body)
 
     return _result(params, await change(where, context, ref, wanted))
@@ -142,12 +166,35 @@ async def _acted_on(where: Cluster, params: Params) -> Ref:
     return autoscaler
 
 
+def _is_left(params: Params, workload: Json) -> bool:
+    """Whether the step leaves a workload that has so many; raises Rejected (`refused`) for one it may not start."""
+    has = replicas_of(workload)
+    if params.only == "up" and has < params.replicas:
+        check_not_stopped(workload, params.ref)
+    left = {"down": has <= params.replicas, "up": has >= params.replicas, None: has == params.replicas}
+    return left[params.only]
+
+
+def _of_workload(params: Params, now: Json) -> Json | None:
+    """The merge patch of the workload; None to leave it."""
+    return None if _is_left(params, now) else {"spec": {"replicas": params.replicas}}
+
+
+def _of_autoscaler(params: Params, ref: Ref, now: Json, workload: Json | None) -> Json | None:
+    """The merge patch of the autoscaler; None to leave it. `workload` is read for a step that goes one way only."""
+    if workload is not None and _is_left(params, workload):
+        # It must not add pods to a workload that has few enough; what has enough is its own affair.
+        return ceiling(now, ref, params.replicas) if params.only == "down" else None
+    change_of = floor if params.autoscaler == "floor" else pin
+    return change_of(now, ref, params.replicas)
+
+
 def _result(params: Params, changed: Changed) -> Result:
     own = changed.ref == params.ref
     return Result(
         **told(changed),
         acted_on="workload" if own else "autoscaler",
-        replicas_before=changed.before["spec"].get("replicas", 1) if own else None,
+        replicas_before=replicas_of(changed.before) if own else None,
     )
 
 

@@ -10,8 +10,10 @@ import pytest
 from runbookd.actions.failures import Rejected
 from runbookd.actions.kubernetes.kinds import Json
 from runbookd.actions.kubernetes.revisions import (
+    DESIRED,
     GOOD,
     REVISION_HISTORY,
+    TAKEN_BACK,
     changed_at,
     find_revision,
     judged,
@@ -21,7 +23,14 @@ from runbookd.actions.kubernetes.revisions import (
     selector_text,
     template_of,
 )
-from tests.contract.actions.kube_objects import HASH, deployment, replica_set, template
+from tests.contract.actions.kube_objects import (
+    HASH,
+    REVISION,
+    deployment,
+    replica_set,
+    restarted,
+    template,
+)
 
 STUCK = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
 COMPLETE = {
@@ -29,12 +38,21 @@ COMPLETE = {
     "status": "True",
     "reason": "NewReplicaSetAvailable",
     "lastUpdateTime": "2026-03-04T04:00:00Z",
+    "lastTransitionTime": "2026-03-01T00:00:00Z",
 }
+UNDER_WAY = COMPLETE | {"reason": "ReplicaSetUpdated"}
 
 
 def stuck(**spec: Any) -> Json:
     """A Deployment whose newest pods do not become available."""
     found = deployment(availableReplicas=1, updatedReplicas=1, conditions=[STUCK])
+    found["spec"] |= spec
+    return found
+
+
+def going(**spec: Any) -> Json:
+    """A Deployment whose rollouts have made progress since the first of March; the newest is under way."""
+    found = deployment(availableReplicas=1, updatedReplicas=1, conditions=[UNDER_WAY])
     found["spec"] |= spec
     return found
 
@@ -67,11 +85,27 @@ def test_two_bad_releases_are_both_passed_over() -> None:
     assert goods(stuck(), *sets) == (1, 1)
 
 
+def test_what_has_pods_beside_an_older_one_was_never_complete() -> None:
+    """A rolling update that is complete leaves no pods of older revisions, however well its own stand."""
+    sets = [
+        replica_set(1, replicas=3, available=3, created=day(1)),
+        replica_set(2, replicas=1, available=1, created=day(2)),
+        replica_set(3, replicas=1, created=day(2)),
+    ]
+    assert goods(stuck(), *sets) == (1, 1)
+
+
 def test_a_completed_rollout_is_good_also_when_its_pods_fail_later() -> None:
     """The condition NewReplicaSetAvailable stays when pods fail later: then a rollback is no remedy."""
     found = deployment(availableReplicas=0, conditions=[COMPLETE])
     newest = replica_set(2, replicas=2, created=day(3))
     assert goods(found, replica_set(1, created=day(1)), newest) == (2, 1)
+
+
+def test_a_word_of_the_rollout_before_is_none_of_this_one() -> None:
+    """Right after a rollback the condition is still that of the rollout before, whose pods are still there."""
+    found = deployment(replicas=2, updatedReplicas=0, conditions=[COMPLETE])
+    assert goods(found, replica_set(2, created=day(1))) == (None, None)
 
 
 def test_a_change_that_was_not_seen_yet_is_not_good() -> None:
@@ -87,27 +121,60 @@ def test_without_a_condition_availability_decides() -> None:
 
 
 def test_an_old_revision_is_good_when_it_stood_long_enough() -> None:
-    """Longer than the progress deadline counts, shorter does not."""
+    """Longer than the progress deadline counts, shorter does not; the controller may be late by some seconds."""
     sets = [
         replica_set(1, created=day(1)),
         replica_set(2, created=day(1, 5)),
         replica_set(3, replicas=1, created=day(1, 5, 5)),
     ]
-    assert goods(stuck(), *sets) == (1, 1)
-    assert goods(stuck(progressDeadlineSeconds=60), *sets) == (2, 2)
+    assert goods(going(), *sets) == (1, 1)
+    assert goods(going(progressDeadlineSeconds=294), *sets) == (2, 2)
+    assert goods(going(progressDeadlineSeconds=295), *sets) == (1, 1)
+    assert goods(going(strategy={"type": "Recreate"}), *sets) == (1, 1)
 
 
-def test_a_recreated_deployment_tells_nothing_by_standing() -> None:
-    """With the strategy Recreate old pods go first, so that standing long is no evidence."""
-    sets = [replica_set(1, created=day(1)), replica_set(2, replicas=2, created=day(3))]
-    assert goods(stuck(strategy={"type": "Recreate"}), *sets) == (None, None)
-
-
-def test_a_revision_that_was_rolled_back_to_tells_nothing_by_its_age() -> None:
-    """A ReplicaSet that is used again is older than its revision, so its age proves nothing."""
-    again = {REVISION_HISTORY: "1"}
-    sets = [replica_set(3, created=day(1), notes=again), replica_set(4, replicas=1, created=day(3))]
+def test_what_the_deadline_has_passed_over_is_not_good() -> None:
+    """What missed its deadline turned the condition, which tells nothing of the time before it turned back."""
+    sets = [
+        replica_set(1, created=day(1)),
+        replica_set(2, created=day(2)),
+        replica_set(3, created=day(3)),
+        replica_set(4, replicas=1, created=day(5)),
+    ]
+    turned = UNDER_WAY | {"lastTransitionTime": day(3)}
+    assert goods(going() | {"status": {"conditions": [turned]}}, *sets) == (3, 3)
     assert goods(stuck(), *sets) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "nothing", [{"paused": True}, {"progressDeadlineSeconds": 2**31 - 1}], ids=["paused", "no deadline"]
+)
+def test_standing_tells_nothing_without_a_deadline(nothing: Json) -> None:
+    """While a Deployment is paused, or takes any time, nobody looks at its progress."""
+    sets = [replica_set(1, created=day(1)), replica_set(2, replicas=1, created=day(2))]
+    assert goods(going(**nothing), *sets) == (None, None)
+    assert goods(deployment(), *sets) == (None, None)
+
+
+def test_what_stood_at_zero_tells_nothing() -> None:
+    """A release of no pods is complete at once."""
+    sets = [replica_set(1, created=day(1), notes={DESIRED: "0"}), replica_set(2, replicas=1, created=day(2))]
+    assert goods(going(), *sets) == (None, None)
+
+
+def test_a_rollback_hides_no_time_that_is_known() -> None:
+    """From its making to that of the next number a revision was the newest, whatever was rolled back to later."""
+    again = replica_set(3, created=day(1), notes={REVISION_HISTORY: "1"})
+    sets = [replica_set(2, created=day(1, 0, 5)), again, replica_set(4, replicas=1, created=day(3))]
+    # The first stood for five minutes; how long after the rollback, nobody knows. The second neither.
+    assert goods(going(), *sets) == (None, None)
+    assert goods(going(progressDeadlineSeconds=60), *sets) == (3, 3)
+
+
+def test_a_release_that_is_no_more_kept_hides_the_time() -> None:
+    """What came next is not known when its ReplicaSet is gone, so nobody knows how long this one stood."""
+    sets = [replica_set(1, created=day(1)), replica_set(3, replicas=1, created=day(9))]
+    assert goods(going(), *sets) == (None, None)
 
 
 @pytest.mark.parametrize(("mark", "expected"), [("true", (2, 2)), ("false", (1, 1)), ("perhaps", (2, 2))])
@@ -118,7 +185,26 @@ def test_a_mark_decides(mark: str, expected: tuple[int, int]) -> None:
         replica_set(2, created=day(2), notes={GOOD: mark}),
         replica_set(3, replicas=1, created=day(3)),
     ]
-    assert goods(stuck(), *sets) == expected
+    assert goods(going(), *sets) == expected
+
+
+def test_what_was_taken_back_is_not_good() -> None:
+    """A revision a rollback took back is not good whatever else speaks for it, restarted or not; a mark wins."""
+    sets = [
+        replica_set(1, created=day(1)),
+        replica_set(2, created=day(2)),
+        restarted(replica_set(3, release=2, created=day(3)), day(3)),
+        replica_set(4, replicas=2, available=2, created=day(4)),
+    ]
+    found = going()
+    assert goods(found, *sets) == (4, 3)
+    found["metadata"]["annotations"][TAKEN_BACK] = "gone,h3"
+    assert goods(found, *sets) == (4, 1)
+    assert judged(found, sets)[1].evidence == "it was taken back by a rollback"
+    found["metadata"]["annotations"][TAKEN_BACK] = "h3,h4"
+    assert goods(found, *sets) == (1, 1)
+    sets[2]["metadata"]["annotations"][GOOD] = "true"
+    assert goods(found, *sets) == (3, 3)
 
 
 def test_the_previous_good_has_another_template() -> None:
@@ -127,6 +213,7 @@ def test_the_previous_good_has_another_template() -> None:
     same["spec"]["template"] = template("api", "shop:2", **{HASH: "other"})
     newest = replica_set(2, replicas=2, available=2, created=day(2))
     assert goods(deployment(conditions=[COMPLETE]), same, newest) == (2, None)
+    assert goods(deployment(conditions=[COMPLETE]), restarted(same, day(1)), newest) == (2, None)
 
 
 def test_revisions_are_ordered_by_number() -> None:
@@ -143,45 +230,81 @@ def test_every_judgement_says_its_evidence() -> None:
     """Good or not, the reason is told in words."""
     sets = [
         replica_set(1, created=day(1)),
-        replica_set(2, replicas=2, available=2, created=day(2)),
-        replica_set(3, created=day(2, 1)),
-        replica_set(4, created=day(2, 1, 1), notes={GOOD: "false"}),
-        replica_set(5, replicas=1, created=day(2, 1, 2)),
+        replica_set(2, created=day(2)),
+        replica_set(3, created=day(2, 0, 12)),
+        replica_set(4, replicas=1, available=1, created=day(2, 0, 13)),
+        replica_set(5, created=day(2, 1), notes={GOOD: "false"}),
+        replica_set(6, replicas=1, created=day(2, 1, 2)),
     ]
-    words = [one.evidence for one in judged(stuck(), sets)]
+    words = [one.evidence for one in judged(going(), sets)]
     assert words == [
         "it stood 24 hours before the next revision",
-        "its 2 pods are available now",
+        "it stood 12 minutes before the next revision",
         "nothing shows that it ever was fully available",
+        "its 1 pods are available now",
         'marked runbookd.io/good: "false"',
         "its rollout is not complete: 0 of 2 pods are available",
     ]
+    (first, _) = judged(going(progressDeadlineSeconds=60), sets[2:4])
+    assert first.evidence == "nothing shows that it ever was fully available"
+    (first, _) = judged(going(progressDeadlineSeconds=50), sets[2:4])
+    assert first.evidence == "it stood 60 seconds before the next revision"
 
 
 def test_a_revision_is_found_by_its_number() -> None:
-    """One that is gone is told with those that are kept."""
-    found = judged(deployment(), [replica_set(4), replica_set(5)])
+    """By one it had before a rollback as well; one that is gone is told with those that are kept."""
+    found = judged(deployment(), [replica_set(4), replica_set(5, notes={REVISION_HISTORY: "1,2"})])
     assert find_revision(found, 4).number == 4
+    assert find_revision(found, 2).number == 5
     with pytest.raises(Rejected, match=r"no revision 3; those kept are: 4, 5"):
         find_revision(found, 3)
 
 
 def test_the_last_change_is_when_the_newest_template_came() -> None:
     """The newest ReplicaSet's making; after a rollback to an older one, the Deployment's condition."""
-    newest = replica_set(2, created=day(2))
+    sets = [replica_set(1, created=day(1)), replica_set(2, created=day(2))]
     found = deployment(conditions=[COMPLETE])
-    assert changed_at(found, judged(found, [newest])) == datetime(2026, 3, 2, tzinfo=UTC)
-    newest["metadata"]["annotations"][REVISION_HISTORY] = "1"
-    assert changed_at(found, judged(found, [newest])) == datetime(2026, 3, 4, 4, tzinfo=UTC)
+    assert changed_at(found, judged(found, sets)) == datetime(2026, 3, 2, tzinfo=UTC)
+    sets[0]["metadata"]["annotations"] |= {REVISION: "3", REVISION_HISTORY: "1"}
+    assert changed_at(found, judged(found, sets)) == datetime(2026, 3, 4, 4, tzinfo=UTC)
+    assert changed_at(deployment(), judged(found, sets)) is None
     assert changed_at(found, []) is None
 
 
+def test_a_restart_is_no_change() -> None:
+    """The release came with the first of the revisions that differ by restarts only, also when one was taken back."""
+    sets = [
+        replica_set(1, created=day(1)),
+        replica_set(2, created=day(2)),
+        restarted(replica_set(3, release=2, created=day(3)), day(3)),
+    ]
+    found = deployment(conditions=[COMPLETE])
+    assert changed_at(found, judged(found, sets)) == datetime(2026, 3, 2, tzinfo=UTC)
+    sets[1]["metadata"]["annotations"] |= {REVISION: "4", REVISION_HISTORY: "2"}
+    assert changed_at(found, judged(found, sets)) == datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def test_a_rollback_that_was_restarted_came_before_the_restart() -> None:
+    """The time of the rollback is not known any more, so the restart stands for it."""
+    sets = [
+        replica_set(3, release=1, created=day(1), notes={REVISION_HISTORY: "1"}),
+        replica_set(2, created=day(2)),
+        restarted(replica_set(4, release=1, created=day(3)), day(3)),
+    ]
+    found = deployment(conditions=[COMPLETE])
+    assert changed_at(found, judged(found, sets)) == datetime(2026, 3, 3, tzinfo=UTC)
+
+
 def test_templates_are_compared_without_their_hash() -> None:
-    """The label pod-template-hash is the controller's own."""
+    """The label pod-template-hash is the controller's own, and a restart is no release."""
     kept = template_of(replica_set(2))
     assert kept == template("api", "shop:2")
     assert same_template(template("api", "shop:2", **{HASH: "x"}), kept)
     assert not same_template(template("api", "shop:3"), kept)
+    stamped = restarted(replica_set(2), day(2))["spec"]["template"]
+    assert same_template(stamped, kept)
+    stamped["metadata"]["annotations"]["example.com/config"] = "2"
+    assert not same_template(stamped, kept)
 
 
 def test_a_selector_is_written_as_the_query_takes_it() -> None:
