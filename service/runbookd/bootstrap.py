@@ -20,6 +20,7 @@ from runbookd.model.work import WorkKind
 from runbookd.pipeline import Pipeline, Ports
 from runbookd.runtime.clock import AGREE_EVERY, SystemClock
 from runbookd.runtime.ids import Ulids
+from runbookd.runtime.outbox import Outbox
 from runbookd.runtime.retention import EVERY, FIRST_AFTER, REF, Archiving, Pruner
 from runbookd.runtime.secrets import FilesAndEnvironment
 from runbookd.runtime.worker import Worker
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from runbookd.model.library import Library
     from runbookd.model.work import Work
     from runbookd.ports import Clock, Store
+    from runbookd.reports.public_incidents import PublicPages
     from runbookd.runtime.checkpoints import Checkpoints
     from runbookd.runtime.metrics import Metrics
     from runbookd.runtime.presence import Presence
@@ -103,6 +105,7 @@ async def wire(
             worker=worker,
             ids=ids,
         )
+        worker.handlers[WorkKind.SEND] = Outbox(Ports(store, performer, clock), pipeline).send
         worker.handlers[WorkKind.PRUNE] = lambda work: parts.pruner().handle(work)
         yield parts
 
@@ -176,23 +179,29 @@ def _desk(settings: Settings, library: Library, ids: Ulids) -> Desk:
         lease=settings.lease,
         forget_after=settings.reconcile.forget_after,
         limits=replace(DEFAULT_LIMITS, depth=settings.web.max_depth),
+        people=settings.web.people.by_source(),
     )
 
 
 def preflight(settings: Settings) -> None:
-    """Read every file of keys and certificates that the service will need, so that a mistake is told before it begins.
+    """Read every file of keys and credentials that the service will need, so that a mistake is told before it begins.
 
     Raises SettingsError and NotFound.
     """
+    from runbookd.actions.kubernetes.kubeconfig import faults
     from runbookd.web.app import hook_doors
+    from runbookd.web.auth import tokens
     from runbookd.web.server import tls_context
 
     hook_doors(settings.web)
+    tokens(settings.web.api_tokens)
     if settings.web.tls is not None:
         tls_context(settings.web.tls)
     signer_from(settings)
     if settings.reconcile.bearer_secret is not None:
         FilesAndEnvironment(settings.secrets_folder).get(settings.reconcile.bearer_secret)
+    if found := faults(settings.actions.kubernetes):
+        raise SettingsError("\n".join(found))
 
 
 async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], None] | None = None) -> None:
@@ -298,7 +307,8 @@ def _reconcile(parts: Parts) -> Callable[[Work], Awaitable[None]]:
 
 async def _listen(parts: Parts, registry: CollectorRegistry, reloader: Reloader) -> AppRunner:
     """Open the HTTP door."""
-    from runbookd.web.app import create_app
+    from runbookd.runtime.people import People
+    from runbookd.web.app import Inside, create_app
     from runbookd.web.health import content_loaded, queue_young, store_writable
     from runbookd.web.server import serve as listen
 
@@ -311,8 +321,21 @@ async def _listen(parts: Parts, registry: CollectorRegistry, reloader: Reloader)
         "deliveries": parts.pipeline.taking,
     }
     warnings = {"reload": lambda: reloader.refused}
-    app = create_app(settings.web, inbox=parts.pipeline, checks=checks, registry=registry, warnings=warnings)
+    people = People(parts.store, parts.clock, parts.pipeline)
+    inside = Inside(parts.pipeline, people, parts.clock, _public_pages(parts))
+    app = create_app(settings.web, inside, checks=checks, registry=registry, warnings=warnings)
     return await listen(app, settings.web)
+
+
+def _public_pages(parts: Parts) -> PublicPages | None:
+    """Return what makes the public status page; None when it is not to be shown."""
+    web = parts.settings.web
+    if not web.status_page:
+        return None
+    from runbookd.reports.public_incidents import PublicPages
+
+    address = f"http://{web.host}:{web.port}/status"
+    return PublicPages(parts.store, parts.clock, lambda: parts.pipeline.desk, address)
 
 
 def _address(parts: Parts, runner: AppRunner) -> str:

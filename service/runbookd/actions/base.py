@@ -23,6 +23,7 @@ from runbookd.actions.secrecy import Disclosed
 from runbookd.errors import ActionError, TemporaryFailure
 from runbookd.model.action import Call, Failure, Mode, Outcome, OutcomeState, Piece, Probed, Repeat, Spec
 from runbookd.ports import Clock, Secrets
+from runbookd.stages.doubt import about
 
 T = TypeVar("T")
 
@@ -172,13 +173,15 @@ async def perform(action: AnyAction, context: Context) -> Outcome:
     changes = mutates(action, context.call.params, context.config)
     observing = changes and context.mode is Mode.OBSERVE
     if observing and action.observe is None:
-        return _skipped(f"{action.spec.name} was not called: observe mode changes nothing", "observed")
+        what = about(action.spec.name, action.spec, context.call.params)
+        return _skipped(f"{what} was not called: observe mode changes nothing", "observed")
     work = action.observe if observing and action.observe is not None else action.run
 
     async def attempt() -> Outcome:
         return _succeeded(await work(_params(action, context), context))
 
-    return await _guarded(context, attempt, changes=changes and not observing)
+    outcome = await _guarded(action, context, attempt, changes=changes and not observing)
+    return replace(outcome, dry_run=observing)
 
 
 async def probe(action: AnyAction, context: Context) -> tuple[Probed, Outcome | None]:
@@ -193,7 +196,7 @@ async def probe(action: AnyAction, context: Context) -> tuple[Probed, Outcome | 
         known = result is not None
         return _succeeded(result)
 
-    outcome = await _guarded(context, attempt, changes=False)
+    outcome = await _guarded(action, context, attempt, changes=False)
     if outcome.failure is not None:
         return Probed.UNKNOWN, outcome
     return answer, outcome if known else None
@@ -213,30 +216,32 @@ async def undo(action: AnyAction, context: Context, output: Mapping[str, object]
         result = await reverse(_params(action, context), _validated(action.result, own, "output"), context)
         return _succeeded(result)
 
-    outcome = await _guarded(context, attempt, changes=True)
+    outcome = await _guarded(action, context, attempt, changes=True)
     if outcome.failure is not None and outcome.failure.kind == NOT_UNDOABLE:
         return replace(outcome, state=OutcomeState.SKIPPED)
     return outcome
 
 
-async def _guarded(context: Context, attempt: Callable[[], Awaitable[Outcome]], *, changes: bool) -> Outcome:
+async def _guarded(
+    action: AnyAction, context: Context, attempt: Callable[[], Awaitable[Outcome]], *, changes: bool
+) -> Outcome:
     """Bound the attempt in time, turn what it raises into an Outcome, add its evidence and wipe the secrets."""
     try:
         async with asyncio.timeout(context.call.timeout.total_seconds()):
             outcome = await attempt()
     except Exception as error:  # noqa: BLE001 - the boundary: a fault of an action is an Outcome, whatever it is
-        outcome = _failed(error, context, changes=changes)
+        outcome = _failed(error, action, context, changes=changes)
     return _told(outcome, context)
 
 
-def _failed(error: Exception, context: Context, *, changes: bool) -> Outcome:
+def _failed(error: Exception, action: AnyAction, context: Context, *, changes: bool) -> Outcome:
     """The Outcome of an exception. A mutating call that may have been sent and has no clear answer is in doubt."""
-    name = context.call.action
-    failure = failure_of_error(error, name)
+    what = about(context.call.action, action.spec, context.call.params)
+    failure = failure_of_error(error, what)
     if failure is None:
         context.attach("traceback", "text/plain", "".join(traceback.format_exception(error)))
         failure = Unavailable(
-            f"{name} broke; this is a bug in the action: {type(error).__name__}: {error}",
+            f"{what} broke; this is a bug in the action: {type(error).__name__}: {error}",
             kind="internal",
             in_doubt=True,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -81,9 +81,10 @@ def _print_one(action: Description) -> None:
             ("repeat", _REPEAT.get(action.repeat, action.repeat)),
             ("undo", action.undo),
             ("timeout", f"{format_duration(action.timeout)}, of one attempt, unless the step says otherwise"),
-            ("permissions", "; ".join(json.dumps(each) for each in action.permissions)),
+            ("permissions", "" if action.permissions else "none"),
         ]
     )
+    _print_permissions(action.permissions)
     for title, model in (("Parameters (with:)", action.params), ("Result", action.result)):
         rows = list(_properties(model))
         if rows:
@@ -96,8 +97,41 @@ def _print_one(action: Description) -> None:
             ]
             table(columns, rows, indent=2)
     heading("Example")
-    for line in _yaml({"action": action.name, "with": dict(action.example)}).splitlines():
-        click.echo(f"  {line}")
+    _print_yaml([{"action": action.name, "with": dict(action.example)}])
+
+
+def _print_permissions(permissions: Sequence[Mapping[str, Any]]) -> None:
+    """Print the rights on Kubernetes as a table of rules, those of any other system in its own form."""
+    rules = [each["rule"] for each in permissions if each["system"] == "kubernetes"]
+    if rules:
+        heading("Permissions on Kubernetes (`runbookd rbac` prints the roles that your content needs)")
+        columns = [
+            Column("APIGROUPS"),
+            Column("RESOURCES"),
+            Column("VERBS", grow=True),
+            Column("NAMES", grow=True),
+        ]
+        table([*columns, Column("WHERE"), Column("ONLY")], [_rule_row(rule) for rule in rules], indent=2)
+    for each in permissions:
+        if each["system"] != "kubernetes":
+            heading(f"Permissions on {each['system']}")
+            _print_yaml(each["rule"])
+
+
+def _rule_row(rule: Mapping[str, Any]) -> list[str]:
+    """One rule of a Role; `""` is the core API group, as in a Role."""
+    if "kindFrom" in rule:
+        of = f"of `{rule['kindFrom']}`"
+        where = ["its kind's", of, ", ".join(rule["verbs"]), "any", "where that is"]
+    else:
+        where = [
+            ", ".join(group or '""' for group in rule["apiGroups"]),
+            ", ".join(rule["resources"]),
+            ", ".join(rule["verbs"]),
+            ", ".join(rule.get("resourceNames", ())) or "any",
+            "namespace" if rule["namespaced"] else "cluster",
+        ]
+    return [*where, f"with `{rule['when']}`" if "when" in rule else "-"]
 
 
 _REPEAT = {
@@ -132,11 +166,11 @@ def _type(schema: Mapping[str, object]) -> str:
     return kind if isinstance(kind, str) else "any"
 
 
-def _yaml(step: Mapping[str, object]) -> str:
-    """Write a step as it stands in a playbook."""
+def _print_yaml(value: object) -> None:
+    """Print a value as it stands in a YAML file."""
     import yaml
 
     from runbookd.cli.shapes import plain
 
-    text: str = yaml.safe_dump([plain(step)], sort_keys=False, allow_unicode=True, width=100)
-    return text
+    for line in yaml.safe_dump(plain(value), sort_keys=False, allow_unicode=True, width=100).splitlines():
+        click.echo(f"  {line}")

@@ -11,12 +11,12 @@ from runbookd.cli import exit_codes
 from runbookd.cli.group import examples
 from runbookd.cli.output import print_json
 from runbookd.cli.shared import Shared, pass_shared
+from runbookd.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runbookd.content.load import Report
-    from runbookd.errors import Problem
 
 
 @click.command(epilog=examples("runbookd check rules playbooks", "runbookd check --strict --output github"))
@@ -36,7 +36,8 @@ def check(shared: Shared, paths: tuple[Path, ...], output: str, *, strict: bool)
 
     PATHs are folders that are checked together as one library, or files, of which each is checked in its place:
     among the configured folders, or else with the folder it lies in. Without a PATH the configured folders are
-    checked. Exits with 1 when there is a problem.
+    checked. Kubeconfigs that the settings name are looked at as well, unless only files are given. Exits with 1 when
+    there is a problem.
     """
     from runbookd.content.load import examine
 
@@ -44,7 +45,7 @@ def check(shared: Shared, paths: tuple[Path, ...], output: str, *, strict: bool)
     folders = _folders(shared, paths)
     report = examine(folders, [], shared.catalogue())
     files = [path.resolve() for path in paths if path.is_file()]
-    problems = _within(report.problems, files, paths)
+    problems = _within([*report.problems, *_of_settings(shared)], files, paths)
     warnings = _within(report.warnings, files, paths)
     bad = bool(problems) or (strict and bool(warnings))
     if output == "json":
@@ -90,6 +91,15 @@ def _folders(shared: Shared, paths: Sequence[Path]) -> list[Path]:
         inside = any(file.is_relative_to(folder.resolve()) for folder in configured)
         given += configured if inside else [file.parent]
     return given
+
+
+def _of_settings(shared: Shared) -> list[Problem]:
+    """Return what is wrong with the files the settings name; the service would not start with them."""
+    from runbookd.actions.kubernetes.kubeconfig import faults
+
+    where = str(shared.config or "environment")
+    access = shared.settings().actions.kubernetes
+    return [Problem(where, None, None, fault) for fault in faults(access)]
 
 
 def _within(found: Sequence[Problem], files: Sequence[Path], paths: Sequence[Path]) -> list[Problem]:

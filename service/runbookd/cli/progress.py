@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from runbookd.cli.output import QUIET, clean, console, length, style_of
+from runbookd.cli.differences import lines
+from runbookd.cli.output import QUIET, clean, console, length, short, style_of
 from runbookd.cli.runs import last_looks, told
 from runbookd.model.run import StepState
 
@@ -61,6 +62,8 @@ class Lines:
             mark = "!" if step.mutating else " "
             line = f"+{length(at):<6} {mark} {step.path}  {step.state.value}  {clean(said)}"
             click.echo(line.rstrip())
+            for each in _changes(step, run):
+                click.echo(f"{'':10}{clean(each)}")
 
     def close(self) -> None:
         """Nothing is left open."""
@@ -99,7 +102,9 @@ class LiveTable:
         for step in steps:
             running = step.state in {StepState.INTENT, StepState.WAITING} and not run.state.ended
             took = (step.ended_at or now) - step.started_at if running or step.ended_at else None
-            said = clean(step.message or step.reason or told(step))
+            said = "\n".join(
+                clean(part) for part in (step.message or step.reason or told(step), *_changes(step, run))
+            )
             table.add_row(
                 self._spinner
                 if running
@@ -127,6 +132,12 @@ class LiveTable:
         return [line for line in self._outline if line.path not in begun]
 
 
+def _changes(step: StepRecord, run: Run) -> list[str]:
+    """What a step changed, or would have changed, in a few lines."""
+    return lines(step.change, _CHANGES_SHOWN, f"runbookd runs show {short(run.id)}")
+
+
+_CHANGES_SHOWN = 8
 _MARKS = {
     StepState.SUCCEEDED: "✓",
     StepState.FAILED: "✗",

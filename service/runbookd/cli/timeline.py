@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from runbookd.cli.output import Column, at_terminal, length, moment, table
+from runbookd.cli.differences import lines
+from runbookd.cli.output import Column, at_terminal, length, moment, short, table
 from runbookd.cli.shapes import written
 from runbookd.model.audit import Stage
+from runbookd.model.reasons import StepReason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from runbookd.model.audit import Entry, LedgerEntry
 
 _LONGEST = 160
+_CHANGES_SHOWN = 8
 
 
 def timeline(entries: Sequence[LedgerEntry], *, indent: int = 0) -> None:
@@ -34,6 +38,7 @@ def timeline(entries: Sequence[LedgerEntry], *, indent: int = 0) -> None:
         text = f"{entry.what}{'  ' if said else ''}{said}"
         at = f"{entry.at:%H:%M:%S}" if one_day else moment(entry.at)
         rows.append([at, length(entry.at - begin), entry.stage.value, text])
+        rows += [["", "", "", f"  {each}"] for each in _changes(entry)]
     table(columns, rows, indent=indent)
 
 
@@ -47,7 +52,21 @@ def summary(entry: Entry) -> str:
     else:
         text = _named(detail)
     by = f" (by {entry.actor})" if entry.actor != "runbookd" else ""
-    return f"{_cut(text)}{by}".strip()
+    doubtful = (
+        "path" in detail and detail.get("reason") == StepReason.IN_DOUBT
+    )  # says what a person has to do
+    return f"{text if doubtful else _cut(text)}{by}".strip()
+
+
+def _changes(entry: Entry) -> list[str]:
+    """What a step changed, or would have changed, in a few lines."""
+    change = entry.detail.get("change")
+    if not isinstance(change, Mapping):
+        return []
+    whole = f"runbookd runs show {short(entry.run_id)}"
+    if "before" not in change:  # too long for the ledger
+        return [f"what differs is long: {whole}"]
+    return lines(change, _CHANGES_SHOWN, whole)
 
 
 def _step(detail: Mapping[str, object]) -> str:

@@ -105,7 +105,8 @@ class Outcome:
     """What a call came to; the only thing that leaves `actions/base.perform`.
 
     `output` is the typed result as a plain tree (durations and timestamps keep their types). `change` is the
-    state before and after a mutating call, None when nothing changed or nothing is known.
+    state before and after a mutating call, None when nothing changed or nothing is known. With `dry_run` it was only
+    asked what would change.
     """
 
     state: OutcomeState
@@ -113,6 +114,7 @@ class Outcome:
     failure: Failure | None = None
     change: Mapping[str, object] | None = None
     evidence: tuple[Piece, ...] = ()
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

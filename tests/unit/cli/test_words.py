@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from runbookd.cli.audit_verify import checked
 from runbookd.cli.check import annotation, counted
 from runbookd.cli.database import is_part
 from runbookd.cli.group import gathered
@@ -153,3 +154,10 @@ def test_counts_agree_with_their_words() -> None:
         "2 rules",
         "2 entries",
     ]
+
+
+def test_a_rate_is_told_where_it_tells_something() -> None:
+    """The time of a few entries is that of reading a file, so no rate is made of it."""
+    assert checked(1, 0.37) == "checked 1 entry in 0.37 s"
+    assert checked(9_999, 0.5) == "checked 9999 entries in 0.50 s"
+    assert checked(10_000, 0.5) == "checked 10000 entries in 0.50 s (20,000 a second)"

@@ -1,10 +1,8 @@
-"""Mail."""
+"""Provider `email`: mail. The server that takes it stands under `actions.email` in the settings."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from runbookd.actions.base import AnyAction
+from runbookd.actions.email import send
 
-if TYPE_CHECKING:
-    from runbookd.actions.base import AnyAction
-
-ACTIONS: tuple[AnyAction, ...] = ()
+ACTIONS: tuple[AnyAction, ...] = (send.ACTION,)

@@ -1,10 +1,8 @@
-"""The public status page at Atlassian Statuspage."""
+"""Provider `statuspage`: the public page at Atlassian Statuspage. Which one stands under `actions.statuspage`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from runbookd.actions.base import AnyAction
+from runbookd.actions.statuspage import open_incident, update_incident
 
-if TYPE_CHECKING:
-    from runbookd.actions.base import AnyAction
-
-ACTIONS: tuple[AnyAction, ...] = ()
+ACTIONS: tuple[AnyAction, ...] = (open_incident.ACTION, update_incident.ACTION)

@@ -1,10 +1,8 @@
-"""Signed webhooks to others."""
+"""Provider `webhook`: telling others by signed HTTP. Who stands under `actions.webhooks` in the settings."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from runbookd.actions.base import AnyAction
+from runbookd.actions.webhook import send
 
-if TYPE_CHECKING:
-    from runbookd.actions.base import AnyAction
-
-ACTIONS: tuple[AnyAction, ...] = ()
+ACTIONS: tuple[AnyAction, ...] = (send.ACTION,)
