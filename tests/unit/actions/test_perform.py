@@ -161,6 +161,18 @@ async def test_an_attempt_ends_when_its_time_is_up() -> None:
     assert (outcome.state, outcome.failure.kind) == (IN_DOUBT, "timeout")
 
 
+async def test_a_doubt_and_a_bug_name_what_the_call_was_about() -> None:
+    """What has no words of an action's own is told with the action and its object."""
+    late = await outcome_of(raising(TimeoutError()), {"with-text": "shop"})
+    bug = await outcome_of(raising(KeyError("bug")), {"with-text": "shop"})
+    assert late.failure is not None
+    assert late.failure.message == "test.act of with-text=shop: no answer in time"
+    assert bug.failure is not None
+    assert bug.failure.message.startswith(
+        "test.act of with-text=shop broke; this is a bug in the action: KeyError"
+    )
+
+
 async def test_a_cancellation_passes() -> None:
     """Whoever cancels the work cancels the action: that is no outcome."""
     started = asyncio.Event()
@@ -264,7 +276,7 @@ async def test_observe_mode_makes_no_mutating_call() -> None:
     observing = context_of(call("test.act", mode=Mode.OBSERVE))
     outcome = await base.perform(raising(AssertionError("was called")), observing)
     assert outcome.failure is not None
-    assert (outcome.state, outcome.failure.kind) == (SKIPPED, "observed")
+    assert (outcome.state, outcome.failure.kind, outcome.dry_run) == (SKIPPED, "observed", False)
     assert (await base.perform(action(mutating=False), observing)).state is OutcomeState.SUCCEEDED
 
 
@@ -279,8 +291,12 @@ async def test_observe_mode_takes_the_dry_run() -> None:
         raise TimeoutError
 
     observing = context_of(call("test.act", mode=Mode.OBSERVE))
-    assert (await base.perform(action(observe=dry), observing)).output["text"] == "would"
-    assert (await base.perform(action(observe=broken), observing)).state is FAILED
+    outcome = await base.perform(action(observe=dry), observing)
+    assert (outcome.output["text"], outcome.dry_run) == ("would", True)
+    failing = await base.perform(action(observe=broken), observing)
+    assert (failing.state, failing.dry_run) == (FAILED, True)
+    acting = await base.perform(action(observe=dry), context_of(call("test.act")))
+    assert acting.dry_run is False
 
 
 async def test_a_probe_answers() -> None:
