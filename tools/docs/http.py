@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import groupby
+from typing import cast
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from runbookd.runtime.clock import SystemClock
 from runbookd.sources import HOOKS
-from runbookd.stages.receive import Receipt
 from runbookd.web import problems
-from runbookd.web.app import create_app
+from runbookd.web.api import People
+from runbookd.web.app import Inside, create_app
 from runbookd.web.config import WebConfig
+from runbookd.web.hooks import Inbox
 from runbookd.web.problems import Problem
+from runbookd.web.status import Pages
 from tools.docs.markdown import code, prose, table
 from tools.docs.markdown import page as make_page
 
 
-class NoInbox:
-    """An inbox for an application that is only looked at."""
-
-    async def receive(
-        self, source: str, body: bytes, headers: Mapping[str, str], remote: str | None
-    ) -> Receipt:
-        """Never called."""
-        raise NotImplementedError
-
-    async def refuse(
-        self, source: str, body: bytes, headers: Mapping[str, str], remote: str | None, reason: str
-    ) -> Receipt:
-        """Never called."""
-        raise NotImplementedError
-
-
 def application(registry: CollectorRegistry) -> web.Application:
     """Make the service's application, with every address and metric of its door."""
-    return create_app(WebConfig(), inbox=NoInbox(), checks={}, registry=registry)
+    inside = Inside(cast("Inbox", None), cast("People", None), SystemClock(), cast("Pages", object()))
+    return create_app(WebConfig(), inside, checks={}, registry=registry)
 
 
 def routes() -> list[web.AbstractRoute]:

@@ -20,9 +20,10 @@ from runbookd.language.render import compile_template
 from runbookd.language.values import utc_text
 from runbookd.model import durations
 from runbookd.model.durations import format_duration
+from runbookd.model.people import Level, Role, Template
 from runbookd.model.playbook import Playbook
 from runbookd.model.rule import Calendar, Priority, Rule
-from tools.docs import models
+from tools.docs import messages, models
 from tools.docs.markdown import code, prose, table
 from tools.docs.markdown import page as make_page
 from tools.docs.models import Place
@@ -30,7 +31,10 @@ from tools.docs.models import Place
 ROOTS: Final = (
     Place("rules[]", Rule),
     Place("priorities.NAME", Priority),
+    Place("escalations.NAME[]", Level),
+    Place("roles.NAME", Role),
     Place("calendars.NAME", Calendar),
+    Place("messages.NAME", Template),
     Place("playbook", Playbook),
 )
 """What stands at the top of a file; the keys of a playbook stand there themselves."""
@@ -101,8 +105,8 @@ MATCHERS: Final = ('env="prod"', 'env!="prod"', 'env=~"pr.*"', 'env!~"pr.*"', 'e
 LABELS: Final[tuple[dict[str, str], ...]] = ({"env": "prod"}, {"env": "my-prod"}, {})
 """The label sets the matchers are tried on."""
 
-_FILES: Final = """What a file in `rules/` or `playbooks/` may hold. Any file may hold `rules`, `priorities`,
-`calendars` and `vars`; one that has the key `playbook` is a playbook. Unknown and repeated keys are mistakes.
+_FILES: Final = """What a file in `rules/` or `playbooks/` may hold. Any file may hold any of the first keys of this
+table; one that has the key `playbook` is a playbook. Unknown and repeated keys are mistakes.
 `${...}` marks an expression; keys whose meaning says CEL hold one without it. [Write a
 rule](../howto/write-a-rule.md) shows them at work, and the files in `schemas/` let an editor complete and check
 them."""
@@ -129,7 +133,7 @@ def page() -> str:
     ]
     for place in known:
         parts += _section(place, known)
-    parts += [*_expressions(), *_templates(), *_matchers(), *_durations()]
+    parts += [*_expressions(), *_templates(), *_matchers(), *_durations(), *messages.section()]
     made_from = ["service/runbookd/model/", "service/runbookd/language/"]
     return make_page("Language", made_from, *parts)
 

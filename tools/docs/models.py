@@ -17,8 +17,9 @@ from pydantic.fields import FieldInfo
 from runbookd.actions.kubernetes.kinds import NAME_PATTERN, NAMESPACE_PATTERN
 from runbookd.model.base import Duration, Name
 from runbookd.model.durations import format_duration
+from runbookd.model.people import Email, Reach, SlackPlace
 from runbookd.model.playbook import Identifier
-from runbookd.model.rule import Calendar
+from runbookd.model.rule import Calendar, Holiday
 from tools.docs.markdown import anchor, code
 
 Schema = Mapping[str, Any]
@@ -27,7 +28,15 @@ HEAD = ("key", "type", "default", "meaning")
 
 _NAMED_PATTERNS = {
     TypeAdapter(kind).json_schema()["pattern"]: word
-    for kind, word in ((Duration, "duration"), (Name, "name"), (Identifier, "identifier"))
+    for kind, word in (
+        (Duration, "duration"),
+        (Name, "name"),
+        (Identifier, "identifier"),
+        (Reach, "role or address"),
+        (Email, "mail address"),
+        (SlackPlace, "`#channel` or id"),
+        (Holiday, "country or date"),
+    )
 }
 _NAMED_PATTERNS[Calendar.model_json_schema()["properties"]["from"]["pattern"]] = (
     'time of day such as `"09:00"`'

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from runbookd.content.expressions import View, expression, templates
+from runbookd.content.messages import no_such
 from runbookd.content.params import playbook_inputs
 from runbookd.content.read import Draft, Located
 from runbookd.errors import LanguageError, Problem
-from runbookd.language.fuzzy import did_you_mean
 from runbookd.language.matchers import parse_matcher
 from runbookd.model.rule import Rule
 
@@ -31,10 +31,10 @@ def rule_problems(located: Located[Rule], draft: Draft) -> Iterator[Problem]:
             located, ("incident", "title"), rule.incident.title, view.at("an incident's title")
         )
     yield from _key(located)
-    known = draft.names["priority"]
-    if rule.priority not in known:
-        message = f"there is no priority {rule.priority!r}{_there_are(rule.priority, known)}"
-        yield located.problem(message, "priority")
+    if rule.priority not in draft.names["priority"]:
+        yield located.problem(no_such("priority", rule.priority, draft.names["priority"]), "priority")
+    if rule.escalation is not None and rule.escalation not in draft.names["escalation"]:
+        yield located.problem(no_such("escalation", rule.escalation, draft.names["escalation"]), "escalation")
     yield from _rungs(located, draft, view)
 
 
@@ -64,14 +64,6 @@ def _rungs(located: Located[Rule], draft: Draft, view: View) -> Iterator[Problem
         inner = View(where="a rung's `with`", names=RUNNING, vars=view.vars, secrets=True)
         yield from templates(located, (*below, "with"), rung.with_, inner)
         if rung.playbook not in known:
-            message = f"there is no playbook {rung.playbook!r}{_there_are(rung.playbook, known)}"
-            yield located.problem(message, *below, "playbook")
+            yield located.problem(no_such("playbook", rung.playbook, known), *below, "playbook")
         elif rung.playbook in draft.playbooks:
             yield from playbook_inputs(located, below, rung.with_, draft.playbooks[rung.playbook].item)
-
-
-def _there_are(name: str, known: Collection[str]) -> str:
-    hint = did_you_mean(name, known)
-    if hint:
-        return f".{hint}"
-    return f"; there is: {', '.join(sorted(known)) or 'none'}"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
 
 from runbookd.content.yaml import Path
 from runbookd.language.fuzzy import did_you_mean
 from runbookd.model.base import Name
+from runbookd.model.people import Email, Reach, SlackPlace
+from runbookd.model.rule import Holiday
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -39,10 +41,25 @@ _BOUNDS = {
     "greater_than": ("gt", "more than"),
     "less_than": ("lt", "less than"),
 }
+
+
+def _pattern(kind: Any) -> str:
+    return str(TypeAdapter(kind).json_schema()["pattern"])
+
+
 _PATTERN_HINTS = {
     r"^[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*$": "is not a name; write kebab-case: letters and digits, joined by -",
     r"^[a-z][a-z0-9_]*$": "is not an identifier; write small letters, digits and _, a letter first",
     r"^([01]\d|2[0-3]):[0-5]\d$": 'is not a time of day; write it as "09:00"',
+    _pattern(
+        Reach
+    ): "names nobody; write a role, ROLE.secondary, slack:#channel, email:somebody@example.com, "
+    "webhook:NAME or statuspage",
+    _pattern(Email): "is not a mail address",
+    _pattern(SlackPlace): "is no place in Slack; write a channel as '#name', or an id such as C012AB3CD",
+    _pattern(
+        Holiday
+    ): "is no holiday; write a country as US, a part of one as US-NY, or a date as 2026-12-24",
 }
 _LONGEST_SHOWN = 60
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
@@ -81,6 +98,13 @@ def unknown_key(key: str, known: Sequence[str]) -> str:
     there_are = f"the keys here are: {', '.join(known)}" if known else "there are no keys here"
     hint = did_you_mean(key, known)
     return f"unknown key {key!r}{'.' if hint else ''}{hint} ({there_are})"
+
+
+def no_such(kind: str, name: str, known: Collection[str]) -> str:
+    """Say that a name stands for nothing, which one was probably meant, or which there are."""
+    hint = did_you_mean(name, known)
+    there_is = f".{hint}" if hint else f"; there is: {', '.join(sorted(known)) or 'none'}"
+    return f"there is no {kind} {name!r}{there_is}"
 
 
 def name_mistake(name: str) -> str | None:
@@ -194,6 +218,9 @@ def _models_at(annotation: Any, path: Path) -> Iterator[type[BaseModel]]:
         for member in get_args(annotation):
             yield from _models_at(member, path)
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if issubclass(annotation, RootModel):
+            yield from _models_at(annotation.model_fields["root"].annotation, path)
+            return
         if not path:
             yield annotation
             return

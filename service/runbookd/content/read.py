@@ -1,4 +1,4 @@
-"""Files into models: every rule, playbook, priority and calendar validated by itself, with where it stands.
+"""Files into models: every rule, playbook, priority, role and so on validated by itself, with where it stands.
 
 A mistake in one rule hides no mistake in another, and a name that is written but wrong still counts as a name,
 so that one bad playbook does not make every rule that runs it wrong too.
@@ -17,17 +17,24 @@ from runbookd.content.messages import findings, known_keys, name_mistake, shown,
 from runbookd.content.yaml import Document, Path, parse
 from runbookd.errors import ContentError, Problem
 from runbookd.model.library import Library
+from runbookd.model.people import Escalation, Role, Template
 from runbookd.model.playbook import Playbook
 from runbookd.model.rule import Calendar, Priority, Rule
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Located_co = TypeVar("Located_co", bound=BaseModel, covariant=True)
 
-SHARED_KEYS = ("rules", "priorities", "calendars", "vars")
+SHARED_KEYS = ("rules", "priorities", "escalations", "roles", "calendars", "messages", "vars")
 PLAYBOOK_KEYS = tuple(known_keys(Playbook))
-NAMED = ("rule", "playbook", "priority", "calendar", "var")
-_MAPS: dict[str, type[BaseModel]] = {"priorities": Priority, "calendars": Calendar}
-_KINDS = {"priorities": "priority", "calendars": "calendar"}
+_MAPS: dict[str, tuple[str, type[BaseModel]]] = {
+    "priorities": ("priority", Priority),
+    "escalations": ("escalation", Escalation),
+    "roles": ("role", Role),
+    "calendars": ("calendar", Calendar),
+    "messages": ("message", Template),
+}
+NAMED = ("rule", "playbook", *(kind for kind, _ in _MAPS.values()), "var")
+"""What has names, in the words that speak of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +58,16 @@ class Located(Generic[Located_co]):
 class Draft:
     """What the files hold, before its parts are checked against each other.
 
-    `names` says where every name was written first, valid or not: by kind (`rule`, `playbook`, `priority`,
-    `calendar`, `var`), then by name.
+    `names` says where every name was written first, valid or not: by kind (one of NAMED), then by name.
     """
 
     rules: list[Located[Rule]] = field(default_factory=list)
     playbooks: dict[str, Located[Playbook]] = field(default_factory=dict)
     priorities: dict[str, Located[Priority]] = field(default_factory=dict)
+    escalations: dict[str, Located[Escalation]] = field(default_factory=dict)
+    roles: dict[str, Located[Role]] = field(default_factory=dict)
     calendars: dict[str, Located[Calendar]] = field(default_factory=dict)
+    messages: dict[str, Located[Template]] = field(default_factory=dict)
     vars: dict[str, object] = field(default_factory=dict)
     names: dict[str, dict[str, str]] = field(default_factory=lambda: {kind: {} for kind in NAMED})
     problems: list[Problem] = field(default_factory=list)
@@ -67,13 +76,20 @@ class Draft:
         """Make the value that the service works with."""
         return Library(
             rules=tuple(located.item for located in self.rules),
-            playbooks={name: located.item for name, located in self.playbooks.items()},
-            priorities={name: located.item for name, located in self.priorities.items()},
-            calendars={name: located.item for name, located in self.calendars.items()},
+            playbooks=_items(self.playbooks),
+            priorities=_items(self.priorities),
+            escalations=_items(self.escalations),
+            roles=_items(self.roles),
+            calendars=_items(self.calendars),
+            messages=_items(self.messages),
             vars=dict(self.vars),
             places={f"{kind}:{name}": at for kind, names in self.names.items() for name, at in names.items()},
             version=version,
         )
+
+
+def _items(located: Mapping[str, Located[ModelT]]) -> dict[str, ModelT]:
+    return {name: each.item for name, each in located.items()}
 
 
 def draft(bodies: Sequence[tuple[str, bytes]]) -> Draft:
@@ -110,8 +126,8 @@ class _Reading:
             return
         self._unknown_keys(data)
         self._rules(data.get("rules", []))
-        for section, model in _MAPS.items():
-            self._map(section, data.get(section, {}), model)
+        for section in _MAPS:
+            self._map(section, data.get(section, {}))
         self._vars(data.get("vars", {}))
         if "playbook" in data:
             self._playbook({key: value for key, value in data.items() if key in PLAYBOOK_KEYS})
@@ -147,16 +163,17 @@ class _Reading:
         if playbook is not None and fresh:
             self._draft.playbooks[playbook.playbook] = Located(playbook, self._document)
 
-    def _map(self, section: str, entries: object, model: type[BaseModel]) -> None:
+    def _map(self, section: str, entries: object) -> None:
         if not isinstance(entries, dict):
             self._problem(f"must be a map (`name: ...` lines), not {shown(entries)}", (section,))
             return
+        kind, model = _MAPS[section]
         into: dict[str, Located[BaseModel]] = getattr(self._draft, section)
         for name, data in entries.items():
             path = (section, name)
             if (mistake := name_mistake(name)) is not None:
                 self._problem(mistake, path, at_key=True)
-            fresh = self._name(_KINDS[section], name, path)
+            fresh = self._name(kind, name, path)
             item = self._validate(model, data, path)
             if item is not None and fresh:
                 into[name] = Located(item, self._document, path)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
+from runbookd.model.people import Escalation, Role, Template
 from runbookd.model.playbook import Playbook
 from runbookd.model.rule import Calendar, Priority, Rule
 from runbookd.ports import Catalogue
@@ -29,7 +30,7 @@ def schemas(catalogue: Catalogue) -> dict[str, Schema]:
 
 
 def rules_schema() -> Schema:
-    """Return the schema of a file with rules, priorities, calendars and vars."""
+    """Return the schema of a file with rules, priorities, roles and the like, and vars."""
     shared = _shared()
     return _file(
         "Rules of runbookd", shared.pop("$defs"), {"properties": shared, "additionalProperties": False}
@@ -56,7 +57,10 @@ def _shared() -> Schema:
     types: Mapping[str, Any] = {
         "rules": list[Rule],
         "priorities": dict[str, Priority],
+        "escalations": dict[str, Escalation],
+        "roles": dict[str, Role],
         "calendars": dict[str, Calendar],
+        "messages": dict[str, Template],
         "vars": dict[str, Any],
     }
     properties: Schema = {}

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from runbookd.model.escalation import ActRequest
+
 
 class Status(StrEnum):
     """Whether the trouble is there. `UNKNOWN` (CloudWatch INSUFFICIENT_DATA) neither opens nor closes anything."""
@@ -79,7 +81,8 @@ class Notification:
     `truncated` counts alerts the sender left out (Alertmanager's `truncatedAlerts`); more than zero means the
     sender must be asked what else fires. `refused` says of each alert that can never be understood why; the others
     are none the worse for it. `complete` is True when the events are all that fires at the sender
-    (a reconciler's answer), so that what is missing has resolved.
+    (a reconciler's answer), so that what is missing has resolved. `acts` are what people did, at a door where they
+    answer.
     """
 
     events: tuple[Event, ...]
@@ -88,6 +91,7 @@ class Notification:
     truncated: int = 0
     complete: bool = False
     refused: tuple[str, ...] = ()
+    acts: tuple[ActRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

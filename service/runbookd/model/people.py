@@ -13,7 +13,10 @@ SlackPlace = Annotated[str, StringConstraints(pattern=r"^(#[\w-]{1,80}|[CDGUW][A
 Reach = Annotated[
     str,
     StringConstraints(
-        pattern=r"^([a-z0-9][a-z0-9-]*(\.(primary|secondary))?|slack:\S+|email:\S+@\S+|webhook:[a-z0-9-]+|statuspage)$"
+        pattern=r"^([a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*(\.(primary|secondary))?"
+        r"|slack:(#[\w-]{1,80}|[CDGUW][A-Z0-9]{6,20})|email:[^@\s<>,;:]+@[^@\s<>,;:]+"
+        r"|webhook:[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*|statuspage)$",
+        max_length=300,
     ),
 ]
 """Who is meant: a role (its primary, then its secondary), `role.secondary`, or an address `slack:#channel`,
@@ -96,7 +99,7 @@ class Level(Content):
         return self
 
 
-class Escalation(RootModel[list[Level]]):
+class Escalation(RootModel[Annotated[list[Level], Field(min_length=1)]]):
     """An escalation policy: its levels, in the order they come."""
 
 
@@ -104,7 +107,7 @@ class Template(Content):
     """The words of one message: Jinja2, sandboxed; values are escaped for the medium they go to."""
 
     subject: Text = Field(description="One line: the subject of a mail, the bold first line elsewhere.")
-    body: Text = Field(description="Plain text with line breaks.")
+    body: Text = Field(description="Plain text with line breaks; for Slack also its own markup.")
     public: bool = Field(
         default=False, description="For the status page: only the public variables can be used."
     )

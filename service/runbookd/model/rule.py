@@ -2,12 +2,28 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from runbookd.model.action import Mode
 from runbookd.model.base import Content, Duration, Name
 
 Text = Annotated[str, StringConstraints(min_length=1)]
+_HOLIDAY = r"^([A-Z]{2}(-\S{1,20})?|\d{4}-\d\d-\d\d)$"
+Holiday = Annotated[str, StringConstraints(pattern=_HOLIDAY, max_length=30)]
+"""A country (ISO 3166-1: `US`), a part of one (`US-NY`), or a date."""
+Holidays = Annotated[
+    list[Holiday],
+    BeforeValidator(lambda written: [written] if isinstance(written, str) else written),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": _HOLIDAY},
+                {"type": "array", "items": {"type": "string", "pattern": _HOLIDAY}},
+            ]
+        }
+    ),
+]
+"""One of them, or a list."""
 
 
 class IncidentShape(Content):
@@ -136,6 +152,14 @@ class Rule(Content):
         return self
 
 
+class Many(Content):
+    """So many incidents of one priority within a window are more than their sum."""
+
+    of: int = Field(ge=2, description="How many, the one that opens now included.")
+    within: Duration = Field(description="The sliding window; it happens once in it.")
+    escalation: Name = Field(description="The escalation of the incident that makes the number full.")
+
+
 class Priority(Content):
     """One row of the table of response times. A time that is not given has no clock."""
 
@@ -155,6 +179,9 @@ class Priority(Content):
     escalation: Name | None = Field(
         default=None,
         description="Names an escalation, for rules that name none. None: nobody is told by time.",
+    )
+    many: Many | None = Field(
+        default=None, description="What several incidents of this priority are. None: each is its own."
     )
     ack_expires: Duration | None = Field(
         default=None, description="An acknowledgement counts for this long. None: until the incident is over."
@@ -190,5 +217,10 @@ class Calendar(Content):
         alias="from", description="When a working day begins, in its zone."
     )
     to: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(
-        description="When it ends."
+        description="When it ends, later than `from` on the same day."
+    )
+    holidays: Holidays = Field(
+        default_factory=list,
+        description="Days off: those of a country, `US`, or a part of it, `US-NY`, or a list of such and of dates, "
+        "`[US, 2026-12-24]`. Days off in lieu of one that falls on a weekend are among them.",
     )

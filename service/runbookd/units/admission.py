@@ -28,6 +28,7 @@ from runbookd.stages.plan import incident_key, incident_title
 from runbookd.units.desk import Desk
 from runbookd.units.escalation import begin_clocks, close_incident, escalate
 from runbookd.units.planning import Trouble, plan_rung, rule_scope
+from runbookd.units.watchdogs import note_heard
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -89,6 +90,8 @@ async def admit_event(tx: Tx, desk: Desk, batch: Batch, event: Event, tally: Tal
         unseen = unseen_alert(event, desk.ids.new("alt"), batch.now)
         await tx.alerts.save(unseen)
         stored = replace(stored, alert_id=unseen.id, incident_id=None, rule=None)
+    if not batch.asked:  # whether it is told by itself is the question
+        await note_heard(tx, desk, event, batch.received_at, batch.now)
     tally[stored.outcome] += 1
     if not (batch.asked and episode in {Episode.REPEAT, Episode.UNKNOWN}):
         await tx.deliveries.add_event(stored)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runbookd.model.rule import Rule
+    from runbookd.model.watchdog import Watchdog
     from runbookd.ports import Ids, Tx
 
 PAUSED = "paused"
@@ -45,7 +46,7 @@ class Desk:
     `mode` observe overrides every rule. `lease` is how long a claim on work holds without being extended. An open
     alert that its sender, asked, has not listed for `forget_after` has resolved. A firing told longer than
     `stale_for` after its resolve is not a late one, but a new episode. `people` names persons by the ids a door has
-    for them.
+    for them. `watchdogs` are by who tells of them and the alert's name.
     """
 
     library: Library
@@ -58,6 +59,7 @@ class Desk:
     stale_for: timedelta = timedelta(minutes=10)
     limits: Limits = DEFAULT_LIMITS
     people: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    watchdogs: Mapping[tuple[str, str], Watchdog] = field(default_factory=dict)
     _frozen: dict[str, Frozen] = field(default_factory=dict)
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from runbookd.model.audit import Entry, Stage
@@ -26,7 +27,6 @@ from runbookd.units.telling import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import datetime
 
     from runbookd.ports import Tx
     from runbookd.units.desk import Desk
@@ -64,7 +64,8 @@ async def begin_clocks(
 
 async def _freeze(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> list[datetime]:
     """Freeze the levels of the escalation into the incident; returns when they are due."""
-    name = incident.escalation or desk.library.priorities[incident.priority].escalation
+    name = await _one_too_many(tx, desk, incident, now)
+    name = name or incident.escalation or desk.library.priorities[incident.priority].escalation
     policy = desk.library.escalations.get(name or "")
     if policy is None:
         return []
@@ -82,6 +83,27 @@ async def _freeze(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> list
     )
     await tx.ledger.append([entry])
     return [level.due_at for level in levels if level.due_at is not None]
+
+
+async def _one_too_many(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> str | None:
+    """Return the escalation of several incidents of a priority, if this is the one that makes them several."""
+    many = desk.library.priorities[incident.priority].many
+    if many is None:
+        return None
+    since, switch = now - many.within, f"many:{incident.priority}"
+    fired = await tx.switches.get(switch)
+    if fired is not None and datetime.fromisoformat(fired) > since:
+        return None
+    latest = await tx.incidents.recent(many.of, {"priority": incident.priority})
+    if len(latest) < many.of or latest[-1].opened_at <= since:
+        return None
+    await tx.switches.set(switch, now.isoformat())
+    detail = {"priority": incident.priority, "incidents": [one.id for one in latest]}
+    entry = Entry(
+        at=now, stage=Stage.ESCALATE, what="several_incidents", incident_id=incident.id, detail=detail
+    )
+    await tx.ledger.append([entry])
+    return many.escalation
 
 
 async def _announce(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> None:

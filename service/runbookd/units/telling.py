@@ -88,10 +88,14 @@ async def open_channel(tx: Tx, desk: Desk, incident: Incident, now: datetime) ->
 
 
 async def audience(tx: Tx, incident: Incident) -> list[Message]:
-    """Return one message for every address that has been told of the incident, the first to it."""
+    """Return one message for every address that has been told of the incident, the first to it.
+
+    The status page has, even if one elsewhere could not be: our own shows the same messages.
+    """
     first: dict[tuple[Channel, str], Message] = {}
     for message in await tx.messages.of(incident.id):
-        if message.kind in _FIRST and message.state is not MessageState.FAILED:
+        reached = message.state is not MessageState.FAILED or message.channel is Channel.STATUSPAGE
+        if message.kind in _FIRST and reached:
             first.setdefault((message.channel, canonical_json(encode(message.address))), message)
     return list(first.values())
 

@@ -1,6 +1,7 @@
 """Files with one mistake each. The mark ‸ stands where it must be reported, and is not part of the file.
 
-Every file is read beside `base/`: priority P1, calendar office, var url, playbooks look and fix.
+Every file is read beside `base/`: priority P1, calendar office, roles ops and desk, escalation ladder, var url,
+playbooks look and fix.
 """
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ INPUTS = PLAY + "inputs:\n  "
 STEPS = PLAY + "inputs: {name: {}}\nsteps:\n  - "
 LOOK = "id: seen\n    action: http.check\n    with: {url: http://a}\n  - "
 VERIFY = STEPS + LOOK + "wait: 1s\nverify:\n  - "
+LEVELS = "escalations:\n  e:\n    - "
+ROLE = "roles:\n  r: {primary: "
+PRIORITY = "priorities:\n  P5: {name: x, "
+OFFICE = "calendars:\n  c: {timezone: UTC, days: [mon], from: '09:00', to: '17:00', holidays: "
+UPDATE = "messages:\n  incident-update:\n    subject: x\n    body: "
 
 YAML: dict[str, tuple[str, str]] = {
     "a tab": ("rules:\n‸\t- name: x\n", "a tab is used for indentation"),
@@ -61,8 +67,8 @@ YAML: dict[str, tuple[str, str]] = {
 SHAPES: dict[str, tuple[str, str]] = {
     "an unknown key of a file": ("‸rulse: []\n", "unknown key 'rulse'. Did you mean 'rules'?"),
     "a key of the future": (
-        "‸escalations: {}\n",
-        "the keys here are: rules, priorities, calendars, vars, playbook",
+        "‸schedules: []\n",
+        "the keys here are: rules, priorities, escalations, roles, calendars, messages, vars, playbook",
     ),
     "steps without a playbook": ("‸steps: []\n", "this file has no `playbook: NAME`"),
     "an unknown key of a playbook": (PLAY + "‸step: []\n", "unknown key 'step'. Did you mean 'steps'?"),
@@ -154,6 +160,54 @@ SHAPES: dict[str, tuple[str, str]] = {
     "no days": (
         "calendars:\n  c: {timezone: UTC, days: ‸[], from: '09:00', to: '17:00'}\n",
         "must not be empty",
+    ),
+    "a holiday that is a word": (
+        OFFICE + "‸christmas}\n",
+        "'christmas' is no holiday; write a country as US",
+    ),
+    "a holiday in a list that is a word": (OFFICE + "[US, ‸us]}\n", "'us' is no holiday"),
+    "an escalation that is a map": (
+        "escalations:\n  e: ‸{after: 1m, page: [ops]}\n",
+        "must be a list (lines that start with `- `), not a map",
+    ),
+    "an escalation without levels": ("escalations:\n  e: ‸[]\n", "must not be empty"),
+    "a level's unknown key": (LEVELS + "{after: 1m, ‸pages: [ops]}\n", "Did you mean 'page'?"),
+    "a level that never comes": (LEVELS + "‸{page: [ops]}\n", "either `after` or `on_breach`"),
+    "a level that comes twice": (
+        LEVELS + "‸{after: 1m, on_breach: resolve, page: [ops]}\n",
+        "either `after` or",
+    ),
+    "a level for nobody": (LEVELS + "‸{after: 1m}\n", "somebody to `page` or `notify`"),
+    "a breach of no clock": (LEVELS + "{on_breach: ‸repair, page: [ops]}\n", "must be acknowledge, respond"),
+    "an unknown condition of a level": (
+        LEVELS + "{after: 1m, unless: ‸acked, page: [ops]}\n",
+        "must be acknowledged, responded or resolved",
+    ),
+    "a name that is none": (
+        LEVELS + "{after: 1m, page: [‸'the boss']}\n",
+        "'the boss' names nobody; write a role, ROLE.secondary, slack:#channel",
+    ),
+    "a channel without #": (LEVELS + "{after: 1m, notify: [ops, ‸slack:ops]}\n", "'slack:ops' names nobody"),
+    "a way that is none": (LEVELS + "{after: 1m, notify: [‸slak:#ops]}\n", "'slak:#ops' names nobody"),
+    "a third of a role": (LEVELS + "{after: 1m, page: [‸ops.third]}\n", "'ops.third' names nobody"),
+    "a mail address that is none": (
+        LEVELS + "{after: 1m, notify: [‸email:ops]}\n",
+        "'email:ops' names nobody",
+    ),
+    "a role without a primary": ("roles:\n  r: ‸{hours: always}\n", "the key 'primary' is missing"),
+    "a contact that cannot be reached": (ROLE + "‸{name: anna}}\n", "a contact needs at least one of"),
+    "a contact's unknown key": (
+        ROLE + "{‸mail: a@b.example}}\n",
+        "unknown key 'mail'. Did you mean 'email'?",
+    ),
+    "a contact's address that is none": (ROLE + "{email: ‸anna}}\n", "'anna' is not a mail address"),
+    "a contact's channel without #": (ROLE + "{slack: ‸ops}}\n", "'ops' is no place in Slack"),
+    "a pager of nothing": (ROLE + "{pagerduty: ‸{}}}\n", "give `service_key`, `schedule` or both"),
+    "a message without a body": ("messages:\n  page: ‸{subject: x}\n", "the key 'body' is missing"),
+    "a message without words": ("messages:\n  page: {subject: ‸'', body: x}\n", "must not be empty"),
+    "a message's unknown key": (
+        "messages:\n  page: {‸title: x, subject: x, body: x}\n",
+        "unknown key 'title'",
     ),
     "a playbook without a name": ("playbook:‸\n", "must be a text, not nothing"),
     "an input with a capital": (INPUTS + "‸Name: {}\n", "'Name' is not an identifier"),
@@ -305,6 +359,106 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "'event' has no value in the target",
     ),
     "a target with a secret": (PLAY + "target: x/${‸secret.a}\n", "secrets cannot be used in the target"),
+    "a priority's unknown escalation": (PRIORITY + "escalation: ‸lader}\n", "Did you mean 'ladder'?"),
+    "an unknown escalation of several": (
+        PRIORITY + "many: {of: 2, within: 1h, escalation: ‸lader}}\n",
+        "Did you mean 'ladder'?",
+    ),
+    "a rule's unknown escalation": (
+        MATCHED + "escalation: ‸system-down\n",
+        "there is no escalation 'system-down'; there is: ladder",
+    ),
+    "an announcement to nobody": (PRIORITY + "announce: [‸'all of them']}\n", "names nobody; write a role"),
+    "an announcement to no role": (PRIORITY + "announce: [statuspage, ‸op]}\n", "Did you mean 'ops'?"),
+    "news without a pause": (PRIORITY + "update_every: ‸0m}\n", "must be at least 1m"),
+    "an acknowledgement of no length": (PRIORITY + "ack_expires: ‸59s}\n", "must be at least 1m"),
+    "hours over midnight": (
+        "calendars:\n  c: {timezone: UTC, days: [mon], from: '22:00', to: ‸'06:00'}\n",
+        "`to` must be later than `from`, on the same day",
+    ),
+    "hours of no length": (
+        "calendars:\n  c: {timezone: UTC, days: [mon], from: '09:00', to: ‸'09:00'}\n",
+        "`to` must be later",
+    ),
+    "the holidays of no country": (OFFICE + "‸ZZ}\n", "the holidays of 'ZZ' are not known"),
+    "the holidays of no part of a country": (
+        OFFICE + "[2026-12-24, ‸US-XY]}\n",
+        "US has no part 'XY' whose holidays are known; there is: AK, AL, ",
+    ),
+    "the parts of a country without": (OFFICE + "‸BY-A}\n", "there is: none"),
+    "a day that never comes": (OFFICE + "[US, ‸2026-02-29]}\n", "there is no day 2026-02-29"),
+    "a role that is not there": (
+        LEVELS + "{after: 1m, unless: resolved, page: [ops, ‸dsek]}\n",
+        "there is no role 'dsek'. Did you mean 'desk'?",
+    ),
+    "a role that is told and not there": (
+        LEVELS + "{after: 1m, notify: [‸management]}\n",
+        "there is no role 'management'; there is: desk, ops",
+    ),
+    "a role without a secondary": (
+        LEVELS + "{after: 1m, notify: [ops.secondary, ‸desk.secondary]}\n",
+        "role 'desk' has no `secondary`",
+    ),
+    "a page to the status page": (LEVELS + "{after: 0m, page: [‸statuspage]}\n", "`notify` it instead"),
+    "levels out of order": (
+        LEVELS
+        + "{after: 5m, notify: [ops]}\n    - {on_breach: resolve, page: [ops]}\n    - {after: ‸2m, notify: [desk]}\n",
+        "levels stand in the order they come, and one above comes after 5m",
+    ),
+    "a role that is the status page": (
+        "roles:\n  ‸statuspage: {primary: {slack: '#a'}}\n",
+        "choose another name",
+    ),
+    "a role's unknown hours": (
+        "roles:\n  r: {primary: {slack: '#a'}, hours: ‸alway}\n",
+        "there is no calendar 'alway'. Did you mean 'always'?",
+    ),
+    "an integration key in the open": (
+        ROLE + "{pagerduty: {service_key: ‸0123456789abcdef}}}\n",
+        "an integration key is a secret; write ${secret.NAME}",
+    ),
+    "an integration key that is more than a secret": (
+        ROLE + "{pagerduty: {service_key: ‸'x${secret.a}'}}}\n",
+        "an integration key is a secret",
+    ),
+    "a secret as a schedule": (
+        ROLE + "{pagerduty: {schedule: ‸'${secret.a}'}}}\n",
+        "only `pagerduty.service_key` is a ${secret.NAME}",
+    ),
+    "an expression as a contact's name": (
+        ROLE + "{slack: '#a'}, secondary: {name: ‸'${vars.url}', slack: '#b'}}\n",
+        "${...} is not rendered here",
+    ),
+    "a message that is never sent": (
+        "messages:\n  ‸incident-open: {subject: x, body: x}\n",
+        "there is no message 'incident-open'. Did you mean 'incident-opened'?",
+    ),
+    "a public message that does not say so": (
+        "messages:\n  public-incident-opened: ‸{subject: x, body: x}\n",
+        "write `public: true`",
+    ),
+    "an expression of rules in a message": (
+        UPDATE + "‸on ${event.name}\n",
+        "messages hold {{ incident.title }}",
+    ),
+    "a fact that is none": (
+        UPDATE + "|\n      Service: {{ service }}\n      Title: {{ ‸incident.titel }}\n",
+        "there is no fact 'incident.titel'; incident has: id, ",
+    ),
+    "a fact that is none in a subject": (
+        "messages:\n  page: {subject: 'it is {{ ‸serviec }}', body: x}\n",
+        "Did you mean 'service'?",
+    ),
+    "a private fact in a public message": (
+        "messages:\n  public-incident-update:\n    public: true\n    subject: x\n    body: |\n      a {{ ‸found }}\n",
+        "found is not for everybody; it may tell: incident.duration",
+    ),
+    "a message that is no template": (
+        UPDATE + "|\n      a\n      b ‸{{ found\n",
+        "unexpected end of template",
+    ),
+    "a message that computes": (UPDATE + "a ‸{{ 2 * 3 }}\n", "this is not part of the language of messages"),
+    "a message without end": (UPDATE + "‸" + "x" * 20_001 + "\n", "at most 20000 characters"),
     "an unknown action": (
         STEPS + "action: ‸http.chek\n",
         "there is no action 'http.chek'. Did you mean 'http.check'?",

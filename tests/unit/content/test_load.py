@@ -183,6 +183,8 @@ def test_all_mistakes_of_all_files_are_told_at_once_in_order(tmp_path: Path) -> 
         ("playbook", "playbook: one\n", "1:11"),
         ("priority", "priorities: {one: {name: x}}\n", "1:14"),
         ("var", "vars: {one: 1}\n", "1:8"),
+        ("role", "roles: {one: {primary: {slack: '#a'}}}\n", "1:9"),
+        ("escalation", "escalations: {one: [{after: 0m, notify: [statuspage]}]}\n", "1:15"),
         ("rule", rules_named("unmatched"), "2:10"),
     ],
 )
@@ -262,6 +264,54 @@ def test_warnings_do_not_refuse(tmp_path: Path) -> None:
         ("b.yaml", "playbook 'b' changes something and has no `target`: two runs may do it at once"),
         ("b.yaml", "playbook 'b' changes something and has no `verify`: nobody sees whether it helped"),
     ]
+
+
+def test_ladders_that_are_probably_not_meant(tmp_path: Path) -> None:
+    """An escalation for nobody, a page about what is over, and a level that never comes are told, and load."""
+    write(
+        tmp_path,
+        {
+            "a.yaml": "priorities:\n"
+            "  P1: {name: High, escalation: used, resolve_within: 1h, update_every: 5m}\n"
+            "  P2: {name: Low}\n"
+            "roles: {ops: {primary: {slack: '#a'}}}\n",
+            "b.yaml": "escalations:\n"
+            "  used:\n"
+            "  - {after: 0m, page: [ops]}\n"
+            "  - {after: 1m, page: [ops]}\n"
+            "  - {after: 1m, notify: [ops], unless: resolved}\n"
+            "  - {on_breach: update, page: [ops]}\n"
+            "  - {on_breach: acknowledge, page: [ops]}\n"
+            "  - {on_breach: resolve, page: [ops]}\n"
+            "  unused:\n"
+            "  - {on_breach: respond, page: [ops]}\n",
+            "c.yaml": "rules: [{name: r, when: 'true', priority: P2, escalation: used}]\n",
+        },
+    )
+    report = examine(tmp_path, [], CATALOGUE)
+    assert report.library is not None
+    assert list(report.library.escalations) == ["used", "unused"]
+    assert [str(each).removeprefix(f"{tmp_path}/") for each in report.warnings] == [
+        "b.yaml:4:17: this pages people even if it is over by then; write `unless: resolved`, or `acknowledged`",
+        "b.yaml:6:17: priority P2 has no `update_every`, so for it this level never comes",
+        "b.yaml:7:17: priority P1 has no `acknowledge_within`, so for it this level never comes",
+        "b.yaml:7:17: priority P2 has no `acknowledge_within`, so for it this level never comes",
+        "b.yaml:8:17: priority P2 has no `resolve_within`, so for it this level never comes",
+        "b.yaml:9:3: escalation 'unused' is named by no priority and no rule",
+    ]
+
+
+def test_a_role_that_is_written_wrongly_still_counts(tmp_path: Path) -> None:
+    """One bad role or escalation is one problem, not also one for everything that names it."""
+    write(
+        tmp_path,
+        {
+            "a.yaml": "priorities: {P1: {name: High, escalation: bad, announce: [worse.secondary]}}\n"
+            "roles: {worse: {primary: {}}}\n",
+            "b.yaml": "escalations: {bad: [], good: [{after: 1m, notify: [worse]}]}\n",
+        },
+    )
+    assert len(examine(tmp_path, [], CATALOGUE).problems) == 2
 
 
 def test_the_version_changes_with_any_byte_name_or_order(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from runbookd.actions.catalogue import ActionCatalogue
+from runbookd.content.read import SHARED_KEYS
 from runbookd.content.schema import DIALECT, playbook_schema, rules_schema, schemas
 from runbookd.ports import Catalogue
 from tests.unit.content.catalogue import FakeCatalogue
@@ -36,7 +37,8 @@ def test_schemas_are_whole(catalogue: Catalogue) -> None:
 def test_keys_are_those_of_the_files() -> None:
     """Keys are written as in the files, unknown ones are mistakes, and durations are texts."""
     rules = rules_schema()
-    assert list(rules["properties"]) == ["rules", "priorities", "calendars", "vars"]
+    assert tuple(rules["properties"]) == SHARED_KEYS
+    assert rules["$defs"]["Escalation"]["items"] == {"$ref": "#/$defs/Level"}
     assert rules["additionalProperties"] is False
     assert {"with", "playbook"} == set(rules["$defs"]["Rung"]["properties"])
     assert rules["$defs"]["Rung"]["additionalProperties"] is False
