@@ -93,6 +93,10 @@ class NotFound(RunbookdError):
     """There is nothing by that name or id."""
 
 
+class Conflict(RunbookdError):
+    """What is asked cannot be done as things stand now, such as taking an incident that is over; nothing was done."""
+
+
 class LeaseLost(StoreError):
     """Another worker owns this work now; whatever this one still holds must not be written."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
     from pydantic import SecretStr
 
-    from runbookd.web.config import HookAuth
+    from runbookd.web.config import HookAuth, OneSecret
 
 REALM: Final = "runbookd"
 
@@ -62,6 +62,32 @@ class Credentials:
             if value_of is not None:
                 presented.append(_digest(name.encode(), value_of))
         return presented
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """The bearer tokens of the API, by the name of who has each."""
+
+    digests: tuple[tuple[str, bytes], ...] = ()
+    challenge: str = f'Bearer realm="{REALM}"'
+
+    def holder(self, headers: CIMultiDictProxy[str]) -> str | None:
+        """Return the name of who presents a token; None when it is nobody's."""
+        authorization = _single(headers, "Authorization") or b""
+        scheme, _, value = authorization.partition(b" ")
+        presented = _digest(scheme.lower(), value.strip())
+        found = None
+        for name, digest in self.digests:
+            if hmac.compare_digest(presented, digest):
+                found = name
+        return found
+
+
+def tokens(settings: Mapping[str, OneSecret]) -> Tokens:
+    """Make the API's tokens from its settings. Raises SettingsError for a file that is missing or empty."""
+    return Tokens(
+        digests=tuple((name, _digest(_BEARER, secret_of(secret))) for name, secret in settings.items())
+    )
 
 
 def credentials(auth: HookAuth) -> Credentials:
@@ -108,10 +134,20 @@ def _digest_of_authorization(scheme: bytes, value: bytes) -> bytes:
     return _digest(scheme, value)
 
 
+def header_values(headers: CIMultiDictProxy[str], name: str) -> list[bytes]:
+    """Return the bytes of each header of this name. aiohttp decodes with `surrogateescape`."""
+    return [value.encode("utf-8", "surrogateescape") for value in headers.getall(name, ())]
+
+
+def secret_of(secret: OneSecret) -> bytes:
+    """Return a secret's bytes. Raises SettingsError for a file that is missing or empty."""
+    return _given(secret.value, secret.file)
+
+
 def _single(headers: CIMultiDictProxy[str], name: str) -> bytes | None:
-    """Return a header's bytes; None when it is missing or ambiguous. aiohttp decodes with `surrogateescape`."""
-    values = headers.getall(name, ())
-    return values[0].encode("utf-8", "surrogateescape") if len(values) == 1 else None
+    """Return a header's bytes; None when it is missing or ambiguous."""
+    values = header_values(headers, name)
+    return values[0] if len(values) == 1 else None
 
 
 def _given(value: SecretStr | None, file: Path | None) -> bytes:

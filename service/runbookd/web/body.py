@@ -39,16 +39,18 @@ class BodyRefused(RunbookdError):
 class BodyReader:
     """Reads bodies, and knows how many bytes of them are held at this moment."""
 
-    def __init__(self, *, max_body: int, max_held: int, timeout: timedelta) -> None:
+    def __init__(self, *, max_body: int, max_held: int, timeout: timedelta, advice: str = "") -> None:
         """`max_body` bounds one body, `max_held` all that are held at once, in bytes; `timeout` one reading.
 
-        No source may hold more than three quarters of all, so that the flood of one leaves room for the others.
+        `advice` ends what is said of a body that is too large. No source may hold more than three quarters of all, so
+        that the flood of one leaves room for the others.
         """
         self._max_body = max_body
         self._max_held = max_held
         self._share = max(max_body, max_held * 3 // 4)
         self._held_by: Counter[str] = Counter()
         self._timeout = timeout.total_seconds()
+        self._advice = advice
         self.held = 0
 
     def release(self, body: bytes | bytearray, source: str = "") -> None:
@@ -124,10 +126,10 @@ class BodyReader:
             )
 
     def _too_large(self, body: bytearray) -> BodyRefused:
-        """Say the limit; an operator raises it, or splits the group."""
+        """Say the limit, and what can be done about it."""
         return BodyRefused(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             Problem.TOO_LARGE,
-            f"the body is larger than {self._max_body} bytes; raise max_body, or group alerts into smaller groups",
+            f"the body is larger than {self._max_body} bytes{self._advice}",
             body,
         )

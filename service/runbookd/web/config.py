@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from runbookd.model.base import Duration
+from runbookd.model.base import Duration, Name
 from runbookd.stages.receive import KEPT_HEADERS
 
 MEBIBYTE = 1024 * 1024
@@ -26,6 +26,7 @@ RESERVED_HEADERS = KEPT_HEADERS | {"authorization", "connection", "cookie", "hos
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
+Person = Annotated[str, StringConstraints(pattern=r"^\w[\w.@+' -]{0,99}$")]
 Username = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^:]+$")]
 
 
@@ -95,6 +96,10 @@ class HookAuth(Closed):
     client_names: list[str] = Field(
         [], description="Names in client certificates; they need `tls.client_ca`."
     )
+    signing: list[OneSecret] = Field(
+        [],
+        description="Secrets that `pagerduty` and `slack` sign each body with; these two come in by nothing else.",
+    )
 
 
 class TlsConfig(Closed):
@@ -118,6 +123,21 @@ class TlsConfig(Closed):
         if self.client_required and self.client_ca is None:
             raise ValueError("`client_required` needs `client_ca`")
         return self
+
+
+class Persons(Closed):
+    """Who the users of outside doors are. What they do there bears the name given here: `slack:anna`."""
+
+    slack: dict[str, Person] = Field(
+        {}, description="Names by Slack's ids of members, such as U012AB3CD. Who is not named is refused."
+    )
+    pagerduty: dict[str, Person] = Field(
+        {}, description="Names by PagerDuty's ids or names of users. Who is not named bears PagerDuty's name."
+    )
+
+    def by_source(self) -> dict[str, dict[str, str]]:
+        """Return the names by source."""
+        return {"slack": dict(self.slack), "pagerduty": dict(self.pagerduty)}
 
 
 class WebConfig(Closed):
@@ -154,6 +174,15 @@ class WebConfig(Closed):
     tls: TlsConfig | None = Field(None, description="None serves plain HTTP, for a proxy or mesh in front.")
     hooks: dict[str, HookAuth] = Field(
         {}, description="Who may send, per source. A source not named lets nobody in."
+    )
+    people: Persons = Field(default_factory=Persons, description="Who the users of Slack and PagerDuty are.")
+    api_tokens: dict[Name, OneSecret] = Field(
+        {},
+        description="Bearer tokens of the API, by the name of who has each: what they do is done by `api:NAME`.",
+    )
+    status_page: bool = Field(
+        default=False,
+        description="Serve /status, /status.json and /status.rss to everybody who reaches the port: public facts only.",
     )
     metrics_bearer: Secret | None = Field(
         None, description="Bearer token for /metrics; None lets everybody read it who reaches the port."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from aiohttp import web
 
-from runbookd.errors import NotFound, PayloadError, StoreUnavailable
+from runbookd.errors import Conflict, NotFound, PayloadError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,9 @@ class Problem(StrEnum):
     BUSY = "busy"
     STORE_UNAVAILABLE = "store_unavailable"
     REQUEST = "bad_request"
+    INVALID_REQUEST = "invalid_request"
+    CONFLICT = "conflict"
+    UNSET = "not_set"
 
 
 def problem(
@@ -81,7 +84,10 @@ def unavailable(error: Problem, detail: str) -> web.Response:
 def answer(status: int, document: object) -> web.Response:
     """Answer with JSON."""
     return web.Response(
-        status=status, body=orjson.dumps(document), content_type="application/json", headers=HEADERS
+        status=status,
+        body=orjson.dumps(document, option=orjson.OPT_UTC_Z),
+        content_type="application/json",
+        headers=HEADERS,
     )
 
 
@@ -96,6 +102,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return problem(HTTPStatus.BAD_REQUEST, Problem.INVALID_PAYLOAD, str(error))
     except NotFound as error:
         return problem(HTTPStatus.NOT_FOUND, Problem.NOT_FOUND, str(error))
+    except Conflict as error:
+        return problem(HTTPStatus.CONFLICT, Problem.CONFLICT, str(error))
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
         return problem(

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 
@@ -16,7 +16,8 @@ from runbookd.errors import PayloadError, StoreUnavailable
 from runbookd.model.event import Delivery
 from runbookd.sources import SOURCES
 from runbookd.stages.receive import Receipt, dead_letter, take_delivery
-from runbookd.web.app import create_app
+from runbookd.web.api import People
+from runbookd.web.app import Inside, create_app
 from runbookd.web.config import WebConfig
 from runbookd.web.health import Check, Warn
 from runbookd.web.hooks import Inbox
@@ -71,6 +72,14 @@ class RecordingInbox:
             raise StoreUnavailable("the disk is full; free some space")
         number = f"d-{len(self.kept) + 1}"
         return take_delivery(number, source, body, headers=headers, remote=remote, now=NOW)
+
+
+class StandingClock:
+    """`ports.Clock` that stands."""
+
+    def now(self) -> datetime:
+        """The same moment always."""
+        return NOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +158,19 @@ async def running_door(
 
 @contextlib.asynccontextmanager
 async def serving(
-    inbox: Inbox,
+    inside: Inbox | Inside,
     registry: CollectorRegistry,
     config: Mapping[str, Any] | None = None,
     checks: Mapping[str, Check] | None = None,
     warnings: Mapping[str, Warn] | None = None,
 ) -> AsyncIterator[Wire]:
-    """Serve in front of any inbox."""
+    """Serve in front of any inbox, or of all that the doors lead to."""
     settings = WebConfig.model_validate(
         {"port": 0, "hooks": {"alertmanager": {"bearer": [TOKEN]}}, **(config or {})}
     )
-    app = create_app(settings, inbox=inbox, checks=checks or {}, registry=registry, warnings=warnings)
+    if not isinstance(inside, Inside):
+        inside = Inside(inside, cast("People", None), StandingClock())
+    app = create_app(settings, inside, checks=checks or {}, registry=registry, warnings=warnings)
     runner = await serve(app, settings)
     try:
         yield Wire(runner.addresses[0][1])

@@ -1,0 +1,70 @@
+"""What people ask for by the API, carried out: each act in a transaction of its own, and told to the log after it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from runbookd.errors import Conflict
+from runbookd.model.incident import IncidentState
+from runbookd.units.people import Act, Do, Done, act
+from runbookd.units.showing import Shown, show
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from runbookd.model.incident import Incident
+    from runbookd.pipeline import Pipeline
+    from runbookd.ports import Clock, Store, Tx
+
+log = structlog.get_logger()
+
+_ALSO_AFTERWARDS = frozenset({Do.NOTE, Do.REVIEW})
+
+
+class People:
+    """Does what people ask for. `pipeline` has the content in force, and is woken when an act leaves work to do."""
+
+    def __init__(self, store: Store, clock: Clock, pipeline: Pipeline) -> None:
+        """Nothing is started."""
+        self._store, self._clock, self._pipeline = store, clock, pipeline
+
+    def priorities(self) -> Collection[str]:
+        """Return the names of the priorities there are."""
+        return self._pipeline.desk.library.priorities.keys()
+
+    async def act(self, wanted: Act) -> Done:
+        """Do it. Raises NotFound for an incident that is not there, and Conflict for one that is over.
+
+        Nothing is kept then, not even the key.
+        """
+        desk, now = self._pipeline.desk, self._clock.now()
+
+        async def unit(tx: Tx) -> Done:
+            done = await act(tx, desk, wanted, now)
+            over = done.incident.state is IncidentState.RESOLVED and wanted.do not in _ALSO_AFTERWARDS
+            if over and not done.changed and not done.again:
+                raise Conflict(done.said)
+            return done
+
+        done = await self._store.write(unit)
+        self._pipeline.wake()
+        log.info(
+            "person acted",
+            stage="escalate",
+            incident=wanted.incident_id,
+            actor=wanted.actor,
+            do=wanted.do.value,
+            changed=done.changed,
+        )
+        return done
+
+    async def incidents(self, limit: int, filters: Mapping[str, str]) -> list[Incident]:
+        """Return incidents, newest first; `filters` by equality on: state, rule, priority."""
+        return await self._store.read(lambda tx: tx.incidents.recent(limit, filters))
+
+    async def incident(self, incident_id: str) -> Shown:
+        """Return one with all that concerns people. Raises NotFound."""
+        return await self._store.read(partial(show, incident_id=incident_id))

@@ -1,0 +1,278 @@
+"""`/v1/incidents`: what is wrong, and what a person does about it; for scripts, chat bots and other screens.
+
+Every request needs a bearer token of `web.api_tokens`; what is done by it is done by `api:NAME` in the ledger. An
+act is `POST /v1/incidents/{incident}/{act}`:
+
+| act | what it does | its body |
+|---|---|---|
+| `acknowledge` | a person has it: levels that wait for that stop, pagers are quiet | `text`: why |
+| `escalate` | the next level that pages is told now; with `priority` it becomes that | `text`, `priority` |
+| `resolve` | it is over; everyone told before is told so | `text` |
+| `assign` | who leads it from now on | `text`: their name, needed |
+| `note` | something written down; a `public` one goes out as the promised update | `text`, needed; `public` |
+| `review` | the post-incident review is done | `text` |
+
+The body is JSON, or empty. With an `Idempotency-Key` (1 to 255 visible characters) the same act on the same incident is
+done once, however often it is sent: `changed` is false from the second time on.
+
+| answer | when |
+|---|---|
+| 200 | done: `{"said": a sentence, "changed": whether anything did, "incident": it as it is now}` |
+| 400 | the body is not JSON |
+| 401 | no token, or nobody's |
+| 404 | there is no such incident, or no such act |
+| 409 | the incident is over; nothing was done |
+| 413, 415 | larger than 64 KiB; compressed |
+| 422 | a field, key, filter or priority that there is not, or that is not as it has to be; the answer names it |
+| 503 | temporary: send it again, with the same `Idempotency-Key` |
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeVar
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from runbookd.errors import RunbookdError
+from runbookd.model.base import Name
+from runbookd.stages.normalize import bad_character, kind_of
+from runbookd.stages.receive import read_json
+from runbookd.units.people import Act, Do, Done
+from runbookd.web.auth import header_values
+from runbookd.web.body import BodyReader, BodyRefused
+from runbookd.web.problems import Problem, answer, problem, unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import timedelta
+
+    from runbookd.model.escalation import Message
+    from runbookd.model.incident import Incident
+    from runbookd.units.showing import Shown
+    from runbookd.web.auth import Tokens
+
+_MOST_BODY: Final = 64 * 1024
+_MOST_HELD: Final = 4 * 1024 * 1024
+_MOST_DEEP: Final = 8
+_LONGEST_FAULT: Final = 1000
+_KEY: Final = re.compile(rb"[\x21-\x7e]{1,255}")
+_NEED_TEXT: Final = frozenset({Do.ASSIGN, Do.NOTE})
+_INCIDENT: Final = "{incident:[a-z0-9-]{1,64}}"
+
+
+def _plain(text: str) -> str:
+    problem_of = bad_character(text)
+    if problem_of is not None:
+        raise ValueError(f"has {problem_of}")
+    return text
+
+
+Plain = Annotated[str, AfterValidator(_plain)]
+
+
+class Closed(BaseModel):
+    """Base of what is read here: unknown fields are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+T = TypeVar("T", bound=Closed)
+
+
+class Told(Closed):
+    """The body of an act."""
+
+    text: Plain = Field("", max_length=10_000)
+    priority: Name | None = None
+    public: bool = Field(default=False, strict=True)
+
+
+class Wanted(Closed):
+    """The filters of the list."""
+
+    state: Literal["open", "resolved"] | None = None
+    rule: Plain | None = Field(None, max_length=1024)
+    priority: Plain | None = Field(None, max_length=1024)
+    limit: int = Field(50, ge=1, le=500)
+
+
+class Unfit(RunbookdError):
+    """Something of a request is not as it has to be; the message says what."""
+
+
+class People(Protocol):
+    """Who carries out what is asked for here. Each raises StoreUnavailable when the database cannot be used."""
+
+    def priorities(self) -> Collection[str]:
+        """Return the names of the priorities there are."""
+        ...
+
+    async def act(self, wanted: Act) -> Done:
+        """Do it. Raises NotFound for an incident that is not there, and Conflict for one that is over."""
+        ...
+
+    async def incidents(self, limit: int, filters: Mapping[str, str]) -> list[Incident]:
+        """Return incidents, newest first; `filters` by equality on: state, rule, priority."""
+        ...
+
+    async def incident(self, incident_id: str) -> Shown:
+        """Return one with all that concerns people. Raises NotFound."""
+        ...
+
+
+class Api:
+    """The handlers."""
+
+    def __init__(self, people: People, tokens: Tokens, read_timeout: timedelta) -> None:
+        """Serve whoever has one of the tokens; without any, nobody."""
+        self._people = people
+        self._tokens = tokens
+        self._reader = BodyReader(max_body=_MOST_BODY, max_held=_MOST_HELD, timeout=read_timeout)
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Add every address."""
+        acts = "|".join(Do)
+        router.add_get("/v1/incidents", self.get_incidents)
+        router.add_get(f"/v1/incidents/{_INCIDENT}", self.get_incident)
+        router.add_post(f"/v1/incidents/{_INCIDENT}/{{act:{acts}}}", self.post_act)
+
+    async def get_incidents(self, request: web.Request) -> web.Response:
+        """List incidents, newest first. Filters: `state` (open or resolved), `rule`, `priority`; `limit` 1 to 500."""
+        if self._tokens.holder(request.headers) is None:
+            return self._stranger()
+        try:
+            wanted = _read(Wanted, dict(request.query))
+        except Unfit as unfit:
+            return _unfit(unfit)
+        filters = wanted.model_dump(exclude={"limit"}, exclude_none=True)
+        found = await self._people.incidents(wanted.limit, filters)
+        return answer(HTTPStatus.OK, {"incidents": [incident_shape(incident) for incident in found]})
+
+    async def get_incident(self, request: web.Request) -> web.Response:
+        """Show one incident with its clocks, the levels of its escalation and its messages, without their addresses."""
+        if self._tokens.holder(request.headers) is None:
+            return self._stranger()
+        shown = await self._people.incident(request.match_info["incident"])
+        return answer(
+            HTTPStatus.OK,
+            {
+                **incident_shape(shown.incident),
+                "clocks": [_shape(clock, "incident_id") for clock in shown.clocks],
+                "levels": [_shape(level, "incident_id") for level in shown.levels],
+                "messages": [message_shape(message) for message in shown.messages],
+            },
+        )
+
+    async def post_act(self, request: web.Request) -> web.Response:
+        """Do something about an incident, in the name of the token's holder."""
+        holder = self._tokens.holder(request.headers)
+        if holder is None:
+            return self._stranger()
+        try:
+            body = await self._reader.read(request)
+        except BodyRefused as refused:
+            temporary = refused.status == HTTPStatus.SERVICE_UNAVAILABLE
+            response = unavailable(refused.problem, str(refused)) if temporary else None
+            response = response or problem(refused.status, refused.problem, str(refused))
+            response.force_close()
+            return response
+        try:
+            wanted = self._wanted(request, body, holder)
+        except Unfit as unfit:
+            return _unfit(unfit)
+        finally:
+            self._reader.release(body)
+        done = await self._people.act(wanted)
+        shown = {"said": done.said, "changed": done.changed, "incident": incident_shape(done.incident)}
+        return answer(HTTPStatus.OK, shown)
+
+    def _wanted(self, request: web.Request, body: bytes, holder: str) -> Act:
+        """Understand an act. Raises PayloadError for what is not JSON, and Unfit."""
+        do, incident_id = Do(request.match_info["act"]), request.match_info["incident"]
+        told = _read(Told, read_json(body, max_depth=_MOST_DEEP) if body else {})
+        if do in _NEED_TEXT and not told.text.strip():
+            raise Unfit(f"text: `{do}` needs it")
+        if told.public and do is not Do.NOTE:
+            raise Unfit("public: only a note can be")
+        if told.priority is not None and do is not Do.ESCALATE:
+            raise Unfit("priority: only `escalate` takes one")
+        if told.priority is not None and told.priority not in self._people.priorities():
+            known = ", ".join(self._people.priorities())
+            raise Unfit(f"priority: there is no {told.priority}; there are: {known}")
+        key = _key(request)
+        return Act(
+            do=do,
+            incident_id=incident_id,
+            actor=f"api:{holder}",
+            key=None if key is None else f"api/{holder}/{incident_id}/{do}/{key}",
+            text=told.text,
+            priority=told.priority,
+            public=told.public,
+        )
+
+    def _stranger(self) -> web.Response:
+        return problem(
+            HTTPStatus.UNAUTHORIZED,
+            Problem.UNAUTHORIZED,
+            "the API needs a bearer token of those set as `web.api_tokens`",
+            headers={"WWW-Authenticate": self._tokens.challenge},
+        )
+
+
+def incident_shape(incident: Incident) -> dict[str, object]:
+    """An incident as JSON: the names of the model's fields; `key` is a map of labels."""
+    return {**_shape(incident), "key": json.loads(incident.key)}
+
+
+def message_shape(message: Message) -> dict[str, object]:
+    """A message as JSON; addresses stay in the database, for they may be personal or secret."""
+    return {
+        "id": message.id,
+        "kind": message.kind,
+        "channel": message.channel,
+        "contact": message.contact,
+        "state": message.state,
+        "reason": message.reason,
+        "error": message.error,
+        "attempts": message.attempts,
+        "created_at": message.created_at,
+        "settled_at": message.settled_at,
+        "subject": message.words.get("subject"),
+        "body": message.words.get("body"),
+    }
+
+
+def _shape(noun: Any, *without: str) -> dict[str, object]:
+    return {each.name: getattr(noun, each.name) for each in fields(noun) if each.name not in without}
+
+
+def _key(request: web.Request) -> str | None:
+    """Return the request's Idempotency-Key, None without one. Raises Unfit."""
+    values = header_values(request.headers, "Idempotency-Key")
+    if not values:
+        return None
+    if len(values) > 1 or not _KEY.fullmatch(values[0]):
+        raise Unfit("Idempotency-Key: expected one, of 1 to 255 visible ASCII characters")
+    return values[0].decode()
+
+
+def _read(kind: type[T], value: object) -> T:
+    """Understand fields. Raises Unfit that names each that is wrong, and never what it holds."""
+    if not isinstance(value, dict):
+        raise Unfit(f"expected object, got {kind_of(value)}")
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        faults = (
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)
+        )
+        raise Unfit("; ".join(faults)[:_LONGEST_FAULT]) from None
+
+
+def _unfit(unfit: Unfit) -> web.Response:
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, Problem.INVALID_REQUEST, str(unfit))
