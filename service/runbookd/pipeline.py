@@ -139,17 +139,10 @@ class Pipeline:
         async def bury(tx: Tx) -> None:
             await tx.deliveries.add(delivery)
             detail = {"source": delivery.source, "reason": delivery.reason, "sha256": delivery.sha256}
-            await tx.ledger.append(
-                [
-                    Entry(
-                        at=now,
-                        stage=Stage.RECEIVE,
-                        what="dead_letter",
-                        delivery_id=delivery.id,
-                        detail=detail,
-                    )
-                ]
+            entry = Entry(
+                at=now, stage=Stage.RECEIVE, what="dead_letter", delivery_id=delivery.id, detail=detail
             )
+            await tx.ledger.append([entry])
 
         await self._store.write(bury)
         self._watch.received(delivery.source, "dead_letter")
@@ -395,6 +388,7 @@ class Pipeline:
         for kind in watched.breached:
             self._watch.breached(kind)
             log.error("clock breached", stage="escalate", incident=work.ref, clock=kind)
-        for level in watched.fired:
+        for level, late in watched.fired:
+            self._watch.level_told(late.total_seconds())
             log.warning("level told", stage="escalate", incident=work.ref, level=level)
         self.wake()

@@ -25,6 +25,7 @@ from runbookd.runtime.outbox import Outbox
 from runbookd.runtime.worker import Worker
 from runbookd.settings import Settings
 from runbookd.units.people import Act, Do, Done, act
+from runbookd.units.watch import Watch
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 NEVER = "0001-01-01T00:00:00Z"
@@ -100,9 +101,9 @@ class Engine:
         return await self.store.read(lambda tx: tx.levels.of(incident.id))
 
     async def act(self, do: Do, **fields: Any) -> Done:
-        """A person does something about the newest incident, and all that is due then is done."""
-        incident = (await self.incidents())[-1]
-        wanted = Act(do=do, incident_id=incident.id, actor=fields.pop("actor", "anna"), **fields)
+        """A person does something about the newest incident, or the one named, and all that is due then is done."""
+        incident_id = fields.pop("incident_id", "") or (await self.incidents())[-1].id
+        wanted = Act(do=do, incident_id=incident_id, actor=fields.pop("actor", "anna"), **fields)
         desk, now = self.pipeline.desk, self.clock.now()
         done = await self.store.write(lambda tx: act(tx, desk, wanted, now))
         await self.worker.drain(now)
@@ -145,10 +146,17 @@ async def engine(
     async with wire(Settings(**given), library, clock) as parts:
         pipeline, worker = parts.pipeline, parts.worker
         if performer is not None:
-            pipeline = Pipeline(Ports(parts.store, performer, clock), pipeline.desk)
-            worker = Worker(parts.store, clock, pipeline, owner="test")
-            worker.handlers[WorkKind.SEND] = Outbox(Ports(parts.store, performer, clock), pipeline).send
+            ports = Ports(parts.store, performer, clock)
+            pipeline = Pipeline(ports, pipeline.desk)
+            worker = worker_of(ports, pipeline, "test")
         yield Engine(parts.store, clock, pipeline, worker)
+
+
+def worker_of(ports: Ports, pipeline: Pipeline, owner: str, watch: Watch | None = None) -> Worker:
+    """A worker that sends messages too; a new owner is what a restart gives."""
+    worker = Worker(ports.store, ports.clock, pipeline, owner=owner)
+    worker.handlers[WorkKind.SEND] = Outbox(ports, pipeline, watch).send
+    return worker
 
 
 def alert(

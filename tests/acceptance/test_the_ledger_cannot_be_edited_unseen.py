@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from runbookd.cli.main import cli
 from runbookd.model.audit import Entry, LedgerRow, Stage
 from runbookd.model.retention import Ages, Kept
+from runbookd.runtime.checkpoint_keepers import FileKeeper
 from runbookd.runtime.checkpoints import Checkpoints
+from runbookd.runtime.metrics import Metrics
 from runbookd.runtime.retention import Archiving, Pruner
 from runbookd.stages.audit import GENESIS, chain_hash, seal
 from runbookd.stages.checkpoint import Signer, new_key, public_pem, read_statement, signer_of
+from runbookd.store.folder import Folder
 from runbookd.store.sqlite import open_sqlite
 from tests.acceptance.engine import NOON, SetClock
 from tests.service import service
@@ -93,13 +97,14 @@ async def made(folder: Path, *, pruned: bool = False) -> Signer:
     clock = SetClock()
     store = await open_sqlite(folder / "store.db")
     await store.write(lambda tx: tx.ledger.append(entries(3)))
-    checkpoints = Checkpoints(store, clock, signer, file=folder / "checkpoints.jsonl", to_log=False)
+    keepers = [FileKeeper(folder / "checkpoints.jsonl", signer)]
+    checkpoints = Checkpoints(store, clock, signer, keepers, Metrics(CollectorRegistry()))
     await checkpoints.sign()
     if pruned:
         clock.at += timedelta(days=2)
         await store.write(lambda tx: tx.ledger.append([Entry(at=clock.at, stage=Stage.PLAN, what="go")]))
         ages = Ages(rows=dict.fromkeys(Kept), ledger=timedelta(days=1))
-        pruner = Pruner(store, clock, ages, Archiving(folder=folder / "archives", signer=signer))
+        pruner = Pruner(store, clock, ages, Archiving(place=Folder(folder / "archives"), signer=signer))
         work = await pruner.take("test/1")
         assert work is not None
         assert (await pruner.prune(work))["ledger"] == 3

@@ -52,6 +52,9 @@ FACTS: Mapping[str, Fact] = {
     "update.number": Fact("how many updates were told", 2, public=True, always=True),
     "update.next_at": Fact("when the next one is promised", _NOON + timedelta(minutes=30), public=True),
     "update.next_in": Fact("how long that is from now", timedelta(minutes=14, seconds=58), public=True),
+    "note": Fact(
+        "what a person writes to everyone, in an update that is theirs", "You can pay again.", public=True
+    ),
     "did": Fact("what automation did so far, in order", []),
     "did[].at": Fact("when", _NOON + timedelta(minutes=1), always=True),
     "did[].what": Fact("what it did", "kubernetes.rollout_undo", always=True),

@@ -83,7 +83,9 @@ class Level(Content):
         default=None, description="Instead of `after`: when this clock of the incident is breached."
     )
     unless: Unless | None = Field(
-        default=None, description="Skipped if the incident is that by then. Default: never skipped."
+        default=None,
+        description="Skipped if the incident is that by then. Default: never, but for one with `on_breach` whose clock "
+        "was met by then, if too late.",
     )
     page: list[Reach] = Field(default_factory=list, description="Woken, whatever the hour.")
     notify: list[Reach] = Field(default_factory=list, description="Told, a role only within its hours.")

@@ -184,7 +184,9 @@ class Priority(Content):
         default=None, description="What several incidents of this priority are. None: each is its own."
     )
     ack_expires: Duration | None = Field(
-        default=None, description="An acknowledgement counts for this long. None: until the incident is over."
+        default=None,
+        description="An acknowledgement counts for this long; then the levels it stopped come back, or who was paged "
+        "last is asked again. None: until the incident is over.",
     )
     announce: list[Text] = Field(
         default_factory=list,

@@ -19,11 +19,11 @@ class Watchdog(BaseModel):
     source: Literal["alertmanager"] = Field(default="alertmanager", description="Who tells of it.")
     every: Duration = Field(
         default=timedelta(minutes=5),
-        description="How often it is told: the `repeat_interval` of its route. Twice as long without it is silence.",
+        description="How often it is told: the `group_interval` of its route. Twice as long without it is silence.",
     )
     priority: Name = Field(
         default="P1",
-        description="The label `priority` of the event `WatchdogMissing`; the shipped rules take P0, P1 and P2.",
+        description="The label `priority` of the event `WatchdogMissing`; the shipped rules know P0 to P3 (as P2).",
     )
 
     @property

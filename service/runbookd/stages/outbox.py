@@ -87,21 +87,35 @@ def first_sent(earlier: Sequence[Message], address: Mapping[str, object]) -> Mes
 
 
 def _pagerduty(message: Message, earlier: Sequence[Message]) -> Send | None:
-    del earlier
+    """A pager that has not rung cannot be made quiet."""
     act = {MessageKind.ACKNOWLEDGE: "acknowledge", MessageKind.CLOSE: "resolve"}.get(message.kind, "trigger")
     params: dict[str, object] = {
         **message.address,
         "action": act,
         "dedup_key": message.incident_id or message.key,
     }
-    if act == "trigger":
-        params |= {
-            "summary": message.words["subject"],
-            "source": "runbookd",
-            "severity": _SEVERITY.get(str(message.words.get("priority")), "error"),
-            "details": {"text": message.words["body"]},
-        }
+    if act != "trigger":
+        return Send("pagerduty.send_event", params) if _has_rung(message, earlier) else None
+    params |= {
+        "summary": message.words["subject"],
+        "source": "runbookd",
+        "severity": _SEVERITY.get(str(message.words.get("priority")), "error"),
+        "details": {"text": message.words["body"]},
+    }
     return Send("pagerduty.send_event", params)
+
+
+def _has_rung(message: Message, earlier: Sequence[Message]) -> bool:
+    """Whether a pager was rung, or may have been, for what this message is about."""
+    wanted = encode(message.address)
+    quieter = {MessageKind.ACKNOWLEDGE, MessageKind.CLOSE}
+    return any(
+        one.attempts
+        and one.channel is Channel.PAGERDUTY
+        and one.kind not in quieter
+        and encode(one.address) == wanted
+        for one in earlier
+    )
 
 
 def _slack(message: Message, earlier: Sequence[Message]) -> Send | None:

@@ -59,9 +59,7 @@ def told_missing(watchdog: Watchdog, known: Listening, now: datetime) -> bytes:
 
 def told_heard(watchdog: Watchdog, known: Listening, now: datetime) -> bytes:
     """Return the delivery that says that it is heard again; `known` is from when it was missing."""
-    return _told(
-        watchdog, known, "resolved", starts_at=utc_text(known.missing or now), ends_at=utc_text(now)
-    )
+    return _told(watchdog, known, "resolved", starts_at=utc_text(known.missing or now), ends_at=utc_text(now))
 
 
 def _told(watchdog: Watchdog, known: Listening, status: str, *, starts_at: str, ends_at: str) -> bytes:

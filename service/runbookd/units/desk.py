@@ -20,11 +20,13 @@ from runbookd.stages.normalize import DEFAULT_LIMITS, Limits
 from runbookd.stages.plan import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from runbookd.model.rule import Rule
     from runbookd.model.watchdog import Watchdog
     from runbookd.ports import Ids, Tx
+    from runbookd.units.record import Draft, Record
 
 PAUSED = "paused"
 """The switch that stops all mutating calls at once; its value says who paused, and why."""
@@ -46,7 +48,8 @@ class Desk:
     `mode` observe overrides every rule. `lease` is how long a claim on work holds without being extended. An open
     alert that its sender, asked, has not listed for `forget_after` has resolved. A firing told longer than
     `stale_for` after its resolve is not a late one, but a new episode. `people` names persons by the ids a door has
-    for them. `watchdogs` are by who tells of them and the alert's name.
+    for them. `watchdogs` are by who tells of them and the alert's name. `draft` writes the review of an incident;
+    without one its readers are only told that it is due.
     """
 
     library: Library
@@ -60,6 +63,7 @@ class Desk:
     limits: Limits = DEFAULT_LIMITS
     people: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     watchdogs: Mapping[tuple[str, str], Watchdog] = field(default_factory=dict)
+    draft: Callable[[Record, datetime], Draft] | None = None
     _frozen: dict[str, Frozen] = field(default_factory=dict)
 
     @classmethod

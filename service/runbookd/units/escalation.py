@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from runbookd.model.audit import Entry, Stage
@@ -12,32 +12,47 @@ from runbookd.model.incident import ClockKind, Incident, IncidentClock, Incident
 from runbookd.model.reasons import Escalate
 from runbookd.model.work import Work, WorkKind
 from runbookd.stages.escalate import clocks_for, escalated, judge_clock, next_clock
-from runbookd.stages.ladder import Fired, freeze_levels, hastened, judge_levels, next_level, rearmed
-from runbookd.stages.updates import Due, judge_update
+from runbookd.stages.ladder import (
+    AGAIN,
+    Fired,
+    fallen_back,
+    freeze_levels,
+    handed_over,
+    hastened,
+    judge_levels,
+    next_level,
+    rearmed,
+)
+from runbookd.units.news import keep_promise
 from runbookd.units.telling import (
+    NOBODY,
     Why,
     audience,
     open_channel,
     quiet_pagers,
     refresh,
-    remind,
     tell,
     tell_audience,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Mapping
 
+    from runbookd.model.escalation import IncidentLevel
     from runbookd.ports import Tx
     from runbookd.units.desk import Desk
 
 
+_TOLD_LATE = timedelta(seconds=10)
+"""A page later than this tells by how much. Less is no outage, but the time that things take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a look at an incident's clocks came to: the clocks newly breached, and the levels told."""
+    """What a look at an incident's clocks came to: the clocks newly breached, and the levels told, each how late."""
 
     breached: list[str]
-    fired: list[int]
+    fired: list[tuple[int, timedelta]]
 
 
 async def begin_clocks(
@@ -151,11 +166,11 @@ async def hand_over(tx: Tx, desk: Desk, work: Work, now: datetime) -> Incident |
         return incident
     levels = await tx.levels.of(incident.id)
     paged = any(level.page and level.state is LevelState.FIRED for level in levels)
-    sooner = hastened(levels, now)
-    if incident.acknowledged_at is None and not paged and sooner is not None:
-        await tx.levels.save(sooner)
+    first = handed_over(levels, now)
+    if incident.acknowledged_at is None and not paged and first is not None:
+        await tx.levels.save(first)
         await tx.work.add(WorkKind.CLOCK, incident.id, now)
-    elif levels:
+    else:
         await tell_audience(
             tx, desk, incident, Why(f"handed over {now.isoformat()}", MessageKind.UPDATE), now
         )
@@ -173,8 +188,8 @@ async def watch_clocks(tx: Tx, desk: Desk, work: Work, now: datetime) -> Watched
         return Watched([], [])
     incident = await _expire(tx, desk, incident, now)
     breached = await settle_clocks(tx, incident, now)
-    news_at, late = await _news(tx, desk, incident, now)
-    breached += late
+    news_at, late = await keep_promise(tx, desk, incident, now)
+    breached |= late
     fired = await _climb(tx, desk, incident, breached, now)
     times = [
         next_clock(await tx.incidents.clocks(incident.id), incident),
@@ -189,7 +204,7 @@ async def watch_clocks(tx: Tx, desk: Desk, work: Work, now: datetime) -> Watched
         await tx.work.reschedule(work, due_at)
     for kind in breached:
         await _breached(tx, incident, kind, now)
-    return Watched(breached, fired)
+    return Watched(list(breached), fired)
 
 
 async def _breached(tx: Tx, incident: Incident, kind: str, now: datetime) -> None:
@@ -199,14 +214,14 @@ async def _breached(tx: Tx, incident: Incident, kind: str, now: datetime) -> Non
 
 
 async def _expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Incident:
-    """End an acknowledgement whose time is over: levels that it had stopped are due again."""
+    """End an acknowledgement whose time is over: levels that it had stopped are due again, or the last one is."""
     until = incident.acknowledged_until
     if until is None or until > now or incident.state is IncidentState.RESOLVED:
         return incident
     detail = {"by": incident.acknowledged_by, "until": until}
     expired = replace(incident, acknowledged_at=None, acknowledged_by=None, acknowledged_until=None)
     await tx.incidents.save(expired)
-    for level in rearmed(await tx.levels.of(incident.id), now):
+    for level in rearmed(await tx.levels.of(incident.id), until):
         await tx.levels.save(level)
     entry = Entry(
         at=now,
@@ -221,12 +236,21 @@ async def _expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Inci
 
 
 async def _climb(
-    tx: Tx, desk: Desk, incident: Incident, breached: Collection[str], now: datetime
-) -> list[int]:
-    """Tell whoever the due levels name; returns the numbers of the levels told."""
+    tx: Tx, desk: Desk, incident: Incident, breached: Mapping[str, datetime], now: datetime
+) -> list[tuple[int, timedelta]]:
+    """Tell whoever the due levels name; returns the numbers of the levels told, and how late each is.
+
+    `breached` are the clocks newly breached, with their deadlines. A level that leads to nobody is skipped.
+    """
     judged = judge_levels(await tx.levels.of(incident.id), incident, breached, now)
     for level in judged.settled:
         await tx.levels.save(level)
+    told = {one.level.number for one in judged.fired if await _fire(tx, desk, incident, one, now)}
+    for settled in judged.settled:
+        level = settled
+        if settled.state is LevelState.FIRED and settled.number not in told:
+            level = replace(settled, state=LevelState.SKIPPED, reason=NOBODY)
+            await tx.levels.save(level)
         entry = Entry(
             at=now,
             stage=Stage.ESCALATE,
@@ -242,74 +266,67 @@ async def _climb(
             },
         )
         await tx.ledger.append([entry])
-    for one in judged.fired:
-        await _fire(tx, desk, incident, one, now)
-    return [one.level.number for one in judged.fired]
+    return [(one.level.number, one.late) for one in judged.fired if one.level.number in told]
 
 
-async def _fire(tx: Tx, desk: Desk, incident: Incident, one: Fired, now: datetime) -> None:
-    """Tell those of one level. When its pages reach nobody at all, the next level that pages does not wait."""
-    name = f"level {one.level.number}"
+async def _fire(tx: Tx, desk: Desk, incident: Incident, one: Fired, now: datetime) -> int:
+    """Tell those of one level; returns at how many addresses. If its pages have none, another level is told instead."""
+    again = f" {AGAIN} {one.level.due_at}" if one.level.reason == AGAIN else ""
+    name = f"level {one.level.number}{again}"
     told_before = bool(await audience(tx, incident))
     kind = MessageKind.UPDATE if told_before and one.level.number else MessageKind.OPENED
-    await tell(tx, desk, incident, Why(name, kind), one.level.notify, now)
+    noticed = await tell(tx, desk, incident, Why(name, kind), one.level.notify, now)
     if not one.page or not one.level.page:
-        return
-    facts = {"unless": one.level.unless, "late": one.late}
-    made = await tell(tx, desk, incident, Why(name, MessageKind.PAGE, facts), one.level.page, now)
-    if made == 0:
-        await sooner(tx, incident, now)
+        return noticed
+    facts = {"unless": one.level.unless, "late": one.late if one.late >= _TOLD_LATE else None}
+    paged = await tell(tx, desk, incident, Why(name, MessageKind.PAGE, facts), one.level.page, now)
+    if paged == 0:
+        await instead(tx, incident, now)
+    return noticed + paged
+
+
+async def instead(tx: Tx, incident: Incident, now: datetime) -> bool:
+    """After a page that reached nobody, make the next level that pages due now, or the last that was left out.
+
+    False when there is none, or when a person has the incident, or it is over.
+    """
+    if incident.acknowledged_at is not None or incident.state is IncidentState.RESOLVED:
+        return False
+    if await sooner(tx, incident, now):
+        return True
+    return await _due(tx, fallen_back(await tx.levels.of(incident.id), now), now)
 
 
 async def sooner(tx: Tx, incident: Incident, now: datetime) -> bool:
     """Make the next level that pages due now; False when there is none left."""
-    level = hastened(await tx.levels.of(incident.id), now)
+    return await _due(tx, hastened(await tx.levels.of(incident.id), now), now)
+
+
+async def _due(tx: Tx, level: IncidentLevel | None, now: datetime) -> bool:
+    """Keep a level that has become due; False when there is none."""
     if level is None:
         return False
     await tx.levels.save(level)
-    await tx.work.add(WorkKind.CLOCK, incident.id, now)
+    await tx.work.add(WorkKind.CLOCK, level.incident_id, now)
     return True
 
 
-async def _news(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> tuple[datetime | None, list[str]]:
-    """Keep the promise of news; returns when to look again, and the clock's kind if it was broken."""
-    priority = desk.library.priorities.get(incident.priority)
-    every = priority.update_every if priority is not None else None
-    clocks = await tx.incidents.clocks(incident.id)
-    clock = next((one for one in clocks if one.kind is ClockKind.UPDATE), None)
-    if clock is None or every is None or incident.state is IncidentState.RESOLVED:
-        return None, []
-    news = judge_update(clock, every, incident, now)
-    if news.clock is not clock:
-        await tx.incidents.save_clock(news.clock)
-    if news.due is Due.SEND:
-        await tell_audience(
-            tx, desk, incident, Why(f"update {clock.due_at.isoformat()}", MessageKind.UPDATE), now
-        )
-    if news.due in {Due.REMIND, Due.BREACH}:
-        entry = Entry(
-            at=now,
-            stage=Stage.ESCALATE,
-            what="update_reminded" if news.due is Due.REMIND else "clock_breached",
-            incident_id=incident.id,
-            detail={"clock": ClockKind.UPDATE.value, "due_at": clock.due_at, "of": incident.acknowledged_by},
-        )
-        await tx.ledger.append([entry])
-        await remind(tx, desk, incident, f"{news.due} {clock.due_at.isoformat()}", now)
-    return news.look_at, [ClockKind.UPDATE.value] if news.due is Due.BREACH else []
+async def settle_clocks(
+    tx: Tx, incident: Incident, now: datetime, *, only_met: bool = False
+) -> dict[str, datetime]:
+    """Write down which clocks are met and which are breached by now; returns the kinds newly breached, and since when.
 
-
-async def settle_clocks(tx: Tx, incident: Incident, now: datetime) -> list[str]:
-    """Write down which clocks are met and which are breached by now; returns the kinds newly breached."""
-    breached = []
+    With `only_met` those that are not met in time are left to a look at the clocks, which does what a breach asks for.
+    """
+    breached = {}
     for clock in await tx.incidents.clocks(incident.id):
         judged = judge_clock(clock, incident, now)
-        if judged is clock:
+        late = judged.breached_at is not None
+        if judged is clock or (late and only_met):
             continue
         await tx.incidents.save_clock(judged)
-        late = judged.breached_at is not None
         if late:
-            breached.append(judged.kind.value)
+            breached[judged.kind.value] = judged.due_at
         entry = Entry(
             at=now,
             stage=Stage.ESCALATE,
@@ -335,10 +352,10 @@ async def close_incident(
     """
     closed = replace(incident, state=IncidentState.RESOLVED, resolved_at=now)
     await tx.incidents.save(closed)
-    await settle_clocks(tx, closed, now)
+    await settle_clocks(tx, closed, now, only_met=True)
     priority = desk.library.priorities.get(incident.priority)
-    told = await tell_audience(tx, desk, closed, Why("resolved", MessageKind.RESOLVED), now)
-    if told and priority is not None and priority.review_within is not None:
+    await tell_audience(tx, desk, closed, Why("resolved", MessageKind.RESOLVED), now)
+    if priority is not None and priority.review_within is not None and await audience(tx, closed):
         due_at = now + priority.review_within
         await tx.incidents.save_clock(
             IncidentClock(incident_id=incident.id, kind=ClockKind.REVIEW, due_at=due_at)

@@ -14,6 +14,7 @@ from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import LevelState, MessageKind
 from runbookd.model.incident import ClockKind, Incident, IncidentState
 from runbookd.model.work import WorkKind
+from runbookd.stages.ladder import ACKNOWLEDGED
 from runbookd.stages.updates import renew
 from runbookd.units.escalation import begin_clocks, close_incident, settle_clocks, sooner
 from runbookd.units.telling import Why, quiet_pagers, refresh, tell_audience
@@ -107,7 +108,7 @@ async def _acknowledge(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now:
         responded_at=incident.responded_at or now,
     )
     await tx.incidents.save(taken)
-    await settle_clocks(tx, taken, now)
+    await settle_clocks(tx, taken, now, only_met=True)
     await tx.work.add(WorkKind.CLOCK, taken.id, now)
     name = f"acknowledged {now.isoformat()}"
     if not wanted.actor.startswith(PAGERDUTY):
@@ -134,10 +135,12 @@ async def _raise(tx: Tx, desk: Desk, incident: Incident, priority: str, now: dat
     if priority not in desk.library.priorities:
         known = ", ".join(desk.library.priorities)
         raise NotFound(f"there is no priority '{priority}'; there are: {known}")
-    raised = replace(incident, priority=priority, escalation=None)
+    expires = desk.library.priorities[priority].ack_expires
+    until = None if expires is None or incident.acknowledged_at is None else now + expires
+    raised = replace(incident, priority=priority, escalation=None, acknowledged_until=until)
     await tx.incidents.save(raised)
     for level in await tx.levels.of(incident.id):
-        if level.state is LevelState.PENDING:
+        if level.state is LevelState.PENDING or level.reason == ACKNOWLEDGED:  # none of them comes back
             gone = replace(level, state=LevelState.SKIPPED, settled_at=now, reason="the priority has changed")
             await tx.levels.save(gone)
     await begin_clocks(tx, desk, raised, now, quiet=False)
@@ -164,9 +167,11 @@ async def _note(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: dateti
     """Something a person writes down; a public one is the promised update, and the promise begins anew."""
     if not wanted.public:
         return Done(incident, "noted")
-    every = desk.library.priorities[incident.priority].update_every
+    priority = desk.library.priorities.get(incident.priority)
+    every = priority.update_every if priority is not None else None
+    still = incident.state is IncidentState.OPEN
     for clock in await tx.incidents.clocks(incident.id):
-        if clock.kind is ClockKind.UPDATE and every is not None:
+        if clock.kind is ClockKind.UPDATE and every is not None and still:
             await tx.incidents.save_clock(renew(clock, every, now))
             await tx.work.add(WorkKind.CLOCK, incident.id, now)
     why = Why(f"note {now.isoformat()}", MessageKind.UPDATE, {"note": wanted.text})

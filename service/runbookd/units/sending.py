@@ -10,9 +10,9 @@ from runbookd.language.values import canonical_json, encode
 from runbookd.model.action import Call, Mode, OutcomeState, Probed, Repeat
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
-from runbookd.stages.ladder import stands
+from runbookd.stages.ladder import stopped_by
 from runbookd.stages.outbox import EVERY, bucket, retry_at, send_of
-from runbookd.units.escalation import sooner
+from runbookd.units.escalation import instead
 from runbookd.units.telling import Why, refresh, tell
 from runbookd.units.words import words_of
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from runbookd.ports import Performer, Tx
     from runbookd.units.desk import Desk
 
+_BEGIN = frozenset({MessageKind.PAGE, MessageKind.OPENED})
+_CHANGE = frozenset({MessageKind.EDIT, MessageKind.ACKNOWLEDGE, MessageKind.CLOSE})
+"""Kinds that change what was sent: nothing but what is there can be changed."""
 _LONGEST_CALL = timedelta(seconds=15)
 _WAIT_FOR_THE_FIRST = timedelta(seconds=1)
 
@@ -40,8 +43,13 @@ class Attempt:
     probe: bool
 
 
-async def begin_send(tx: Tx, desk: Desk, work: Work, performer: Performer, now: datetime) -> Attempt | None:
-    """Note an attempt at a message; None when it need not, cannot or may not yet be sent."""
+async def begin_send(
+    tx: Tx, desk: Desk, work: Work, performer: Performer, now: datetime
+) -> Attempt | Message | None:
+    """Note an attempt at a message; one that need not or cannot be sent is settled and returned.
+
+    None when it may not yet be sent, or was settled before.
+    """
     await tx.work.hold(work, now, desk.lease)
     message = await tx.messages.get(work.ref)
     if message is None or message.settled:
@@ -50,9 +58,8 @@ async def begin_send(tx: Tx, desk: Desk, work: Work, performer: Performer, now: 
     incident = await tx.incidents.get(message.incident_id) if message.incident_id is not None else None
     needless = _needless(message, incident)
     if needless:
-        await _settle(tx, work, replace(message, state=MessageState.DROPPED, reason=needless), now)
-        return None
-    if not message.words:
+        return await _settle(tx, work, replace(message, state=MessageState.DROPPED, reason=needless), now)
+    if not message.words or message.kind is MessageKind.EDIT:  # a late edit must not bring back what was
         message = replace(message, words=await words_of(tx, desk, message, incident, now))
     earlier = await tx.messages.of(incident.id) if incident is not None else []
     if _first_is_on_its_way(message, earlier):
@@ -60,13 +67,15 @@ async def begin_send(tx: Tx, desk: Desk, work: Work, performer: Performer, now: 
         return None
     send = send_of(message, earlier)
     if send is None:
-        await _settle(tx, work, replace(message, state=MessageState.DROPPED, reason="nothing_to_change"), now)
-        return None
+        unneeded = replace(message, state=MessageState.DROPPED, reason="nothing_to_change")
+        return await _settle(tx, work, unneeded, now)
     doubtful = message.state is MessageState.SENDING
     repeat = performer.repeat(send.action, send.params)
     if doubtful and repeat is Repeat.NEVER:
-        await _settle(tx, work, replace(message, state=MessageState.FAILED, reason="in_doubt"), now)
-        return None
+        failed = replace(message, state=MessageState.FAILED, reason="in_doubt")
+        settled = await _settle(tx, work, failed, now)
+        await _fall_through(tx, desk, settled, now)
+        return settled
     counted = bucket(message)
     if counted is not None:
         slot = await tx.messages.slot(counted, now, EVERY[message.channel])
@@ -132,27 +141,26 @@ def sent_before(probed: Probed, outcome: Outcome | None) -> Outcome | None:
 
 
 def _needless(message: Message, incident: Incident | None) -> str:
-    """Say why a message is not needed any more; empty when it is."""
-    if incident is None or message.kind is not MessageKind.PAGE or message.attempts:
+    """Say why a message is not needed any more; empty when it is, or may have got through."""
+    in_doubt = message.state is MessageState.SENDING
+    if incident is None or message.kind is not MessageKind.PAGE or in_doubt:
         return ""
     unless = message.facts.get("unless")
-    return f"already {unless}" if isinstance(unless, str) and stands(incident, unless) else ""
+    stopped = stopped_by(incident, unless) if isinstance(unless, str) else ""
+    return f"already {stopped}" if stopped else ""
 
 
 def _first_is_on_its_way(message: Message, earlier: Sequence[Message]) -> bool:
     """Whether a message that changes or follows another has to wait for that one."""
-    if message.channel not in {Channel.SLACK, Channel.STATUSPAGE} or message.kind in {
-        MessageKind.PAGE,
-        MessageKind.OPENED,
-        MessageKind.CHANNEL,
-        MessageKind.REPLY,
-    }:
+    alone = message.kind in {*_BEGIN, MessageKind.CHANNEL, MessageKind.REPLY}
+    if alone or message.channel not in {Channel.SLACK, Channel.STATUSPAGE, Channel.PAGERDUTY}:
         return False
+    first = {*_BEGIN, MessageKind.UPDATE} if message.kind in _CHANGE else _BEGIN
     wanted = canonical_json(encode(message.address))
     return any(
         not one.settled
         and one.channel is message.channel
-        and one.kind in {MessageKind.PAGE, MessageKind.OPENED}
+        and one.kind in first
         and canonical_json(encode(one.address)) == wanted
         for one in earlier
     )
@@ -198,26 +206,24 @@ async def _keep_channel(tx: Tx, desk: Desk, message: Message, now: datetime) -> 
 
 
 async def _fall_through(tx: Tx, desk: Desk, message: Message, now: datetime) -> None:
-    """After the last way to a contact has failed, page the next; after the last contact, the next level."""
+    """After the last way to a contact has failed, page the next; when a level has reached nobody, another level."""
     incident = await tx.incidents.get(message.incident_id or "")
     if message.kind is not MessageKind.PAGE or not message.party or incident is None:
         return
-    siblings = [one for one in await tx.messages.of(incident.id) if one.party == message.party]
-    if any(one.state is not MessageState.FAILED for one in siblings):
+    reason = str(message.facts.get("reason"))
+    contact = [one for one in await tx.messages.of(incident.id) if one.party == message.party]
+    if any(one.state is not MessageState.FAILED for one in contact):
         return
-    made = 0
-    if message.next_contacts:
-        reason = f"{message.facts.get('reason')} after {message.contact}"
-        why = Why(reason, MessageKind.PAGE, {**message.facts, "reason": reason})
-        made = await tell(tx, desk, incident, why, message.next_contacts, now)
-    if made:
+    await tell(tx, desk, incident, Why(reason, MessageKind.PAGE, message.facts), message.next_contacts, now)
+    level = [one for one in await tx.messages.of(incident.id) if one.facts.get("reason") == reason]
+    if any(one.state is not MessageState.FAILED for one in level if one.kind is MessageKind.PAGE):
         return
-    hastened = await sooner(tx, incident, now)
+    another = await instead(tx, incident, now)
     entry = Entry(
         at=now,
         stage=Stage.ESCALATE,
         what="nobody_reached",
         incident_id=incident.id,
-        detail={"contact": message.contact, "for": message.facts.get("reason"), "next_level": hastened},
+        detail={"contact": message.contact, "for": reason, "another_level": another},
     )
     await tx.ledger.append([entry])

@@ -44,14 +44,15 @@ async def tell(
     A reach that leads to nobody is recorded. An address that two reaches share hears once.
     """
     reason, kind = why.reason, why.kind
-    made = 0
+    addressed = 0
     for reach in reaches:
         found = find(reach, desk.library, now, page=kind is MessageKind.PAGE)
         if not found.addresses:
             await _nobody(tx, incident, found, reason, now)
         for address in found.addresses:
-            made += await send(tx, desk, incident, _draft(why, found, address), now)
-    return made
+            await send(tx, desk, incident, _draft(why, found, address), now)
+        addressed += len(found.addresses)
+    return addressed
 
 
 async def send(tx: Tx, desk: Desk, incident: Incident, drafted: Mapping[str, object], now: datetime) -> bool:
@@ -94,41 +95,45 @@ async def audience(tx: Tx, incident: Incident) -> list[Message]:
     """
     first: dict[tuple[Channel, str], Message] = {}
     for message in await tx.messages.of(incident.id):
+        unsent = message.state is MessageState.DROPPED and not message.attempts
         reached = message.state is not MessageState.FAILED or message.channel is Channel.STATUSPAGE
-        if message.kind in _FIRST and reached:
+        if message.kind in _FIRST and reached and not unsent:
             first.setdefault((message.channel, canonical_json(encode(message.address))), message)
     return list(first.values())
 
 
 async def tell_audience(tx: Tx, desk: Desk, incident: Incident, why: Why, now: datetime) -> int:
-    """Tell everyone who was told before, but pagers, which hear only what is urgent."""
-    reason, kind = why.reason, why.kind
-    told = [one for one in await audience(tx, incident) if one.channel is not Channel.PAGERDUTY]
+    """Tell everyone who was told before, but pagers, which hear only what is urgent.
+
+    The review is for those inside, so the status page does not hear of it.
+    """
+    deaf = {Channel.PAGERDUTY, *([Channel.STATUSPAGE] if why.kind is MessageKind.REVIEW else [])}
+    told = [one for one in await audience(tx, incident) if one.channel not in deaf]
     for one in told:
-        await send(tx, desk, incident, _again(one, reason, kind), now)
+        await send(tx, desk, incident, _again(one, why), now)
     return len(told)
 
 
-async def remind(tx: Tx, desk: Desk, incident: Incident, reason: str, now: datetime) -> None:
-    """Tell those who lead, where they talk about it, that news is promised soon."""
-    for one in await audience(tx, incident):
-        if one.channel is Channel.SLACK:
-            await send(tx, desk, incident, _again(one, reason, MessageKind.REMINDER), now)
+async def remind(tx: Tx, desk: Desk, incident: Incident, reason: str, now: datetime) -> bool:
+    """Tell those who lead, where they talk about it, that news is promised soon; False when they were told before."""
+    why = Why(reason, MessageKind.REMINDER)
+    places = [one for one in await audience(tx, incident) if one.channel is Channel.SLACK]
+    made = [await send(tx, desk, incident, _again(one, why), now) for one in places]
+    return any(made) or not places
 
 
 async def refresh(tx: Tx, desk: Desk, incident: Incident, reason: str, now: datetime) -> None:
     """Bring what was posted to Slack up to date."""
     for one in await audience(tx, incident):
         if one.channel is Channel.SLACK:
-            await send(tx, desk, incident, _again(one, reason, MessageKind.EDIT), now)
+            await send(tx, desk, incident, _again(one, Why(reason, MessageKind.EDIT)), now)
 
 
 async def quiet_pagers(tx: Tx, desk: Desk, incident: Incident, why: Why, now: datetime) -> None:
     """Tell the pagers that rang that a person has it, or that it is over."""
-    reason, kind = why.reason, why.kind
     for one in await audience(tx, incident):
         if one.channel is Channel.PAGERDUTY:
-            await send(tx, desk, incident, _again(one, reason, kind), now)
+            await send(tx, desk, incident, _again(one, why), now)
 
 
 def _draft(why: Why, found: Found, address: Address) -> dict[str, object]:
@@ -144,14 +149,14 @@ def _draft(why: Why, found: Found, address: Address) -> dict[str, object]:
     }
 
 
-def _again(one: Message, reason: str, kind: MessageKind) -> dict[str, object]:
+def _again(one: Message, why: Why) -> dict[str, object]:
     return {
-        "reason": reason,
-        "kind": kind,
+        "reason": why.reason,
+        "kind": why.kind,
         "channel": one.channel,
         "address": one.address,
         "contact": one.contact,
-        "facts": {"reason": reason},
+        "facts": {"reason": why.reason, **why.facts},
     }
 
 

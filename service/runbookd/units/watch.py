@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runbookd.model.escalation import Message
+
 
 class Watch:
     """Every method does nothing unless overridden."""
@@ -28,3 +30,12 @@ class Watch:
 
     def escalated(self, reason: str, priority: str) -> None:
         """An incident was handed to people."""
+
+    def level_told(self, late: float) -> None:
+        """A level of an escalation was told, so many seconds after it was due."""
+
+    def messaged(self, message: Message) -> None:
+        """A message is settled: sent, failed or not needed."""
+
+    def archiving_failed(self) -> None:
+        """Entries of the ledger were to go, and no archive of them could be written."""

@@ -9,6 +9,7 @@ from runbookd.model.escalation import Channel, Message, MessageKind
 from runbookd.model.incident import IncidentState
 from runbookd.model.people import Template
 from runbookd.units.facts import facts_of
+from runbookd.units.record import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,16 @@ async def words_of(
     words |= {"subject": said[0], "body": said[1]}
     if message.channel is Channel.EMAIL:
         words["html"] = _rendered(template, facts, "html", public=False)[1]
-    return words
+    return words | await _draft(tx, desk, message, now)
+
+
+async def _draft(tx: Tx, desk: Desk, message: Message, now: datetime) -> dict[str, object]:
+    """Return the whole draft of a review, where there is room for it; elsewhere its message is all."""
+    roomy = message.channel in {Channel.EMAIL, Channel.WEBHOOK}
+    if message.kind is not MessageKind.REVIEW or not roomy or desk.draft is None:
+        return {}
+    draft = desk.draft(await read_record(tx, message.incident_id or ""), now)
+    return {"body": draft.markdown, "html": draft.html}
 
 
 def _rendered(

@@ -11,12 +11,15 @@ from runbookd.model.escalation import IncidentLevel, LevelState
 from runbookd.model.incident import Incident, IncidentState
 from runbookd.model.people import Escalation
 from runbookd.stages.ladder import (
+    AGAIN,
+    fallen_back,
     freeze_levels,
+    handed_over,
     hastened,
     judge_levels,
     next_level,
     rearmed,
-    stands,
+    stopped_by,
 )
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -40,10 +43,12 @@ def at(minutes: float) -> datetime:
 
 
 def told(
-    levels: list[IncidentLevel], incident: Incident, minutes: float, *breached: str
+    levels: list[IncidentLevel], incident: Incident, minutes: float, **breached: float
 ) -> list[tuple[int, bool]]:
-    """Which levels are told now, and whether their pages are."""
-    judged = judge_levels(levels, incident, breached, at(minutes))
+    """Which levels are told now, and whether their pages are; `breached` has clocks with the minute they were due."""
+    judged = judge_levels(
+        levels, incident, {kind: at(minute) for kind, minute in breached.items()}, at(minutes)
+    )
     return [(one.level.number, one.page) for one in judged.fired]
 
 
@@ -51,6 +56,7 @@ def test_a_policy_is_frozen_with_its_times() -> None:
     """Every level has its moment, or the clock it waits for; a second policy's levels are numbered on."""
     assert [level.due_at for level in LEVELS] == [at(0), at(2), at(5), at(5), at(10), None]
     assert [level.on_breach for level in LEVELS] == [None] * 5 + ["resolve"]
+    assert LEVELS[5].unless == "resolved", "what meets its clock stops it"
     assert LEVELS[3].page == ("l2.secondary",)
     assert LEVELS[3].notify == ("slack:#ops",)
     assert [level.number for level in freeze_levels("i1", POLICY, NOON, 6)] == [6, 7, 8, 9, 10, 11]
@@ -60,7 +66,7 @@ def settled_until(minutes: float, incident: Incident = INCIDENT) -> list[Inciden
     """The levels after every minute before this one was judged in time."""
     levels = {level.number: level for level in LEVELS}
     for minute in range(int(minutes)):
-        for level in judge_levels(list(levels.values()), incident, (), at(minute)).settled:
+        for level in judge_levels(list(levels.values()), incident, {}, at(minute)).settled:
             levels[level.number] = level
     return list(levels.values())
 
@@ -87,11 +93,11 @@ def test_nobody_answers(minute: int, expected: list[tuple[int, bool]]) -> None:
     [
         (replace(INCIDENT, acknowledged_at=at(1)), [3]),
         (replace(INCIDENT, responded_at=at(1)), []),
-        (replace(INCIDENT, state=IncidentState.RESOLVED, resolved_at=at(1)), [1, 3, 4]),
+        (replace(INCIDENT, state=IncidentState.RESOLVED, resolved_at=at(1)), [1, 3, 4, 5]),
     ],
 )
 def test_a_level_is_skipped_for_what_it_says(incident: Incident, skipped: list[int]) -> None:
-    """An acknowledgement stops the levels that wait for one; the end stops all that have an `unless`."""
+    """An acknowledgement stops levels that wait for one; the end all with an `unless`, or that wait for a breach."""
     levels = settled_until(12, incident)
     assert [level.number for level in levels if level.state is LevelState.SKIPPED] == skipped
     assert {level.reason for level in levels if level.state is LevelState.SKIPPED} <= {
@@ -102,7 +108,7 @@ def test_a_level_is_skipped_for_what_it_says(incident: Incident, skipped: list[i
 
 def test_levels_missed_in_an_outage_are_one_page() -> None:
     """When the service was down for twelve minutes only the last level pages, and every notice still goes out."""
-    judged = judge_levels(LEVELS, INCIDENT, (), at(12))
+    judged = judge_levels(LEVELS, INCIDENT, {}, at(12))
     assert [(one.level.number, one.page) for one in judged.fired] == [
         (0, True),
         (1, False),
@@ -122,31 +128,41 @@ def test_levels_missed_in_an_outage_are_one_page() -> None:
 
 
 def test_a_level_that_waits_for_a_breach_is_told_at_the_breach() -> None:
-    """It has no time of its own, and takes no other level in."""
+    """Its time is the clock's deadline, and after an outage it takes earlier levels in like any other."""
     assert told(LEVELS[5:], INCIDENT, 0) == []
-    judged = judge_levels(LEVELS[4:], INCIDENT, ("resolve",), at(30))
+    assert told(LEVELS[5:], INCIDENT, 30, resolve=30) == [(5, True)]
+    judged = judge_levels(LEVELS[4:], INCIDENT, {"resolve": at(30)}, at(32))
     assert [(one.level.number, one.page, one.late) for one in judged.fired] == [
-        (4, True, timedelta(minutes=20)),
-        (5, True, timedelta(0)),
+        (4, False, timedelta(minutes=22)),
+        (5, True, timedelta(minutes=2)),
     ]
+    assert judged.settled[1].due_at == at(30)
+
+
+def test_a_clock_met_too_late_wakes_nobody() -> None:
+    """When the acknowledgement came after its deadline, but before anybody was told, nobody needs to be."""
+    policy = Escalation.model_validate([{"on_breach": "acknowledge", "page": ["l2"]}])
+    taken = replace(INCIDENT, acknowledged_at=at(6))
+    (level,) = judge_levels(freeze_levels("i1", policy, NOON), taken, {"acknowledge": at(5)}, at(6)).settled
+    assert (level.state, level.reason) == (LevelState.SKIPPED, "acknowledged")
 
 
 @pytest.mark.parametrize(
     ("unless", "changes", "expected"),
     [
-        (None, {"state": IncidentState.RESOLVED}, False),
-        ("resolved", {}, False),
-        ("resolved", {"acknowledged_at": NOON}, False),
-        ("responded", {"responded_at": NOON}, True),
-        ("responded", {}, False),
-        ("acknowledged", {"responded_at": NOON}, False),
-        ("acknowledged", {"acknowledged_at": NOON}, True),
-        ("acknowledged", {"state": IncidentState.RESOLVED}, True),
+        (None, {"state": IncidentState.RESOLVED}, ""),
+        ("resolved", {}, ""),
+        ("resolved", {"acknowledged_at": NOON}, ""),
+        ("responded", {"responded_at": NOON}, "responded"),
+        ("responded", {}, ""),
+        ("acknowledged", {"responded_at": NOON}, ""),
+        ("acknowledged", {"acknowledged_at": NOON}, "acknowledged"),
+        ("acknowledged", {"state": IncidentState.RESOLVED}, "resolved"),
     ],
 )
-def test_what_stops_a_level(unless: str | None, changes: dict[str, object], expected: bool) -> None:  # noqa: FBT001
-    """Only what it says stops it, and the end of the incident."""
-    assert stands(replace(INCIDENT, **changes), unless) is expected  # type: ignore[arg-type]
+def test_what_stops_a_level(unless: str | None, changes: dict[str, object], expected: str) -> None:
+    """Only what it says stops it, and the end of the incident; which of them it was is told truly."""
+    assert stopped_by(replace(INCIDENT, **changes), unless) == expected  # type: ignore[arg-type]
 
 
 def test_the_next_level_is_the_nearest_that_waits() -> None:
@@ -157,18 +173,69 @@ def test_the_next_level_is_the_nearest_that_waits() -> None:
 
 
 def test_the_next_page_can_be_made_due() -> None:
-    """The first pending level that pages comes forward; one that is late stays so; when none is left there is none."""
+    """The first pending level that pages comes forward, one that waits for a breach too; one that is late stays so."""
     sooner = hastened(LEVELS, at(1))
     assert sooner is not None
     assert (sooner.number, sooner.due_at) == (1, at(1))
     late = hastened(LEVELS, at(3))
     assert late is not None
     assert late.due_at == at(2)
-    assert hastened(settled_until(12), at(13)) is None
+    waits = hastened(settled_until(12), at(13))
+    assert waits is not None
+    assert (waits.number, waits.due_at) == (5, at(13))
+    assert hastened(settled_until(12)[:5], at(13)) is None
+
+
+def test_a_page_that_a_later_one_took_in_can_be_sent_after_all() -> None:
+    """When the later one reaches nobody, the last that was left out is due; without an outage there is none."""
+    settled = judge_levels(LEVELS, INCIDENT, {}, at(12)).settled
+    back = fallen_back(settled, at(13))
+    assert back is not None
+    assert (back.number, back.state, back.due_at) == (3, LevelState.PENDING, at(13))
+    assert fallen_back(settled_until(12), at(13)) is None
+
+
+@pytest.mark.parametrize("minute", [0, 3])
+def test_when_automation_gives_up_that_it_was_at_work_stops_nobody(minute: int) -> None:
+    """A level `unless: responded` is due at once, whether it was still to come or had been left to automation."""
+    policy = Escalation.model_validate([{"after": "2m", "unless": "responded", "page": ["l1"]}])
+    taken = replace(INCIDENT, responded_at=at(0))
+    levels = freeze_levels("i1", policy, NOON)
+    levels = [*judge_levels(levels, taken, {}, at(minute)).settled] or levels
+    level = handed_over(levels, at(minute))
+    assert level is not None
+    assert (level.due_at, level.unless, level.state) == (at(minute), "acknowledged", LevelState.PENDING)
+    assert judge_levels([level], taken, {}, at(minute)).fired
+    assert handed_over([*judge_levels([level], taken, {}, at(minute)).settled], at(minute)) is None
+
+
+def test_a_level_that_is_late_is_handed_over_late() -> None:
+    """Its own time is kept, so that the page tells how late it is."""
+    level = handed_over(LEVELS, at(7))
+    assert level is not None
+    assert (level.number, level.due_at) == (1, at(2))
 
 
 def test_what_an_acknowledgement_had_stopped_comes_back() -> None:
-    """When it expires, the levels skipped for it are pending again and due now; others stay as they are."""
+    """When it expires, the levels skipped for it are pending again and the first is due; others stay as they are."""
     levels = settled_until(12, replace(INCIDENT, acknowledged_at=at(1)))
     (back,) = rearmed(levels, at(40))
     assert (back.number, back.state, back.due_at, back.reason) == (3, LevelState.PENDING, at(40), None)
+
+
+def test_what_comes_back_comes_in_steps() -> None:
+    """Levels that an acknowledgement had stopped are as far apart as they were, not one alarm."""
+    policy = Escalation.model_validate(
+        [{"after": f"{minute}m", "unless": "acknowledged", "page": ["l2"]} for minute in (2, 5, 10)]
+    )
+    taken = replace(INCIDENT, acknowledged_at=at(1))
+    levels = judge_levels(freeze_levels("i1", policy, NOON), taken, {}, at(12)).settled
+    assert [level.due_at for level in rearmed(levels, at(40))] == [at(40), at(43), at(48)]
+
+
+def test_whoever_was_paged_last_is_asked_again() -> None:
+    """When the acknowledgement had stopped no page, nobody else would hear that it has expired."""
+    levels = judge_levels(LEVELS[1:2], INCIDENT, {}, at(2)).settled
+    (back,) = rearmed(levels, at(33))
+    assert (back.number, back.due_at, back.reason) == (1, at(33), AGAIN)
+    assert rearmed([], at(33)) == []

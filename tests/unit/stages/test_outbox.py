@@ -69,11 +69,19 @@ def call(one: Message, *earlier: Message) -> tuple[str, dict[str, Any]]:
 )
 def test_a_pager_rings_and_is_quiet_under_one_key(kind: MessageKind, act: str) -> None:
     """Trigger, acknowledge and resolve bear the incident's id, by which PagerDuty tells a repeat from a second."""
-    action, params = call(message(Channel.PAGERDUTY, kind))
+    action, params = call(message(Channel.PAGERDUTY, kind), message(Channel.PAGERDUTY, attempts=1))
     assert action == "pagerduty.send_event"
     assert (params["action"], params["dedup_key"], params["service_key"]) == (act, "inc-1", SecretRef("pd"))
     assert ("summary" in params) is (act == "trigger")
     assert params.get("severity", "critical") == "critical"
+
+
+@pytest.mark.parametrize("kind", [MessageKind.ACKNOWLEDGE, MessageKind.CLOSE])
+def test_a_pager_that_has_not_rung_is_left_alone(kind: MessageKind) -> None:
+    """The page was never tried, or it was another's."""
+    quiet = message(Channel.PAGERDUTY, kind)
+    other = message(Channel.PAGERDUTY, attempts=1, address={"service_key": SecretRef("other")})
+    assert send_of(quiet, (message(Channel.PAGERDUTY), other, replace(quiet, attempts=1))) is None
 
 
 def test_slack_hears_of_an_incident_once_and_follows_it_in_a_thread() -> None:

@@ -1,0 +1,438 @@
+"""Promise G8, G13: every message gets through, once, or says why not; in order, in bounds, and without secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbookd.model.action import Call, Failure, Outcome, OutcomeState, Probed, Repeat
+from runbookd.model.escalation import Message, MessageKind, MessageState
+from runbookd.model.people import Template
+from runbookd.pipeline import Ports
+from runbookd.units.people import Do
+from tests.acceptance.engine import NOON, alert, engine, worker_of
+from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, library, mailed
+from tests.acceptance.voices import BUSY, DOUBT, Killed
+from tests.fakes.pagerduty import SERVICE_KEY, Fault, pagerduty
+
+NOTICE = [{"after": "0m", "notify": ["l1"]}]
+PAGE = [{"after": "0m", "page": ["l1"]}, {"after": "1h", "page": ["l2"]}]
+ROLES = mailed("l1", "l2")
+SLACK = {"l1": {"primary": {"slack": "#l1"}}, "l2": {"primary": {"slack": "#l2"}}}
+PAGER = {
+    "l1": {"primary": {"pagerduty": {"service_key": "${secret.pd_l1}"}}},
+    "l2": {"primary": {"email": "l2@example.com"}},
+}
+
+
+def times(home: House, action: str = "") -> list[float]:
+    """When each call got through, in seconds after noon."""
+    return [
+        (at - NOON).total_seconds() for at, call in home.voices.sent if at and call.action.startswith(action)
+    ]
+
+
+async def only(home: House, kind: MessageKind) -> Message:
+    """The one message of a kind."""
+    (message,) = [one for one in await home.lab.messages() if one.kind is kind]
+    return message
+
+
+async def recorded(home: House, message: Message) -> list[Mapping[str, Any]]:
+    """What the ledger says of its end."""
+    entries = await home.entries("message_sent", "message_failed", "message_dropped")
+    return [one.entry.detail for one in entries if one.entry.detail["message"] == message.id]
+
+
+# again, and no more ------------------------------------------------------------------------------------------
+
+
+async def test_a_channel_that_is_busy_is_tried_again(tmp_path: Path) -> None:
+    """Ever more slowly, with the same key and the same words, until it takes the message; its ledger entry is one."""
+    async with house(tmp_path, ladder(NOTICE, ROLES)) as home:
+        home.voices.failing = {"email": [BUSY] * 3}
+        await home.breaks()
+        await home.lab.move(MINUTE)
+        assert times(home) == [2 + 4 + 8]
+        assert len({call.key for call in home.voices.tried}) == 1
+        assert len({json.dumps(call.params, default=str) for call in home.voices.tried}) == 1
+        message = await only(home, MessageKind.OPENED)
+        assert (message.state, message.attempts, message.error) == (MessageState.SENT, 4, None)
+        (entry,) = await recorded(home, message)
+        assert (entry["attempts"], entry["seconds"], entry["contact"]) == (4, 14.0, "l1")
+
+
+async def test_a_channel_s_own_wait_is_kept(tmp_path: Path) -> None:
+    """Retry-After says when: not before it."""
+    async with house(tmp_path, ladder(NOTICE, ROLES)) as home:
+        home.voices.failing = {"email": [replace(BUSY, retry_after=90.0)]}
+        await home.breaks()
+        await home.lab.move(5 * MINUTE)
+        assert times(home) == [90]
+
+
+async def test_what_can_never_get_through_is_tried_once(tmp_path: Path) -> None:
+    """The reason is kept with the message and in the ledger."""
+    async with house(tmp_path, ladder(NOTICE, ROLES)) as home:
+        home.voices.deaf = {"l1@example.com"}
+        await home.breaks()
+        await home.lab.move(5 * MINUTE)
+        assert len(home.voices.tried) == 1
+        message = await only(home, MessageKind.OPENED)
+        assert (message.state, message.reason, message.error) == (
+            MessageState.FAILED,
+            "not_found",
+            "nobody is there",
+        )
+        (entry,) = await recorded(home, message)
+        assert (entry["reason"], entry["error"]) == ("not_found", "nobody is there")
+
+
+@pytest.mark.parametrize(("levels", "longest"), [(NOTICE, timedelta(hours=1)), (PAGE[:1], MINUTE)])
+async def test_a_channel_that_is_always_busy_is_given_up(
+    tmp_path: Path, levels: list[dict[str, Any]], longest: timedelta
+) -> None:
+    """A notice is worth an hour, a page a minute; then the message has failed, and that is the end of it."""
+    async with house(tmp_path, ladder(levels, ROLES)) as home:
+        home.voices.failing = {"email": [BUSY] * 999}
+        await home.breaks()
+        await home.lab.move(timedelta(hours=3))
+        (message,) = await home.lab.messages()
+        assert message.state is MessageState.FAILED
+        assert message.settled_at is not None
+        assert longest / 2 <= message.settled_at - NOON <= longest
+        assert len(home.voices.tried) == message.attempts < 100
+
+
+# in doubt ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("repeat", "probed", "calls", "probes", "state"),
+    [
+        (Repeat.SAFE, Probed.NOT_DONE, 2, 0, MessageState.SENT),
+        (Repeat.PROBE, Probed.DONE, 1, 1, MessageState.SENT),
+        (Repeat.PROBE, Probed.NOT_DONE, 2, 1, MessageState.SENT),
+        (Repeat.NEVER, Probed.NOT_DONE, 1, 0, MessageState.FAILED),
+    ],
+)
+async def test_no_answer_came(
+    tmp_path: Path, repeat: Repeat, probed: Probed, calls: int, probes: int, state: MessageState
+) -> None:
+    """What is safe is sent again with its key, what can be asked is asked first, and anything else is not repeated."""
+    async with house(tmp_path, ladder(PAGE, ROLES)) as home:
+        home.voices.coming, home.voices.repeats, home.voices.probed = [DOUBT], repeat, probed
+        await home.breaks()
+        await home.lab.move(MINUTE)
+        message = (await home.lab.messages())[0]
+        tried = [call for call in home.voices.tried if call.key == message.key]
+        assert (len(tried), len(home.voices.probes), message.state) == (calls, probes, state)
+        assert len(await recorded(home, message)) == 1
+
+
+async def test_a_page_in_doubt_that_may_not_be_repeated_goes_to_the_next_level(tmp_path: Path) -> None:
+    """Nobody knows whether it rang, so somebody else is rung at once."""
+    async with house(tmp_path, ladder(PAGE, ROLES)) as home:
+        home.voices.coming, home.voices.repeats = [DOUBT], Repeat.NEVER
+        await home.breaks()
+        await home.lab.move(MINUTE)
+        assert await home.heard() == [(0, "page l2")]
+        assert (await home.lab.messages())[0].reason == "in_doubt"
+
+
+@pytest.mark.parametrize(
+    ("repeat", "probed", "calls"),
+    [(Repeat.SAFE, Probed.NOT_DONE, 2), (Repeat.PROBE, Probed.DONE, 1), (Repeat.PROBE, Probed.NOT_DONE, 2)],
+)
+async def test_a_crash_between_the_call_and_its_outcome(
+    tmp_path: Path, repeat: Repeat, probed: Probed, calls: int
+) -> None:
+    """Another process takes the message when the lease is over, with the same key: its reader is told once."""
+    async with house(tmp_path, ladder(PAGE, ROLES)) as home:
+        home.voices.coming, home.voices.repeats, home.voices.probed = [Killed], repeat, probed
+        with pytest.raises(Killed):
+            await home.breaks()
+        (message,) = await home.lab.messages()
+        assert message.state is MessageState.SENDING
+        await home.restart()
+        await home.lab.worker.drain(home.lab.clock.now())
+        assert len(home.voices.tried) == 1, "the claim of the dead process holds until its lease is over"
+        await home.lab.move(MINUTE)
+        (message,) = await home.lab.messages()
+        assert (message.state, message.attempts) == (MessageState.SENT, 2)
+        assert [call.key for call in home.voices.tried] == [message.key] * calls
+        assert len(await recorded(home, message)) == 1
+
+
+async def test_a_crash_before_the_call_sends_it_once(tmp_path: Path) -> None:
+    """The attempt was on disk and nothing went out: the next process cannot know, and sends it."""
+    async with house(tmp_path, ladder(PAGE, ROLES)) as home:
+
+        async def dies(call: Call) -> None:
+            raise Killed
+
+        home.voices.meanwhile = dies
+        with pytest.raises(Killed):
+            await home.breaks()
+        home.voices.meanwhile = None
+        await home.restart()
+        await home.lab.move(MINUTE)
+        assert len(home.voices.sent) == 1
+        assert (await home.lab.messages())[0].state is MessageState.SENT
+
+
+async def test_a_process_that_was_away_too_long_writes_nothing(tmp_path: Path) -> None:
+    """While its call hangs another sends the message with the same key; what the first then says is not written."""
+    async with house(tmp_path, ladder(PAGE, ROLES)) as home:
+        ports = Ports(home.lab.store, home.voices, home.lab.clock)
+        other = worker_of(ports, home.lab.pipeline, "other")
+
+        async def hangs(call: Call) -> None:
+            home.voices.meanwhile = None
+            home.voices.coming = [
+                None,
+                Outcome(state=OutcomeState.FAILED, failure=Failure(kind="late", message="")),
+            ]
+            await home.sleeps(MINUTE)
+            await other.drain(home.lab.clock.now())
+
+        home.voices.meanwhile = hangs
+        await home.breaks()
+        (message,) = [one for one in await home.lab.messages() if one.kind is MessageKind.PAGE]
+        assert (message.state, message.attempts) == (MessageState.SENT, 2)
+        assert {call.key for call in home.voices.tried} == {message.key}
+        assert len(await recorded(home, message)) == 1
+
+
+# limits and order --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("roles", "action", "apart"),
+    [(SLACK, "slack", 1.0), (PAGER, "pagerduty", 0.5), (ROLES, "email", 0.0)],
+)
+async def test_an_address_is_used_so_often_and_no_oftener(
+    tmp_path: Path, roles: dict[str, Any], action: str, apart: float
+) -> None:
+    """A storm of incidents waits in line for a channel that has a limit, and no message is lost to it."""
+    async with house(tmp_path, ladder(PAGE[:1], roles)) as home:
+        now = home.lab.clock.now()
+        await home.lab.hear(*(alert(began=now, labels={"app": str(number)}) for number in range(6)))
+        await home.lab.move(MINUTE)
+        assert times(home, action) == [number * apart for number in range(6)]
+
+
+async def test_two_addresses_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """A limit is of a channel of Slack, not of all of Slack."""
+    levels = [{"after": "0m", "page": ["l1", "l2"]}]
+    async with house(tmp_path, ladder(levels, SLACK)) as home:
+        await home.breaks()
+        assert times(home) == [0, 0]
+
+
+async def test_what_changes_a_message_waits_for_it(tmp_path: Path) -> None:
+    """While the first post is tried again nothing is edited or answered; then it all follows, below it, in order."""
+    async with house(tmp_path, ladder(NOTICE, SLACK)) as home:
+        home.voices.failing = {"slack.post": [BUSY] * 3}
+        await home.breaks()
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.lab.act(Do.NOTE, text="Looking.", public=True)
+        await home.lab.move(MINUTE)
+        calls = [call for _, call in home.voices.sent]
+        assert calls[0].action == "slack.post_message"
+        assert sorted(call.action for call in calls[1:]) == ["slack.post_message", "slack.update_message"]
+        assert calls[0].params["buttons"]
+        update = next(call for call in calls[1:] if call.action == "slack.post_message")
+        edit = next(call for call in calls[1:] if call.action == "slack.update_message")
+        assert (update.params["thread_ts"], edit.params["ts"]) == ("1.0", "1.0")
+        assert edit.params["buttons"] == []
+        assert times(home) == sorted(times(home))
+
+
+async def test_an_edit_that_comes_late_does_not_bring_back_what_was(tmp_path: Path) -> None:
+    """An edit that has to be tried again tells how things are then, not how they were when it was first tried."""
+    async with house(tmp_path, ladder(NOTICE, SLACK)) as home:
+        await home.breaks()
+        home.voices.failing = {"slack.update": [BUSY] * 4}
+        await home.lab.move(SECOND)
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.lab.move(10 * SECOND)
+        await home.mended()
+        await home.lab.move(MINUTE)
+        edits = [call for _, call in home.voices.sent if call.action == "slack.update_message"]
+        assert len(edits) == 2
+        assert all("RESOLVED" in str(call.params["title"]) for call in edits)
+
+
+async def test_a_pager_is_quiet_after_it_rang_not_before(tmp_path: Path) -> None:
+    """The end of an incident waits for a page that is on its way; otherwise it would ring for nothing, for ever."""
+    async with house(tmp_path, ladder([{"after": "0m", "page": ["l1"]}], PAGER)) as home:
+        home.voices.coming = [DOUBT]
+        await home.breaks()
+        await home.lab.move(SECOND)
+        await home.mended()
+        await home.lab.move(MINUTE)
+        assert [call.params["action"] for _, call in home.voices.sent] == ["trigger", "resolve"]
+
+
+async def test_a_page_that_is_not_needed_any_more_is_not_tried_again(tmp_path: Path) -> None:
+    """It had not got through when somebody took the incident: it is dropped, and its pager left alone."""
+    levels = [{"after": "0m", "unless": "acknowledged", "page": ["l1"]}]
+    async with house(tmp_path, ladder(levels, PAGER)) as home:
+        home.voices.failing = {"pagerduty": [BUSY]}
+        await home.breaks()
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.lab.move(MINUTE)
+        page = await only(home, MessageKind.PAGE)
+        assert (page.state, page.reason) == (MessageState.DROPPED, "already acknowledged")
+        assert all(call.params["action"] != "trigger" for _, call in home.voices.sent)
+
+
+async def test_the_status_page_is_opened_before_it_is_told_on(tmp_path: Path) -> None:
+    """Its update waits while the opening is tried again; if that fails for good there is nothing to change."""
+    for failures, expected in (([BUSY], ["open", "update"]), ([replace(BUSY, temporary=False)], [])):
+        folder = tmp_path / str(len(expected))
+        folder.mkdir()
+        content = ladder([{"after": "0m", "notify": ["statuspage"]}], ROLES)
+        async with house(folder, content) as home:
+            home.voices.failing = {"statuspage.open": failures}
+            await home.breaks()
+            await home.mended()
+            await home.lab.move(MINUTE)
+            actions = [
+                call.action.removeprefix("statuspage.").partition("_")[0] for _, call in home.voices.sent
+            ]
+            assert actions == expected
+            assert all(one.settled for one in await home.lab.messages())
+
+
+# words -------------------------------------------------------------------------------------------------------
+
+BROKEN = [
+    Template(subject="{{ incident.title | duration }}", body="x"),
+    Template(subject="x", body="{{ nothing.there }}"),
+    Template(subject="x", body="{% for each in did %}"),
+]
+
+
+@pytest.mark.parametrize("template", BROKEN, ids=["type", "name", "syntax"])
+async def test_a_message_whose_words_fail_goes_out_in_plain_ones(tmp_path: Path, template: Template) -> None:
+    """A mistake in a template, which the check did not see, keeps nobody from being paged."""
+    content = replace(ladder(PAGE, ROLES), messages={"page": template})
+    async with house(tmp_path, content) as home:
+        await home.breaks()
+        ((_, call),) = home.voices.sent
+        assert call.params["subject"] == "P0 Down"
+        assert call.params["text"] == "Investigating"
+
+
+async def test_without_any_words_people_are_told_all_the_same(tmp_path: Path) -> None:
+    """A library that has no messages at all pages, tells and resolves; the public page hears nothing of the inside."""
+    levels = [{"after": "0m", "page": ["l1"], "notify": ["statuspage"]}]
+    async with house(tmp_path, replace(ladder(levels, ROLES), messages={})) as home:
+        await home.breaks()
+        await home.mended()
+        await home.lab.move(MINUTE)
+        public = [call.params for _, call in home.voices.sent if call.action.startswith("statuspage")]
+        assert len(public) == 2
+        assert "Down" not in json.dumps(public, default=str)
+        assert [call.params["subject"] for _, call in home.voices.sent if call.action == "email.send"] == [
+            "P0 Down"
+        ] * 2
+
+
+HOSTILE = {
+    "mention": "<!channel> @here <@U1> <https://evil.example|click>",
+    "script": "</p><script>alert(1)</script>",
+    "lines": "one\r\nBcc: everybody@example.com\x1b[31m",
+    "long": "x" * 10_000,
+    "emoji": "\U0001f525 \u202etxt.exe",
+    "template": "{{ incident.id }} {% raw %} ${secret.pd_l1} %s {0}",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_label_text_is_data_wherever_it_arrives(tmp_path: Path, name: str) -> None:
+    """In no channel is it markup, a mention, a header, a template or a secret; everybody is told all the same."""
+    reached = {"pagerduty": {"service_key": "${secret.pd_l1}"}, "slack": "#l1", "email": "l1@example.com"}
+    levels = [{"after": "0m", "page": ["l1"], "notify": ["statuspage"]}]
+    titled = library({"incident": {"title": "${event.labels.app}"}}).rules
+    content = replace(ladder(levels, {"l1": {"primary": reached}}), rules=titled)
+    async with house(tmp_path, content) as home:
+        told = alert(began=home.lab.clock.now(), labels={"app": HOSTILE[name]}) | {"fingerprint": "f1"}
+        await home.lab.hear(told)
+        await home.lab.move(MINUTE)
+        calls = {call.action: call.params for _, call in home.voices.sent}
+        assert {*calls} == {
+            "slack.post_message",
+            "email.send",
+            "pagerduty.send_event",
+            "statuspage.open_incident",
+        }
+        subjects = [calls["email.send"]["subject"], calls["slack.post_message"]["title"]]
+        for subject in [*subjects, calls["pagerduty.send_event"]["summary"]]:
+            assert len(str(subject)) <= 255
+            assert not {"\n", "\r", "\x00", "\x1b", "\u202e"} & {*str(subject)}
+        slack = f"{calls['slack.post_message']['title']} {calls['slack.post_message']['text']}"
+        assert "<" not in slack.replace("\u200b", "")
+        assert "@here" not in slack
+        assert "<script" not in str(calls["email.send"]["html"])
+        assert "inc-" not in str(subjects[0])
+        assert not any(
+            part in str(calls["statuspage.open_incident"]) for part in ("script", "xxxx", "here", "txt")
+        )
+
+
+# secrets -----------------------------------------------------------------------------------------------------
+
+
+def on_disk(folder: Path) -> str:
+    """All that the database's files hold."""
+    return b"".join(path.read_bytes() for path in folder.glob("runbookd.db*")).decode("latin-1")
+
+
+CANARY = "c0ffeec0ffeec0ffeec0ffeec0ffee42"
+
+
+@pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        (SERVICE_KEY, None),
+        (CANARY, None),
+        (CANARY, Fault(status=400, body=f"invalid routing key {CANARY}")),
+        (CANARY, Fault(status=503, body=f"try {CANARY} later", headers={"Retry-After": "1"})),
+        (CANARY, Fault(drop=True)),
+    ],
+    ids=["taken", "refused", "echoed", "busy", "dropped"],
+)
+async def test_no_secret_is_written_anywhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, key: str, fault: Fault | None
+) -> None:
+    """A key goes to its channel, and to no message, ledger entry, log line or file, whatever the channel answers."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "pd_l1").write_text(f"{key}\n", encoding="utf-8")
+    caplog.set_level(logging.DEBUG)
+    async with pagerduty() as server:
+        if fault is not None:
+            server.fail("/v2/", *[fault] * 9)
+        settings = {"actions": server.config(), "secrets_folder": secrets}
+        async with engine(tmp_path, library=ladder(PAGE, PAGER), settings=settings) as lab:
+            await lab.hear(alert())
+            await lab.move(MINUTE)
+            page = next(one for one in await lab.messages() if one.kind is MessageKind.PAGE)
+            assert (page.state is MessageState.SENT) == (key == SERVICE_KEY)
+            assert (page.error is None) == (key == SERVICE_KEY)
+            said = f"{await lab.messages()!r} {[entry.text for entry in await lab.ledger()]!r}"
+        assert any(key in asked.body for asked in server.asked)
+    written = on_disk(tmp_path)
+    assert "pd_l1" in written
+    for place in (said, caplog.text, written):
+        assert key not in place

@@ -1,0 +1,220 @@
+"""Promise G6, G7, G8, of everything together: random ladders, people, failures of channels, outages and crashes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
+
+from runbookd.model.action import Outcome, OutcomeState, Repeat
+from runbookd.model.escalation import IncidentLevel, LevelState, Message, MessageKind, MessageState
+from runbookd.model.incident import Incident, IncidentState
+from runbookd.model.library import Library
+from runbookd.stages.audit import broken_links
+from runbookd.units.people import Do
+from tests.acceptance.engine import alert
+from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, mailed
+from tests.acceptance.voices import DEAF, DOUBT, NOT_NOW, Killed
+
+STORIES = int(os.environ.get("RUNBOOKD_STORIES", "40"))
+LONG = timedelta(minutes=75)
+"""After this nothing is left to come: no message is tried for longer than an hour."""
+
+Op = tuple[str, int]
+Coming = Outcome | type[Killed] | None
+REASONS = {"acknowledged", "responded", "resolved", "nobody_to_reach", "the priority has changed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A ladder, what happens in its time, and how the calls that send end, in their order."""
+
+    library: Library
+    ops: Sequence[Op]
+    coming: Sequence[Coming]
+    repeats: Repeat
+
+
+ROLES = mailed("r0", "r1", "r2")
+ROLES["r1"] = mailed("r1", backups=True)["r1"]
+ROLES["r2"]["primary"] |= {"slack": "#r2", "pagerduty": {"service_key": "${secret.pd_r2}"}}
+NAMES = st.sampled_from(["r0", "r1", "r2", "r1.secondary", "slack:#all", "gone"])
+WHEN = st.sampled_from(
+    [{"after": f"{minute}m"} for minute in (0, 1, 3, 3, 8)]
+    + [{"on_breach": clock} for clock in ("acknowledge", "resolve", "update")]
+)
+LEVELS = st.builds(
+    lambda when, unless, page, notify: {
+        **when,
+        **({"unless": unless} if unless else {}),
+        "page": page,
+        "notify": notify if page or notify else ["r0"],
+    },
+    WHEN,
+    st.sampled_from([None, "acknowledged", "responded", "resolved"]),
+    st.lists(NAMES, max_size=2, unique=True),
+    st.lists(NAMES, max_size=1),
+)
+PRIORITY = st.fixed_dictionaries(
+    {"acknowledge_within": st.just("4m"), "resolve_within": st.just("9m"), "channel": st.booleans()},
+    optional={
+        "ack_expires": st.just("6m"),
+        "update_every": st.just("20m"),
+        "announce": st.just(["slack:#all", "statuspage"]),
+        "review_within": st.just("1h"),
+    },
+)
+MOVES = st.tuples(st.sampled_from(["move", "sleep"]), st.sampled_from([1, 2, 5, 12]))
+ACTS = st.tuples(
+    st.sampled_from(["ack", "ack", "escalate", "note", "assign", "resolve", "mended", "breaks", "reload"]),
+    st.sampled_from([0, 1]),
+)
+NO = Outcome(state=OutcomeState.FAILED, failure=DEAF)
+COMING = st.sampled_from([None, None, NOT_NOW, NO, DOUBT, Killed])
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    """A random story."""
+    levels = draw(st.lists(LEVELS, min_size=2, max_size=5))
+    timed = iter(sorted((one for one in levels if "after" in one), key=lambda one: int(one["after"][:-1])))
+    ordered = [next(timed) if "after" in one else one for one in levels]
+    return Story(
+        library=ladder(ordered, ROLES, **draw(PRIORITY)),
+        ops=draw(st.lists(st.one_of(MOVES, ACTS), min_size=2, max_size=10)),
+        coming=draw(st.lists(COMING, max_size=20)),
+        repeats=draw(st.sampled_from([Repeat.SAFE, Repeat.PROBE, Repeat.NEVER])),
+    )
+
+
+@settings(
+    max_examples=STORIES,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(story=stories())
+def test_no_level_is_lost_and_nobody_is_told_twice(story: Story) -> None:
+    """Each level is told, skipped or taken in, for a reason; each message ends; no page is two; nobody is forgotten."""
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_live_through(Path(folder), story))
+
+
+async def _live_through(folder: Path, story: Story) -> None:
+    """Let the story happen, then time go by, and look."""
+    async with house(folder, story.library) as home:
+        home.voices.coming, home.voices.repeats = list(story.coming), story.repeats
+        deaths = 0
+        for op in [("breaks", 0), *story.ops]:
+            try:
+                await _do(home, op)
+            except Killed:
+                deaths += 1
+                await home.restart()
+            home.lab.clock.at += SECOND
+        deaths += await home.survive(LONG)
+        messages = await home.lab.messages()
+        sent = Counter(call.key for _, call in home.voices.sent)
+        assert sum(sent.values()) - len(sent) <= deaths
+        entries = await home.lab.ledger()
+        assert list(broken_links(entries)) == []
+        ended = Counter(
+            one.entry.detail.get("message") for one in entries if one.entry.what.startswith("message_")
+        )
+        for message in messages:
+            assert message.settled, message
+            assert ended[message.id] == 1, message
+            assert message.state is MessageState.SENT or message.reason, message
+            event(f"message {message.state.value}")
+        unreached = {
+            (one.entry.incident_id, one.entry.detail["for"])
+            for one in entries
+            if one.entry.what == "nobody_reached"
+        }
+        for incident in await home.lab.incidents():
+            levels = await home.lab.levels(incident)
+            own = [one for one in messages if one.incident_id == incident.id]
+            for level in levels:
+                _is_settled(level, incident, own, unreached)
+                event(f"level {level.state.value}")
+            _nobody_is_forgotten(incident, levels, own)
+
+
+async def _do(home: House, op: Op) -> None:
+    """One thing of a story."""
+    what, number = op
+    lab = home.lab
+    now = lab.clock.now()
+    acts: dict[str, tuple[Do, dict[str, Any]]] = {
+        "ack": (Do.ACKNOWLEDGE, {"actor": ("anna", "pagerduty:ben")[number % 2], "key": None}),
+        "escalate": (Do.ESCALATE, {"text": "more"}),
+        "note": (Do.NOTE, {"text": "news", "public": bool(number)}),
+        "assign": (Do.ASSIGN, {"text": f"anna {number}"}),
+        "resolve": (Do.RESOLVE, {"text": "done"}),
+    }
+    if what in acts:
+        do, fields = acts[what]
+        await lab.act(do, **fields)
+    elif what == "move":
+        await lab.move(number * MINUTE)
+    elif what == "sleep":
+        await home.sleeps(number * MINUTE)
+    elif what == "reload":
+        library = lab.pipeline.desk.library
+        lab.pipeline.desk = lab.pipeline.desk.using(
+            replace(library, roles=dict([*library.roles.items()][1:]))
+        )
+    elif what == "mended":
+        await lab.hear(alert(began=now - SECOND, ended=now))
+    else:
+        await lab.hear(alert(began=now))
+
+
+def _is_settled(
+    level: IncidentLevel,
+    incident: Incident,
+    own: Sequence[Message],
+    unreached: set[tuple[str | None, object]],
+) -> None:
+    """A level is settled with its reason, unless the breach it waits for never came in an incident that is open."""
+    pages = [
+        one
+        for one in own
+        if one.kind is MessageKind.PAGE and f"{one.facts['reason']} ".startswith(f"level {level.number} ")
+    ]
+    if level.state is LevelState.PENDING:
+        assert level.due_at is None, level
+        assert incident.state is IncidentState.OPEN, level
+    elif level.state is LevelState.SKIPPED:
+        assert level.reason in REASONS, level
+        assert pages == [], level
+    elif level.state is LevelState.COLLAPSED:
+        assert level.reason == "a later level was due as well", level
+        assert pages == [], level
+    elif level.page and not pages:
+        assert level.notify, level  # its pages lead to nobody, which the ledger says; its notices went out
+    if pages and all(one.state is MessageState.FAILED for one in pages):
+        assert {(incident.id, one.facts["reason"]) for one in pages} <= unreached, level
+    addresses = Counter((one.facts["reason"], one.channel, str(one.address)) for one in pages)
+    assert {*addresses.values()} <= {1}, pages
+
+
+def _nobody_is_forgotten(incident: Incident, levels: Sequence[IncidentLevel], own: Sequence[Message]) -> None:
+    """When no page got through for an incident that nobody has, every level that pages was tried."""
+    pages = [one for one in own if one.kind is MessageKind.PAGE]
+    reached = any(one.state is not MessageState.FAILED for one in pages)
+    if reached or incident.acknowledged_at is not None or incident.state is IncidentState.RESOLVED:
+        return
+    begun = any(level.page and level.state is not LevelState.PENDING for level in levels)
+    for level in levels:
+        if level.page and begun:
+            assert level.state in {LevelState.FIRED, LevelState.SKIPPED}, level
