@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ from runbookd.cli.database import look
 from runbookd.cli.group import examples
 from runbookd.cli.output import output_option, print_json
 from runbookd.cli.shared import Shared, pass_shared
-from runbookd.errors import StoreError, StoreUnavailable
+from runbookd.cli.shelf import PathOrS3, shelf_at
+from runbookd.errors import PlaceUnavailable, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +39,7 @@ _TELLING = 10_000
     epilog=examples(
         "runbookd audit verify --head main:1042:9f2c...",
         "runbookd audit verify --checkpoints checkpoints.jsonl --public-key ledger.pub --archives archives",
+        "runbookd audit verify --checkpoints s3://audit/checkpoints --archives s3://audit/archives",
     )
 )
 @click.option("--file", type=_FILE, metavar="FILE", help="Verify an export instead of the database.")
@@ -49,8 +52,8 @@ _TELLING = 10_000
 )
 @click.option(
     "--checkpoints",
-    type=_FILE,
-    metavar="FILE",
+    type=PathOrS3(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE|s3://BUCKET/PREFIX",
     multiple=True,
     help="Signed checkpoints, which the chains must still hold. May be given again.",
 )
@@ -64,14 +67,20 @@ _TELLING = 10_000
 )
 @click.option(
     "--archives",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
+    type=PathOrS3(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR|s3://BUCKET/PREFIX",
     help="The archives of what was pruned: the chains are followed from their first entry.",
 )
 @output_option
 @pass_shared
 def verify(
-    shared: Shared, /, *, file: Path | None, archives: Path | None, output: str, **against: tuple[Any, ...]
+    shared: Shared,
+    /,
+    *,
+    file: Path | None,
+    output: str,
+    archives: Path | str | None,
+    **against: tuple[Any, ...],
 ) -> int:
     """Check every entry against the one before it, in each replica's chain.
 
@@ -80,18 +89,19 @@ def verify(
     Prints the chains' ends. Note them elsewhere, or better have them signed (`ledger.key_file` in the settings): with
     --head or --checkpoints a later check finds out whether a tail was cut, or a whole chain written anew.
     """
-    check = _held_to(archives, **against)
     if file is None:
         look(shared, _nothing)  # a database that is not there, or not ours, is not a broken ledger
-    begun = time.monotonic()
-    gc.disable()  # millions of rows and not one cycle: looking for cycles would take an eighth of the time
-    try:
-        if file is None:
-            _database(shared, check)
-        else:
-            _export(file, check)
-    finally:
-        gc.enable()
+    with ExitStack() as stack:
+        check = _held_to(shared, stack, archives, **against)
+        begun = time.monotonic()
+        gc.disable()  # millions of rows and not one cycle: looking for cycles would take an eighth of the time
+        try:
+            if file is None:
+                _database(shared, check)
+            else:
+                _export(file, check)
+        finally:
+            gc.enable()
     check.close()
     seconds = time.monotonic() - begun
     heads = [
@@ -119,20 +129,27 @@ def checked(count: int, seconds: float) -> str:
 
 
 def _held_to(
-    archives: Path | None,
+    shared: Shared,
+    stack: ExitStack,
+    archives: Path | str | None,
     *,
     noted: tuple[str, ...],
-    checkpoints: tuple[Path, ...],
+    checkpoints: tuple[Path | str, ...],
     public_keys: tuple[Path, ...],
 ) -> Check:
-    """Make the check, with all that the chains are to be held to."""
+    """Make the check, with all that the chains are to be held to; places stay open until the stack is closed."""
     from runbookd.cli.checking import Check
 
-    check = Check(_keys(public_keys), archives)
+    shelf = None if archives is None else stack.enter_context(shelf_at(shared, archives))
+    check = Check(_keys(public_keys), shelf)
     for text in noted:
         check.want(*_noted(text))
-    for path in checkpoints:
-        check.want_signed(path)
+    for source in checkpoints:
+        if isinstance(source, Path):
+            check.want_signed(source)
+        else:
+            with shelf_at(shared, source) as kept:
+                check.want_kept(kept)
     return check
 
 
@@ -146,22 +163,35 @@ def _keys(files: tuple[Path, ...]) -> dict[str, Ed25519PublicKey] | None:
 
 def _database(shared: Shared, check: Check) -> None:
     """Check the chains in the database; a row that cannot even be read is a fault as any other."""
-    from runbookd.cli.ledger_walk import beginnings, pages
+    from runbookd.cli.ledger_walk import beginnings
 
     try:
         for chain, anchor in look(shared, beginnings).items():
             check.begin(chain, anchor)
-            walk = check.walk(chain)
-            for rows in pages(shared, chain, walk.seq):
-                if rows[0].seq > walk.seq + 1:  # pruned since we began, perhaps
-                    check.begin(chain, look(shared, beginnings)[chain])
-                check.follow(chain, rows)
-                if check.fault is not None:
-                    return
-    except StoreUnavailable:
+            follow_chain(shared, check, chain)
+            if check.fault is not None:
+                return
+    except (StoreUnavailable, PlaceUnavailable):
         raise
     except StoreError as error:
         check.fail(str(error))
+
+
+def follow_chain(shared: Shared, check: Check, chain: str) -> None:
+    """Follow a chain to its end. At a gap it is asked anew where the chain begins: it may have been pruned since."""
+    from runbookd.cli.ledger_walk import beginnings, hand_on
+
+    walk, asked_at = check.walk(chain), -1
+
+    def follow(rows: list[LedgerRow]) -> bool:
+        if rows[0].seq > walk.seq + 1 and asked_at != walk.seq:
+            return False
+        check.follow(chain, rows)
+        return check.fault is None
+
+    while not hand_on(shared, chain, walk.seq, follow) and check.fault is None:
+        asked_at = walk.seq
+        check.begin(chain, look(shared, beginnings)[chain])
 
 
 def _export(file: Path, check: Check) -> None:

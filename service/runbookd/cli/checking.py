@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbookd.errors import StoreError
+from runbookd.errors import DamagedFile, NotFound
 from runbookd.stages.audit import Walk
 from runbookd.stages.checkpoint import Statement, read_statement
-from runbookd.store.archives import archives_in, next_archive, read_archive
+from runbookd.store.archives import way_through
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+    from runbookd.cli.shelf import Shelf
     from runbookd.model.audit import Anchor, LedgerRow
 
 
 class Check:
     """What a check came to: `fault` is the first there is, `notes` what could not be checked, `walks` the chains."""
 
-    def __init__(self, keys: Mapping[str, Ed25519PublicKey] | None, archives: Path | None) -> None:
+    def __init__(self, keys: Mapping[str, Ed25519PublicKey] | None, archives: Shelf | None) -> None:
         """Check signatures by the keys (None: not at all), and what was pruned by the archives (None: not at all)."""
         self._keys = keys
-        self._archives = archives_in(archives) if archives is not None else None
+        self._shelf = archives
+        self._archives = archives.archives() if archives is not None else []
         self._anywhere: dict[int, str] = {}
         self._wanted: dict[str, dict[int, str]] = {}
         self.walks: dict[str, Walk] = {}
@@ -44,16 +46,28 @@ class Check:
 
     def want_signed(self, file: Path) -> None:
         """Hold the chains to every checkpoint of a file."""
-        number = 0
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        lines = enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
+        self._want_all(str(file), ((f"{file}:{number}", line) for number, line in lines))
+
+    def want_kept(self, shelf: Shelf) -> None:
+        """Hold the chains to every checkpoint of a place. Raises NotFound when there is none: it is the wrong one."""
+        if not self._want_all(shelf.where, shelf.checkpoints()):
+            raise NotFound(f"there is no checkpoint at {shelf.where}; is that the place?")
+
+    def _want_all(self, source: str, lines: Iterable[tuple[str, str]]) -> int:
+        """Hold the chains to these lines, each after where it stands; returns how many there were."""
+        count = 0
+        for where, line in lines:
+            count += 1
             try:
                 one = read_statement(line, self._keys)
             except ValueError as error:
-                self.fail(f"{file}:{number}: {error}")
-                return
+                self.fail(f"{where}: {error}")
+                return count
             self.want(one.chain, one.seq, one.hash)
         unsure = "" if self._keys is not None else ", their signatures unchecked: give --public-key"
-        self.notes.append(f"{number} checkpoints of {file}{unsure}")
+        self.notes.append(f"{count} checkpoints of {source}{unsure}")
+        return count
 
     def walk(self, chain: str) -> Walk:
         """Return the walk along a chain."""
@@ -69,22 +83,25 @@ class Check:
         seal = self._seal_of(anchor)
         if seal is None:
             return
-        if self._archives is None:
+        if self._shelf is None:
             self._pass_over(walk, anchor.seq, anchor.hash)
             return
-        while walk.seq < anchor.seq:
-            archive = next_archive(self._archives, chain, walk.seq, anchor.seq)
-            if archive is None:
-                self.fail(f"chain {chain}, entry {walk.seq + 1}: no archive begins with it")
-                return
+        way = way_through(self._archives, chain, walk.seq, anchor.seq)
+        if not way or way[-1].last < anchor.seq:  # pruned since we began, perhaps
+            self._archives = self._shelf.archives()
+            way = way_through(self._archives, chain, walk.seq, anchor.seq)
+        for archive in way:
             try:
-                rows, _ = read_archive(archive, self._keys)
-            except StoreError as error:
+                rows = self._shelf.rows(archive, self._keys)
+            except DamagedFile as error:
                 self.fail(str(error))
                 return
-            self.follow(chain, rows)
+            self.follow(chain, rows, sound=True)  # an archive is checked where it is read
             if self.fault is not None:
                 return
+        if walk.seq < anchor.seq:
+            self.fail(f"chain {chain}, entry {walk.seq + 1}: no archive begins with it")
+            return
         if walk.hash != anchor.hash:
             self.fail(
                 f"chain {chain}, entry {anchor.seq}: the archive holds another one than the anchor names"
@@ -101,11 +118,12 @@ class Check:
         if seal.is_seal and walk.seq == 0:
             self._pass_over(walk, seal.seq, seal.hash)
 
-    def follow(self, chain: str, rows: list[LedgerRow]) -> None:
-        """Pass these rows of a chain."""
-        for seq in [row.seq for row in rows if self._anywhere.get(row.seq) == row.hash]:
-            del self._anywhere[seq]
-        fault = self.walk(chain).fault(rows)
+    def follow(self, chain: str, rows: list[LedgerRow], *, sound: bool = False) -> None:
+        """Pass these rows of a chain; `sound` when they are known to follow from one another."""
+        if self._anywhere:
+            for seq in [row.seq for row in rows if self._anywhere.get(row.seq) == row.hash]:
+                del self._anywhere[seq]
+        fault = self.walk(chain).fault(rows, sound=sound)
         if fault is not None:
             self.fail(f"chain {chain}, {fault}")
 

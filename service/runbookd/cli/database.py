@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from runbookd.errors import NotFound
+from runbookd.store.sqlite_reader import check
 from runbookd.store.sqlite_reader import look as look_at
 
 if TYPE_CHECKING:
@@ -67,20 +68,11 @@ def look(shared: Shared, unit: Callable[[Tx], Awaitable[T]]) -> T:
     return asyncio.run(_with(place, lambda store: store.read(unit)))
 
 
-def must_be_there(shared: Shared) -> None:
-    """Raise StoreError unless the database is there and up to date."""
-    place = database_of(shared)
-    if not isinstance(place, str):
-        look_at(place, _nothing)
-
-
 def change(shared: Shared, unit: Callable[[Tx], Awaitable[T]]) -> T:
     """Write to the database, which must be there and up to date. Raises StoreError."""
     import asyncio
 
-    must_be_there(shared)
-    place = database_of(shared)
-    return asyncio.run(_with(place, lambda store: store.write(unit)))
+    return asyncio.run(_with(database_of(shared), lambda store: store.write(unit)))
 
 
 async def _with(place: Path | str, use: Callable[[Store], Awaitable[T]]) -> T:
@@ -99,11 +91,8 @@ async def _open(place: Path | str) -> Store:
         return await open_postgres(place, chain=_CHAIN, migrate=False)
     from runbookd.store.sqlite import open_sqlite
 
+    check(place)
     return await open_sqlite(place)
-
-
-async def _nothing(tx: Tx) -> None:
-    """Read nothing: opening the file is the question."""
 
 
 async def find_run(tx: Tx, part: str) -> Run:

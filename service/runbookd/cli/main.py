@@ -41,6 +41,7 @@ COMMANDS = {
         "runbookd.cli.people:escalate", _ANSWER, "Tell the next level now, or raise the priority."
     ),
     "resolve": Lazy("runbookd.cli.people:resolve", _ANSWER, "End an incident."),
+    "review": Lazy("runbookd.cli.review:review", _ANSWER, "Draft the post-incident review; say it is done."),
     "check": Lazy("runbookd.cli.check:check", _WRITE, "Check rules and playbooks, and run their tests."),
     "explain": Lazy(
         "runbookd.cli.explain:explain", _WRITE, "Say what would be done about an event, and why."

@@ -23,6 +23,7 @@ from runbookd.cli.output import (
     short,
     table,
 )
+from runbookd.cli.shapes import Shape, plain
 from runbookd.cli.shared import Shared, pass_shared
 from runbookd.errors import NotFound
 
@@ -126,19 +127,22 @@ def row(message: Message, now: datetime) -> list[str]:
     ]
 
 
-def shape(message: Message) -> dict[str, object]:
+def shape(message: Message) -> Shape:
     """A message as JSON; addresses stay in the database, for they may be personal."""
-    return {
-        "id": message.id,
-        "incident": message.incident_id,
-        "kind": message.kind.value,
-        "channel": message.channel.value,
-        "contact": message.contact,
-        "state": message.state.value,
-        "reason": message.reason,
-        "error": message.error,
-        "attempts": message.attempts,
-        "created_at": message.created_at,
-        "settled_at": message.settled_at,
-        "words": dict(message.words),
-    }
+    made: Shape = plain(
+        {
+            "id": message.id,
+            "incident": message.incident_id,
+            "kind": message.kind.value,
+            "channel": message.channel.value,
+            "contact": message.contact,
+            "state": message.state.value,
+            "reason": message.reason,
+            "error": message.error,
+            "attempts": message.attempts,
+            "created_at": message.created_at,
+            "settled_at": message.settled_at,
+            "words": dict(message.words),
+        }
+    )
+    return made

@@ -30,7 +30,7 @@ def ack(shared: Shared, incident: str) -> None:
 
     INCIDENT may be any part of at least 4 letters that the id begins or ends with.
     """
-    _told(_done(shared, incident, "acknowledge"))
+    tell(act_on(shared, incident, "acknowledge"))
 
 
 @click.command(
@@ -45,7 +45,7 @@ def ack(shared: Shared, incident: str) -> None:
 @pass_shared
 def escalate(shared: Shared, incident: str, priority: str | None, reason: str) -> None:
     """Tell the next level that pages now, whatever it waits for, or raise the priority."""
-    _told(_done(shared, incident, "escalate", text=reason, priority=priority))
+    tell(act_on(shared, incident, "escalate", text=reason, priority=priority))
 
 
 @click.command(epilog=examples('runbookd resolve 7f3k9x2b --reason "restarted by hand, users are served"'))
@@ -54,7 +54,7 @@ def escalate(shared: Shared, incident: str, priority: str | None, reason: str) -
 @pass_shared
 def resolve(shared: Shared, incident: str, reason: str) -> None:
     """End an incident, and tell everyone who was told of it. Its alerts may still be firing."""
-    _told(_done(shared, incident, "resolve", text=reason))
+    tell(act_on(shared, incident, "resolve", text=reason))
 
 
 @click.command(epilog=examples("runbookd assign 7f3k9x2b anna"))
@@ -63,7 +63,7 @@ def resolve(shared: Shared, incident: str, reason: str) -> None:
 @pass_shared
 def assign(shared: Shared, incident: str, who: str) -> None:
     """Say who leads: the incident commander, as messages call them."""
-    _told(_done(shared, incident, "assign", text=who))
+    tell(act_on(shared, incident, "assign", text=who))
 
 
 @click.command(
@@ -82,13 +82,16 @@ def assign(shared: Shared, incident: str, who: str) -> None:
 @pass_shared
 def note(shared: Shared, incident: str, text: str, *, public: bool) -> None:
     """Write something down about an incident, for its timeline and review."""
-    _told(_done(shared, incident, "note", text=text, public=public))
+    tell(act_on(shared, incident, "note", text=text, public=public))
 
 
-def _done(
+def act_on(
     shared: Shared, part: str, do: str, *, text: str = "", priority: str | None = None, public: bool = False
 ) -> Done:
-    """Do it on the database; a service on it sends what is to be sent."""
+    """Do it to the incident whose id `part` is, or is part of; a service on the database sends what is to be sent.
+
+    Raises NotFound, UsageError, and StoreError.
+    """
     from runbookd.content.load import load
     from runbookd.runtime.ids import Ulids
     from runbookd.units.desk import Desk
@@ -107,5 +110,6 @@ def _done(
     return change(shared, unit)
 
 
-def _told(done: Done) -> None:
+def tell(done: Done) -> None:
+    """Say what came of an act; that nothing changed is said on standard error."""
     click.echo(done.said, err=not done.changed)

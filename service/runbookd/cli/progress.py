@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from runbookd.cli.differences import lines
 from runbookd.cli.output import QUIET, clean, console, length, short, style_of
 from runbookd.cli.runs import last_looks, told
+from runbookd.language.differences import lines
 from runbookd.model.run import StepState
 
 if TYPE_CHECKING:

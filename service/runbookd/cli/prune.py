@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import click
 
-from runbookd.cli.database import change
 from runbookd.cli.group import examples
 from runbookd.cli.output import output_option, print_json
 from runbookd.cli.shared import Shared, actor, pass_shared
-
-if TYPE_CHECKING:
-    from runbookd.ports import Tx
+from runbookd.errors import DamagedFile, PlaceUnavailable
 
 
 @click.command(epilog=examples("runbookd prune --dry-run"))
@@ -23,10 +19,10 @@ if TYPE_CHECKING:
 def prune(shared: Shared, *, dry_run: bool, output: str) -> None:
     """Forget what is older than the settings keep (`retention`), as the service does by itself once a day.
 
-    What something open refers to stays. The ledger's entries are archived first: signed, on disk, read back; without
-    a key and a folder (`ledger.archives`) they are kept. Does no harm while the service runs.
+    What something open refers to stays. The ledger's entries are archived first: signed, safe in their place, read
+    back; without a key and a place (`ledger.archives`) they are kept, and while it cannot be used. Does no harm while
+    the service runs.
     """
-    change(shared, _nothing)  # a database that is not there is not made
     counts = asyncio.run(_prune(shared, dry_run=dry_run))
     if output == "json":
         print_json({"dry_run": dry_run, **counts})
@@ -39,15 +35,15 @@ def prune(shared: Shared, *, dry_run: bool, output: str) -> None:
 async def _prune(shared: Shared, *, dry_run: bool) -> dict[str, int]:
     from runbookd.bootstrap import wire
 
-    async with wire(shared.settings()) as parts:
+    async with wire(shared.settings(), migrate=False) as parts:
         if dry_run:
             return await parts.pruner().count()
         pruner = parts.pruner()
         work = await pruner.take(f"{actor()}/{parts.ids.new('prune')}")
         if work is None:
             raise click.UsageError("somebody else is pruning right now; there is nothing left to do")
-        return await pruner.prune(work)
-
-
-async def _nothing(tx: Tx) -> None:
-    """Write nothing: opening the database is the question."""
+        try:
+            return await pruner.prune(work)
+        except (PlaceUnavailable, DamagedFile) as error:
+            message = f"the ledger is not archived, so what is left of it stays (all else is pruned): {error}"
+            raise type(error)(message) from error

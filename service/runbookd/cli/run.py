@@ -10,7 +10,6 @@ import click
 
 from runbookd.cli import exit_codes
 from runbookd.cli.complete import playbook_names
-from runbookd.cli.database import must_be_there
 from runbookd.cli.group import examples
 from runbookd.cli.output import at_terminal, console, length, output_option, print_json, short, style_of
 from runbookd.cli.shared import Shared, actor, pass_shared
@@ -96,12 +95,10 @@ def run(
         event=events[0] if events else None,
     )
 
-    must_be_there(shared)
-
     async def go() -> int:
         from runbookd.bootstrap import wire
 
-        async with wire(settings, library) as parts:
+        async with wire(settings, library, migrate=False) as parts:
             return await _run(parts, request, output)
 
     return asyncio.run(go())

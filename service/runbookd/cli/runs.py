@@ -11,7 +11,6 @@ import click
 
 from runbookd.cli.complete import incident_ids, playbook_names, rule_names, run_ids
 from runbookd.cli.database import change, find_incident, find_run, look
-from runbookd.cli.differences import differences, was_dry_run
 from runbookd.cli.group import ListGroup, examples
 from runbookd.cli.output import (
     Column,
@@ -29,6 +28,7 @@ from runbookd.cli.output import (
 )
 from runbookd.cli.shared import Shared, actor, pass_shared
 from runbookd.errors import NotFound
+from runbookd.language.differences import differences, was_dry_run
 from runbookd.model.action import Mode
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -23,11 +23,17 @@ if TYPE_CHECKING:
     from runbookd.runtime.presence import Service
 
 _COUNTED = 10_000
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What `status` tells. `paused` is None when it is not; `services` are those of the last days, latest first."""
+    """What `status` tells. `paused` is None when it is not; `services` are those of the last days, latest first.
+
+    `archiving` is what stands in the way of archives of the ledger; None when nothing does.
+
+    `messages` are those on their way, with when the oldest was made; `unsent` counts those of the last day that failed.
+    """
 
     paused: Mapping[str, str] | None
     incidents: Mapping[str, int]
@@ -37,7 +43,10 @@ class Standing:
     queue: tuple[int, datetime | None]
     overdue: tuple[int, datetime | None]
     dead: tuple[int, datetime | None]
+    messages: tuple[int, datetime | None]
+    unsent: int
     entries: int
+    archiving: Mapping[str, str] | None
     head: LedgerEntry | None
     services: Sequence[Service]
 
@@ -65,9 +74,10 @@ def status(shared: Shared, output: str) -> None:
 
 async def _standing(tx: Tx, now: datetime) -> Standing:
     from runbookd.runtime.presence import services
+    from runbookd.runtime.retention import ARCHIVING
     from runbookd.units.desk import PAUSED
 
-    paused = await tx.switches.get(PAUSED)
+    paused, archiving = await tx.switches.get(PAUSED), await tx.switches.get(ARCHIVING)
     priorities: dict[str, int] = {}
     for incident in await tx.incidents.recent(_COUNTED, {"state": "open"}):
         priorities[incident.priority] = priorities.get(incident.priority, 0) + 1
@@ -81,6 +91,11 @@ async def _standing(tx: Tx, now: datetime) -> Standing:
         queue=await tx.deliveries.pending(),
         overdue=await tx.work.overdue(now),
         dead=await tx.deliveries.dead(),
+        messages=await tx.messages.unsettled(),
+        unsent=sum(
+            one.created_at > now - _DAY for one in await tx.messages.recent(_COUNTED, {"state": "failed"})
+        ),
+        archiving=None if archiving is None else json.loads(archiving),
         entries=sum(head.seq for head in await tx.ledger.heads()),
         head=recent[-1] if recent else None,
         services=await services(tx),
@@ -102,8 +117,10 @@ def _told(found: Standing, now: datetime, database: str) -> list[tuple[str, str]
         ("queue", _queue(found, now)),
         ("overdue", f"{counted(late, 'row')} of work{f', the oldest by {length(now - due)}' if due else ''}"),
         ("dead letters", _dead(found, now)),
+        ("messages", _messages(found, now)),
         *_services(found, now),
         ("ledger", _last_entry(found, now)),
+        *((("archives", _archiving(found.archiving)),) if found.archiving is not None else ()),
     ]
 
 
@@ -127,6 +144,13 @@ def _dead(found: Standing, now: datetime) -> str:
         return "none"
     last = f"the last {length(now - newest)} ago"
     return f"{counted(count, 'dead letter')}, {last}: `runbookd events --dead-letters`"
+
+
+def _messages(found: Standing, now: datetime) -> str:
+    waiting, oldest = found.messages
+    since = f", the oldest for {length(now - oldest)}" if oldest is not None else ""
+    look_at = ": `runbookd messages --state failed`" if found.unsent else ""
+    return f"{waiting} on their way{since}, {found.unsent} failed in the last day{look_at}"
 
 
 def _services(found: Standing, now: datetime) -> list[tuple[str, str]]:
@@ -159,6 +183,11 @@ def _last_entry(found: Standing, now: datetime) -> str:
     return f"{count}, the last {length(now - found.head.entry.at)} ago, head {found.head.hash[:16]}"
 
 
+def _archiving(failing: Mapping[str, str]) -> str:
+    since = moment(datetime.fromisoformat(failing["since"]))
+    return f"cannot be written since {since} UTC, nothing is taken from the ledger: {failing['error']}"
+
+
 def _shape(found: Standing, now: datetime, database: str) -> dict[str, object]:
     from runbookd.cli.shapes import plain
 
@@ -174,9 +203,15 @@ def _shape(found: Standing, now: datetime, database: str) -> dict[str, object]:
         "queue": {"deliveries": found.queue[0], "oldest": plain(found.queue[1])},
         "overdue": {"rows": found.overdue[0], "oldest": plain(found.overdue[1])},
         "dead_letters": {"deliveries": found.dead[0], "newest": plain(found.dead[1])},
+        "messages": {
+            "waiting": found.messages[0],
+            "oldest": plain(found.messages[1]),
+            "failed_last_day": found.unsent,
+        },
         "content": shown[0].content if shown else None,
         "services": [{**one.model_dump(mode="json"), "running": one.runs(now)} for one in found.services],
         "entries": found.entries,
+        "archiving": found.archiving,
         "head": {"chain": found.head.chain, "seq": found.head.seq, "hash": found.head.hash}
         if found.head
         else None,

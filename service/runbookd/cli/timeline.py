@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from runbookd.cli.differences import lines
 from runbookd.cli.output import Column, at_terminal, length, moment, short, table
 from runbookd.cli.shapes import written
+from runbookd.language.differences import lines
 from runbookd.model.audit import Stage
 from runbookd.model.reasons import StepReason
 
@@ -96,10 +96,16 @@ _TOLD = (
     "target",
     "mode",
     "clock",
+    "level",
+    "contact",
+    "channel",
+    "subject",
+    "text",
     "source",
     "message",
     "detail",
     "reason",
+    "error",
     "content",
 )
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import asyncpg
 import pytest
 
 from runbookd.model.audit import Entry, Stage
 from runbookd.store.postgres import open_postgres
+from runbookd.store.schema import migrations_of
 from tests.contract.store.samples import T0
 from tests.integration.cli.conftest import Runbookd
 from tests.postgres import PostgresServer
+
+_NEWEST = migrations_of("postgres")[-1].version
 
 
 @pytest.fixture
@@ -39,6 +43,30 @@ async def test_the_schema_is_made_and_made_once(on_postgres: Runbookd) -> None:
     status = on_postgres("status").stdout
     assert "Postgres " in status
     assert "hidden" not in status
+
+
+@pytest.mark.parametrize("schema", ["none", "older"])
+async def test_only_serve_and_migrate_touch_the_schema(
+    on_postgres: Runbookd, postgres: PostgresServer, url: str, schema: str
+) -> None:
+    """A command that works on the database refuses a schema that is not there, or older, and leaves it as it is."""
+    database = url.partition("@/")[2].partition("?")[0]
+    if schema == "older":
+        on_postgres("migrate")
+        newest = "DELETE FROM migrations WHERE version = (SELECT max(version) FROM migrations)"
+        await postgres.run(newest, database=database)
+    for command in (["run", "note", "-i", "host=db-1"], ["prune"], ["pause", "--reason", "maintenance"]):
+        error = on_postgres(*command, code=4).stderr
+        assert "runbookd migrate" in error
+        assert "hidden" not in error
+    connection = await asyncpg.connect(url)
+    try:
+        if schema == "none":
+            assert await connection.fetchval("SELECT to_regclass('migrations')") is None
+        else:
+            assert await connection.fetchval("SELECT max(version) FROM migrations") == _NEWEST - 1
+    finally:
+        await connection.close()
 
 
 async def test_sqlite_has_the_same_command(runbookd: Runbookd) -> None:

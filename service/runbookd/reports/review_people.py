@@ -1,0 +1,150 @@
+"""Who did something about an incident, who was told of it and whether that got through, for its review."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from runbookd.model.action import Mode
+from runbookd.model.escalation import LevelState, MessageKind, MessageState
+from runbookd.reports.review_promises import acknowledged
+from runbookd.reports.review_words import CHANNELS, KINDS, SERVICE, actor, party, said
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runbookd.model.escalation import Message
+    from runbookd.units.record import Record
+
+AUTOMATION: Final = "automation"
+
+_SILENT = frozenset({MessageKind.EDIT, MessageKind.REPLY, MessageKind.CHANNEL, MessageKind.REVIEW})
+"""Kinds of messages that tell nobody anything new; they are counted only if they failed."""
+_GOT_THROUGH: Final[Mapping[MessageState, str]] = {
+    MessageState.SENT: "yes",
+    MessageState.FAILED: "no",
+    MessageState.DROPPED: "not needed any more",
+    MessageState.PENDING: "on its way",
+    MessageState.SENDING: "on its way",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Took:
+    """Something that somebody did about the incident, and how long after it opened."""
+
+    at: datetime
+    after: timedelta
+    who: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Messages to one contact by one channel that fared alike: from when to when they were made, and their kinds.
+
+    `times` has how many there are of each of `kinds`. `why` says why they did not get through, else it is empty.
+    """
+
+    first_at: datetime
+    last_at: datetime
+    who: str
+    channel: str
+    kinds: tuple[str, ...]
+    times: tuple[int, ...]
+    got_through: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """A level of the escalation, counted from 1. `due_at` is None for one that waits for the clock `on_breach`."""
+
+    number: int
+    due_at: datetime | None
+    on_breach: str
+    state: LevelState
+    reason: str
+    whom: tuple[str, ...]
+
+
+def commander(record: Record) -> str:
+    """Return who led: who was assigned, else who took it first; empty when nobody did."""
+    first = acknowledged(record)
+    return actor(record.incident.assignee or (first[1] if first is not None else ""))
+
+
+def took(record: Record) -> Took | None:
+    """Return who acknowledged first; None when nobody did."""
+    first = acknowledged(record)
+    return None if first is None else _took(record, first[0], actor(first[1]) or AUTOMATION)
+
+
+def responded(record: Record) -> Took | None:
+    """Return who was first at work on it: a person, or a run that acts; None when nobody was."""
+    at, first = record.incident.responded_at, acknowledged(record)
+    if at is None:
+        return None
+    if first is not None and first[0] <= at and first[1]:
+        return _took(record, at, actor(first[1]))
+    ran = next((run.playbook for run in record.runs if run.mode is Mode.ACT and run.created_at >= at), "")
+    return _took(record, at, f"{AUTOMATION}: {ran}" if ran else AUTOMATION)
+
+
+def resolved(record: Record) -> Took | None:
+    """Return who ended it: a person, or its alerts that did not fire any more; None while it is open."""
+    at = record.incident.resolved_at
+    if at is None:
+        return None
+    by = next((one.actor for one in reversed(record.entries) if one.what == "incident_resolved"), SERVICE)
+    return _took(record, at, "the end of its alerts" if by == SERVICE else actor(by))
+
+
+def told(record: Record) -> list[Told]:
+    """Return who was told what, in the order in which it was first tried."""
+    alike: dict[tuple[str, ...], list[Message]] = {}
+    for message in record.messages:
+        failed = message.state is MessageState.FAILED
+        if failed or message.kind not in _SILENT:
+            why = message.error or said(message.reason) if failed else ""
+            who, channel = party(message.contact, record.incident), CHANNELS[message.channel]
+            alike.setdefault((who, channel, _GOT_THROUGH[message.state], why), []).append(message)
+    return [_told(about, messages) for about, messages in alike.items()]
+
+
+def levels(record: Record) -> list[Rung]:
+    """Return every level of the escalation, in order."""
+    return [
+        Rung(
+            number=level.number + 1,
+            due_at=level.due_at,
+            on_breach=level.on_breach or "",
+            state=level.state,
+            reason=said(level.reason),
+            whom=(
+                *(f"page {party(one, record.incident)}" for one in level.page),
+                *(party(one, record.incident) for one in level.notify),
+            ),
+        )
+        for level in record.levels
+    ]
+
+
+def _took(record: Record, at: datetime, who: str) -> Took:
+    return Took(at=at, after=at - record.incident.opened_at, who=who)
+
+
+def _told(about: tuple[str, ...], messages: Sequence[Message]) -> Told:
+    who, channel, got_through, why = about
+    kinds = Counter(KINDS[message.kind] for message in messages)
+    return Told(
+        first_at=messages[0].created_at,
+        last_at=messages[-1].created_at,
+        who=who,
+        channel=channel,
+        kinds=tuple(kinds),
+        times=tuple(kinds.values()),
+        got_through=got_through,
+        why=why,
+    )

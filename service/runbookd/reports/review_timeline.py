@@ -1,0 +1,125 @@
+"""The timeline of a review: alerts, messages and the ledger's other entries in plain words, noise folded away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from runbookd.model.escalation import MessageKind
+from runbookd.reports.review_entries import in_words
+from runbookd.reports.review_words import (
+    CHANNELS,
+    KINDS,
+    actor,
+    level,
+    listed,
+    party,
+    said,
+    with_detail,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runbookd.model.audit import Entry
+    from runbookd.model.incident import Incident
+    from runbookd.units.record import Record
+
+MOST_LINES: Final = 200
+"""Lines that are told: of a longer story its beginning and its end."""
+
+_ALERTS_TOLD = 10
+_TOLD = frozenset({MessageKind.PAGE, MessageKind.OPENED, MessageKind.UPDATE, MessageKind.RESOLVED})
+"""The kinds of messages that tell somebody something; the others bring up to date what was told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line: when, what happened, and who did it. `times` counts those that were folded into it."""
+
+    at: datetime
+    what: str
+    who: str
+    times: int = 1
+
+
+def timeline(record: Record) -> tuple[list[Line], int]:
+    """Tell the story, oldest first; returns as well how many lines in its middle are left out."""
+    folded = _folded(sorted([*_alerts(record), *_entries(record)], key=lambda line: line.at))
+    left_out = len(folded) - MOST_LINES
+    if left_out <= 0:
+        return folded, 0
+    half = MOST_LINES // 2
+    return [*folded[:half], *folded[-half:]], left_out
+
+
+def _folded(lines: Sequence[Line]) -> list[Line]:
+    """Make one line of those that follow each other and say the same."""
+    folded: list[Line] = []
+    for line in lines:
+        if folded and (folded[-1].what, folded[-1].who) == (line.what, line.who):
+            folded[-1] = replace(folded[-1], times=folded[-1].times + 1)
+        else:
+            folded.append(line)
+    return folded
+
+
+def _alerts(record: Record) -> Iterator[Line]:
+    for alert in record.alerts[:_ALERTS_TOLD]:
+        name, source = alert.event.name, alert.source
+        yield Line(at=alert.starts_at, what=f"Alert {name} began to fire", who=source)
+        if alert.resolved_at is not None:
+            how = "was not listed any more" if alert.concluded else "resolved"
+            yield Line(at=alert.ends_at or alert.resolved_at, what=f"Alert {name} {how}", who=source)
+    more = record.alerts[_ALERTS_TOLD:]
+    if more:
+        yield Line(at=more[0].first_seen, what=f"More alerts joined: {len(more)}", who=more[0].source)
+
+
+def _entries(record: Record) -> Iterator[Line]:
+    """Tell the ledger in its order; of messages for one reason it tells where the first of them is."""
+    together: dict[tuple[object, object], list[Entry]] = {}
+    for entry in record.entries:
+        if entry.what == "message_sent":
+            together.setdefault(_same(entry), []).append(entry)
+    for entry in record.entries:
+        if entry.what == "message_sent":
+            sent = together.pop(_same(entry), [])
+            what = _sent(sent, record.incident) if sent else ""
+        elif entry.what == "message_failed":
+            what = _failed(entry, record.incident)
+        else:
+            what = in_words(entry, record.incident)
+        if what:
+            yield Line(at=entry.at, what=what, who=actor(entry.actor))
+
+
+def _same(entry: Entry) -> tuple[object, object]:
+    return entry.detail.get("kind"), entry.detail.get("for")
+
+
+def _sent(entries: Sequence[Entry], incident: Incident) -> str:
+    """Tell of messages of one kind for one reason; empty for those that tell nobody anything."""
+    kind, reason = _same(entries[0])
+    if kind == MessageKind.CHANNEL and incident.channel is not None:
+        return f"Channel #{incident.channel['name']} opened in Slack"
+    if kind not in _TOLD:
+        return ""
+    by: dict[str, list[str]] = {}
+    for entry in entries:
+        by.setdefault(party(entry.detail.get("contact"), incident), []).append(_channel(entry))
+    to = listed(f"{who} ({listed(dict.fromkeys(channels))})" for who, channels in by.items())
+    of = level(reason)
+    return f"{KINDS[str(kind)].capitalize()}{f', {of},' if of else ''} sent to {to}"
+
+
+def _failed(entry: Entry, incident: Incident) -> str:
+    kind, who = str(entry.detail.get("kind")), party(entry.detail.get("contact"), incident)
+    what = f"The {KINDS.get(kind, kind)} to {who} by {_channel(entry)} did not get through"
+    return with_detail(what, entry.detail.get("error") or said(entry.detail.get("reason")))
+
+
+def _channel(entry: Entry) -> str:
+    channel = str(entry.detail.get("channel"))
+    return CHANNELS.get(channel, channel)

@@ -1,0 +1,284 @@
+"""The post-incident review: every fact of it comes from the record, and what the record does not tell is not told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from runbookd.language.differences import Difference
+from runbookd.model.action import Mode
+from runbookd.model.escalation import Channel, IncidentLevel, LevelState, MessageKind, MessageState
+from runbookd.model.incident import ClockKind
+from runbookd.model.run import Hold, RunState, StepState
+from runbookd.reports.review import Review, review_of
+from runbookd.reports.review_people import Took
+from runbookd.units.record import Listed, Record
+from tests.unit.reports.told import ID, NOON, alert, at, clock, entry, incident, message, record, run, step
+
+MINUTE = timedelta(minutes=1)
+
+
+def review(told: Record, minute: float = 60) -> Review:
+    """The review of it, an hour after the incident opened if nothing else is said."""
+    return review_of(told, at(minute))
+
+
+def promised(told: Record, minute: float = 60) -> list[tuple[str, bool | None, timedelta | None]]:
+    """Each promise, whether it was kept, and by how much."""
+    return [(one.kind.value, one.kept, one.by) for one in review(told, minute).promises]
+
+
+def test_each_promise_is_kept_or_missed_by_how_much() -> None:
+    """A clock that was met in time has time to spare; one that ran out was missed until what it waited for came."""
+    told = record(
+        incident=incident(responded_at=at(2)),
+        clocks=[
+            clock(ClockKind.ACKNOWLEDGE, 5, breached=True),
+            clock(ClockKind.RESPOND, 15, met=2),
+            clock(ClockKind.RESOLVE, 30, breached=True),
+            clock(ClockKind.REVIEW, 1440),
+        ],
+        entries=[entry(6, "person_acknowledge", actor="slack:anna")],
+    )
+    assert promised(told) == [
+        ("acknowledge", False, MINUTE),
+        ("respond", True, 13 * MINUTE),
+        ("resolve", False, 6 * MINUTE),
+        ("review", None, None),
+    ]
+    assert promised(told, 1500)[-1] == ("review", False, 60 * MINUTE)
+
+
+def test_a_promise_that_nobody_met_goes_on_being_missed() -> None:
+    """Of an open incident, it is missed by the time that has passed until now."""
+    told = record(incident=incident(over=None), clocks=[clock(ClockKind.ACKNOWLEDGE, 5, breached=True)])
+    assert promised(told, 20) == [("acknowledge", False, 15 * MINUTE)]
+    assert promised(told, 45) == [("acknowledge", False, 40 * MINUTE)]
+    assert (
+        "The time to acknowledge was missed by 15 minutes, and it is not met yet" in review(told, 20).findings
+    )
+
+
+def test_clocks_of_an_earlier_priority_are_remembered() -> None:
+    """A rise in priority replaces the clocks; what the ledger says of those before is told as well."""
+    told = record(
+        clocks=[clock(ClockKind.RESOLVE, 50, met=36)],
+        entries=[
+            entry(10, "clock_breached", clock="resolve", due_at=at(10), met_at=None),
+            entry(12, "clock_met", clock="respond", due_at=at(15), met_at=at(12)),
+            entry(36, "clock_met", clock="resolve", due_at=at(50), met_at=at(36)),
+        ],
+    )
+    found = [(one.kind.value, one.kept, one.by, one.earlier) for one in review(told).promises]
+    assert found == [
+        ("respond", True, 3 * MINUTE, True),
+        ("resolve", True, 14 * MINUTE, False),
+        ("resolve", False, None, True),
+    ]
+
+
+def test_promised_news_that_did_not_come_is_counted() -> None:
+    """The clock of updates begins anew each time, so the ledger tells when it ran out."""
+    broken = [entry(minute, "clock_breached", clock="update", due_at=at(minute)) for minute in (15, 30)]
+    told = review(record(clocks=[clock(ClockKind.UPDATE, 45, met=36)], entries=broken))
+    assert told.news_promised
+    assert told.broken_news == (at(15), at(30))
+    assert "News was promised and did not come, 2 times" in told.findings
+    assert not review(record()).news_promised
+
+
+def test_who_acknowledged_is_known_after_it_has_expired() -> None:
+    """The first acknowledgement counts, though the incident has forgotten it."""
+    entries = [
+        entry(6, "person_acknowledge", actor="slack:anna"),
+        entry(20, "person_acknowledge", actor="cli:bob"),
+        entry(36, "acknowledgement_expired", by="cli:bob"),
+    ]
+    told = review(record(entries=entries))
+    assert told.acknowledged == Took(at=at(6), after=6 * MINUTE, who="anna (Slack)")
+    assert told.commander == "anna (Slack)"
+    assert review(record(incident=incident(assignee="eve"), entries=entries)).commander == "eve"
+    assert "bob (command line) took the incident, and then the acknowledgement expired" in told.findings
+
+
+def test_automation_can_acknowledge_and_respond() -> None:
+    """Who was first at work is the run that acts; it acknowledges only where the priority lets it."""
+    taken = incident(responded_at=NOON, acknowledged_at=NOON)
+    told = review(record(incident=taken, runs=[run(mode=Mode.OBSERVE, playbook="look"), run()]))
+    assert told.acknowledged is not None
+    assert told.acknowledged.who == "automation"
+    assert told.responded == Took(at=NOON, after=0 * MINUTE, who="automation: rollback")
+    alone = review(record(incident=incident(responded_at=NOON)))
+    assert (alone.acknowledged, alone.commander) == (None, "")
+    assert alone.responded is not None
+    assert alone.responded.who == "automation"
+
+
+def test_a_person_who_was_first_responded() -> None:
+    """Acknowledging is responding, if no run was there before."""
+    told = review(
+        record(
+            incident=incident(responded_at=at(6)), entries=[entry(6, "person_acknowledge", actor="api:ops")]
+        )
+    )
+    assert told.responded == Took(at=at(6), after=6 * MINUTE, who="ops (API)")
+
+
+@pytest.mark.parametrize(
+    ("actor", "who"),
+    [("runbookd", "the end of its alerts"), ("cli:bob", "bob (command line)"), ("eve", "eve")],
+)
+def test_who_ended_it(actor: str, who: str) -> None:
+    """A person ended it, or its alerts did."""
+    told = review(record(entries=[entry(36, "incident_resolved", actor=actor, seconds=2160.0)]))
+    assert told.resolved == Took(at=at(36), after=36 * MINUTE, who=who)
+    still = review(record(incident=incident(over=None)), minute=10)
+    assert (still.resolved, still.responded, still.over, still.duration) == (None, None, False, 10 * MINUTE)
+
+
+def test_what_automation_changed_is_told_place_by_place() -> None:
+    """Before and after of each place; an attempt that failed is told too, and a call that only reads is not."""
+    change = {"before": {"image": "shop:5"}, "after": {"image": "shop:4"}}
+    steps = [
+        step(action="kubernetes.logs", mutating=False, path="evidence/0"),
+        step(StepState.FAILED, message="503 from the server"),
+        step(attempt=2, change=change),
+        step(action=None, path="steps/wait", mutating=False),
+    ]
+    ended = entry(3, "run_verified", run="run-1", playbook="rollback", message="the alert has resolved")
+    (remedy,) = review(record(runs=[run()], steps={"run-1": steps}, entries=[ended])).remedies
+    assert (remedy.playbook, remedy.target, remedy.message) == (
+        "rollback",
+        "deployments/shop",
+        "the alert has resolved",
+    )
+    assert [(deed.outcome, deed.message, deed.attempt) for deed in remedy.deeds] == [
+        ("failed", "503 from the server", 1),
+        ("done", "", 2),
+    ]
+    assert remedy.deeds[1].changes == (Difference("image", "shop:5", "shop:4"),)
+
+
+def test_dry_runs_are_told_as_such() -> None:
+    """What was only observed is not told as done."""
+    change = {"before": {"replicas": 2}, "after": {"replicas": 4}}
+    steps = [
+        step(mutating=False, reason="dry_run", message="dry run: nothing was changed", change=change),
+        step(StepState.SKIPPED, mutating=False, reason="observed", message="not made"),
+        step(StepState.SKIPPED, mutating=False, reason="when_false"),
+    ]
+    told = review(record(runs=[run(RunState.OBSERVED, mode=Mode.OBSERVE)], steps={"run-1": steps}))
+    (remedy,) = told.remedies
+    assert remedy.observing
+    assert [(deed.outcome, deed.dry_run) for deed in remedy.deeds] == [
+        ("dry run, nothing was changed", True),
+        ("not called, it only observes", False),
+    ]
+
+
+def test_who_was_told_and_whether_it_got_through() -> None:
+    """Messages to one contact by one channel are one line if they fared alike; failures say why."""
+    told = review(
+        record(
+            messages=[
+                message("L2", Channel.SLACK),
+                message("L2", Channel.SLACK, MessageKind.UPDATE, created_at=at(10)),
+                message("L2", Channel.SLACK, MessageKind.UPDATE, created_at=at(20)),
+                message("L2", Channel.SLACK, MessageKind.EDIT),
+                message("L2", Channel.EMAIL, state=MessageState.FAILED, error="550 no such user"),
+                message("L3", Channel.PAGERDUTY, state=MessageState.FAILED, reason="in_doubt"),
+                message("L3", Channel.EMAIL, state=MessageState.PENDING),
+                message("L3", Channel.EMAIL, MessageKind.UPDATE, MessageState.DROPPED),
+            ]
+        )
+    ).told
+    lines = [(one.who, one.channel, one.kinds, one.times, one.got_through, one.why) for one in told]
+    assert lines == [
+        ("L2", "Slack", ("page", "update"), (1, 2), "yes", ""),
+        ("L2", "mail", ("page",), (1,), "no", "550 no such user"),
+        ("L3", "PagerDuty", ("page",), (1,), "no", "in doubt"),
+        ("L3", "mail", ("page",), (1,), "on its way", ""),
+        ("L3", "mail", ("update",), (1,), "not needed any more", ""),
+    ]
+    assert (told[0].first_at, told[0].last_at) == (NOON, at(20))
+
+
+def test_the_levels_are_counted_as_people_do() -> None:
+    """The first is 1; whom a level means is told without addresses."""
+    levels = [
+        IncidentLevel(
+            incident_id=ID,
+            number=0,
+            due_at=NOON,
+            page=("l2",),
+            notify=("email:boss@example.com", "statuspage", "webhook:chat"),
+            state=LevelState.FIRED,
+        ),
+        IncidentLevel(incident_id=ID, number=1, due_at=None, on_breach="resolve", notify=("slack:C1",)),
+    ]
+    first, second = review(
+        record(incident=incident(channel={"id": "C1", "name": "incident-x"}), levels=levels)
+    ).levels
+    assert (first.number, first.whom) == (
+        1,
+        ("page l2", "(a mail address)", "the status page", "webhook chat"),
+    )
+    assert (second.due_at, second.on_breach, second.whom) == (None, "resolve", ("#incident-x",))
+
+
+def test_evidence_is_listed_without_its_content() -> None:
+    """Name, size, hash, and which run collected it."""
+    piece = Listed(
+        run_id="run-1", name="logs", media_type="text/plain", size=12, sha256="ab" * 32, taken_at=at(1)
+    )
+    (kept,) = review(record(runs=[run()], evidence=[piece])).evidence
+    assert (kept.name, kept.size, kept.sha256, kept.playbook) == ("logs", 12, "ab" * 32, "rollback")
+
+
+def test_findings_are_facts_that_ask_for_something() -> None:
+    """A call in doubt, a target that is kept, a remedy that did not help, and pages that did not get through."""
+    doubt = step(StepState.IN_DOUBT, reason="in_doubt", message="no answer came")
+    hold = Hold(target="deployments/shop", playbook="isolate", run_id="run-1", held_at=NOON, incident_id=ID)
+    told = review(
+        record(
+            alerts=[alert("Down", ended=None), alert("Slow", concluded=True)],
+            runs=[run(RunState.FAILED, reason="in_doubt")],
+            steps={"run-1": [doubt]},
+            holds=[hold],
+            messages=[
+                message("email:boss@example.com", state=MessageState.FAILED, error="550 no boss@example.com"),
+                message("slack:U1", Channel.SLACK, MessageKind.REPLY, MessageState.FAILED),
+            ],
+            entries=[
+                entry(2, "nobody_to_reach", reach="l9", why="out_of_hours"),
+                entry(3, "nobody_reached", contact="L2", next_level=True),
+                entry(4, "nobody_reached", contact="L3", next_level=False),
+            ],
+        )
+    )
+    assert told.findings == (
+        "kubernetes.rollout_undo of rollback may have happened or not: find out by hand: no answer came",
+        "deployments/shop is kept as isolate left it: look at it, then release it",
+        "The alert Down still fires, though the incident is over",
+        "Nobody told the end of the alert Slow: see to what alertmanager sends",
+        "rollback failed: in doubt",
+        "The page to (a mail address) by mail did not get through: 550 no (a mail address)",
+        "Nobody could be reached as l9: out of hours",
+        "A page reached nobody, and no level of the escalation was left",
+    )
+
+
+def test_an_incident_without_a_remedy_says_so() -> None:
+    """That nothing was run is a fact to act upon."""
+    told = review(record())
+    assert told.findings == ("No remedy was run: see whether the rule down can have one",)
+    assert (told.began_at, told.impact, told.review_due_at) == (None, "", None)
+
+
+def test_the_impact_is_what_the_alert_says() -> None:
+    """The first alert that says what it means for users is believed."""
+    alerts = [alert("Slow"), alert("Down", annotations={"summary": "Nobody can buy.", "description": "5xx"})]
+    told = review(record(alerts=alerts, clocks=[clock(ClockKind.REVIEW, 1440, met=50)]))
+    assert (told.began_at, told.impact) == (at(-1), "Nobody can buy.")
+    assert (told.review_due_at, told.reviewed_at) == (at(1440), at(50))
