@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from itertools import count
 from typing import ParamSpec, TypeVar
 
 import pytest
 
 from runbookd.runtime.logs import set_up
 from tests import servers
+from tests.fakes.s3 import S3, moto_server, s3_door, sign_in
 from tests.postgres import PostgresServer, postgres_server
 
 # The service's own plain logs: tracebacks with every local variable take seconds, and show what must not be shown.
@@ -85,3 +87,21 @@ def postgres() -> Iterator[PostgresServer]:
     """A Postgres server for all tests; each takes a database of its own."""
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """The address of a moto server for all tests; each takes a bucket of its own."""
+    with moto_server() as address:
+        yield address
+
+
+_BUCKETS = count(1)
+
+
+@pytest.fixture
+async def s3(moto: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[S3]:
+    """S3 with an empty bucket, and credentials for it in the environment."""
+    sign_in(monkeypatch)
+    async with s3_door(moto, f"bucket-{next(_BUCKETS)}") as door:
+        yield door

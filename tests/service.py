@@ -37,6 +37,8 @@ class Service:
     secrets: Mapping[str, str] = field(default_factory=dict)
     token: str = HOOK_TOKEN
     port: int = field(default_factory=free_port)
+    begun_by: tuple[str, ...] = ()
+    """A command that every process of it is begun by, such as one that enters a namespace."""
     _child: asyncio.subprocess.Process | None = None
 
     @classmethod
@@ -110,7 +112,7 @@ class Service:
         assert not self.running, "the service runs already"
         with (self.folder / "log").open("ab") as output:
             self._child = await asyncio.create_subprocess_exec(
-                *(*COMMAND, "--config", str(self.config), "serve"),
+                *(*self.begun_by, *COMMAND, "--config", str(self.config), "serve"),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -165,7 +167,7 @@ class Service:
         """Run `runbookd` with this service's settings, in a process of its own. Any exit status is returned."""
         return await asyncio.to_thread(
             subprocess.run,
-            [*COMMAND, "--config", str(self.config), *args],
+            [*self.begun_by, *COMMAND, "--config", str(self.config), *args],
             input=stdin,
             text=True,
             capture_output=True,

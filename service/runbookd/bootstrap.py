@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,13 +18,16 @@ from runbookd.errors import SettingsError
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.work import WorkKind
 from runbookd.pipeline import Pipeline, Ports
+from runbookd.reports.review_draft import draft
 from runbookd.runtime.clock import AGREE_EVERY, SystemClock
 from runbookd.runtime.ids import Ulids
 from runbookd.runtime.outbox import Outbox
-from runbookd.runtime.retention import EVERY, FIRST_AFTER, REF, Archiving, Pruner
+from runbookd.runtime.retention import EVERY, FIRST_AFTER, REF, Pruner
+from runbookd.runtime.safekeeping import Safekeeping
 from runbookd.runtime.secrets import FilesAndEnvironment
 from runbookd.runtime.worker import Worker
 from runbookd.stages.normalize import DEFAULT_LIMITS
+from runbookd.store import sqlite_reader
 from runbookd.store.sqlite import open_sqlite
 from runbookd.units.desk import Desk
 
@@ -45,10 +48,12 @@ if TYPE_CHECKING:
     from runbookd.runtime.reloader import Reloader
     from runbookd.runtime.scheduler import Scheduler
     from runbookd.settings import Settings
-    from runbookd.stages.checkpoint import Signer
     from runbookd.units.watch import Watch
 
 log = structlog.get_logger()
+
+_LAST_CHECKPOINT = 3.0
+"""Seconds for the checkpoint at the stop, which waits for no bucket that does not answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,7 @@ class Parts:
     pipeline: Pipeline
     worker: Worker
     ids: Ulids
+    keeping: Safekeeping
 
     def load(self) -> Library:
         """Read rules and playbooks anew. Raises ContentError."""
@@ -70,17 +76,36 @@ class Parts:
 
     def pruner(self) -> Pruner:
         """Make what forgets by age. Raises SettingsError and NotFound when the key for archives cannot be read."""
-        return _pruner(self.settings, self.store, self.clock, self.pipeline)
+
+        def longest_window() -> timedelta:
+            return (
+                self.pipeline.desk.library.longest_window()
+            )  # of the content in force, which a reload replaces
+
+        return Pruner(
+            self.store,
+            self.clock,
+            self.settings.retention.ages(),
+            self.keeping.archiving(),
+            longest_window=longest_window,
+            lease=self.settings.lease,
+        )
 
 
 @asynccontextmanager
 async def wire(
-    settings: Settings, library: Library | None = None, clock: Clock | None = None, watch: Watch | None = None
+    settings: Settings,
+    library: Library | None = None,
+    clock: Clock | None = None,
+    watch: Watch | None = None,
+    *,
+    migrate: bool = True,
 ) -> AsyncIterator[Parts]:
     """Put the engine together, and take it apart again.
 
-    `library` None reads the folders in the settings; `clock` None is the machine's, set by the database's. Raises
-    ContentError, SettingsError, StoreError.
+    `library` None reads the folders in the settings; `clock` None is the machine's, set by the database's. Without
+    `migrate` a schema that is not this version's, or not there, is refused and left as it is. Raises ContentError,
+    SettingsError, StoreError.
     """
     own = SystemClock()
     clock = clock or own
@@ -88,12 +113,16 @@ async def wire(
     catalogue = ActionCatalogue(settings.actions)
     library = library or load(settings.rules, settings.playbooks, catalogue)
     async with AsyncExitStack() as stack:
-        store = await _open(settings)
+        store = await _open(settings, migrate=migrate)
         stack.push_async_callback(store.close)
         await own.agree(store)
-        performer = CataloguePerformer(catalogue, FilesAndEnvironment(settings.secrets_folder), clock)
+        secrets = FilesAndEnvironment(settings.secrets_folder)
+        performer = CataloguePerformer(catalogue, secrets, clock)
         stack.push_async_callback(performer.close)
-        pipeline = Pipeline(Ports(store, performer, clock), _desk(settings, library, ids), watch)
+        keeping = Safekeeping(settings.ledger, settings.aws, secrets, watch)
+        stack.push_async_callback(keeping.close)
+        ports = Ports(store, performer, clock)
+        pipeline = Pipeline(ports, _desk(settings, library, ids), watch)
         worker = Worker(store, clock, pipeline, owner=f"{settings.name}/{ids.new('w')}", slots=settings.slots)
         parts = Parts(
             settings=settings,
@@ -104,71 +133,26 @@ async def wire(
             pipeline=pipeline,
             worker=worker,
             ids=ids,
+            keeping=keeping,
         )
-        worker.handlers[WorkKind.SEND] = Outbox(Ports(store, performer, clock), pipeline).send
+        worker.handlers[WorkKind.SEND] = Outbox(ports, pipeline, watch).send
         worker.handlers[WorkKind.PRUNE] = lambda work: parts.pruner().handle(work)
         yield parts
 
 
-def signer_from(settings: Settings) -> Signer | None:
-    """Read the key that signs checkpoints and archives; None when there is none. Raises SettingsError, NotFound."""
-    from runbookd.stages.checkpoint import signer_of
-
-    ledger = settings.ledger
-    if ledger.key_file is not None:
-        try:
-            return signer_of(ledger.key_file.read_bytes())
-        except OSError as error:
-            message = f"ledger.key_file {ledger.key_file}: {error.strerror}; `runbookd audit key` makes one"
-            raise SettingsError(message) from None
-    if ledger.key_secret is None:
-        return None
-    return signer_of(FilesAndEnvironment(settings.secrets_folder).get(ledger.key_secret).encode())
-
-
-def _pruner(settings: Settings, store: Store, clock: Clock, pipeline: Pipeline) -> Pruner:
-    folder = settings.ledger.archives
-    signer = signer_from(settings) if folder is not None else None
-    if folder is not None and signer is None:
-        raise SettingsError(
-            "ledger.archives needs a key to sign with: set ledger.key_file or ledger.key_secret"
-        )
-
-    def longest_window() -> timedelta:
-        return pipeline.desk.library.longest_window()  # of the content in force, which a reload replaces
-
-    return Pruner(
-        store,
-        clock,
-        settings.retention.ages(),
-        Archiving(folder=folder, signer=signer) if folder is not None and signer is not None else None,
-        longest_window=longest_window,
-        lease=settings.lease,
-    )
-
-
-def _checkpoints(parts: Parts) -> Checkpoints | None:
-    """Return what signs the ledger; None when there is no key, or nowhere to write to."""
-    from runbookd.runtime.checkpoints import Checkpoints
-
-    wanted = parts.settings.ledger
-    signer = signer_from(parts.settings)
-    if signer is None or not (wanted.checkpoints_file or wanted.checkpoints_log):
-        return None
-    return Checkpoints(
-        parts.store, parts.clock, signer, file=wanted.checkpoints_file, to_log=wanted.checkpoints_log
-    )
-
-
-async def _open(settings: Settings) -> Store:
+async def _open(settings: Settings, *, migrate: bool) -> Store:
     """Open the database the settings name. Raises StoreError."""
     if settings.database_url is None:
+        if not migrate:
+            await asyncio.to_thread(sqlite_reader.check, settings.database)
         return await open_sqlite(settings.database, queue=settings.database_queue)
     from runbookd.store.postgres import open_postgres
 
     url = settings.database_url.get_secret_value()
     stall = min(5.0, settings.lease.total_seconds() / 4)
-    return await open_postgres(url, chain=settings.name, queue=settings.database_queue, stall=stall)
+    return await open_postgres(
+        url, chain=settings.name, queue=settings.database_queue, stall=stall, migrate=migrate
+    )
 
 
 def _desk(settings: Settings, library: Library, ids: Ulids) -> Desk:
@@ -180,6 +164,8 @@ def _desk(settings: Settings, library: Library, ids: Ulids) -> Desk:
         forget_after=settings.reconcile.forget_after,
         limits=replace(DEFAULT_LIMITS, depth=settings.web.max_depth),
         people=settings.web.people.by_source(),
+        watchdogs={(each.source, each.alert): each for each in settings.watchdogs},
+        draft=draft,
     )
 
 
@@ -197,9 +183,10 @@ def preflight(settings: Settings) -> None:
     tokens(settings.web.api_tokens)
     if settings.web.tls is not None:
         tls_context(settings.web.tls)
-    signer_from(settings)
+    secrets = FilesAndEnvironment(settings.secrets_folder)
+    Safekeeping(settings.ledger, settings.aws, secrets).signer()
     if settings.reconcile.bearer_secret is not None:
-        FilesAndEnvironment(settings.secrets_folder).get(settings.reconcile.bearer_secret)
+        secrets.get(settings.reconcile.bearer_secret)
     if found := faults(settings.actions.kubernetes):
         raise SettingsError("\n".join(found))
 
@@ -226,7 +213,7 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
             stack.enter_context(only_server_of(settings.database))
         parts = await stack.enter_async_context(wire(settings, watch=metrics))
         await _join(parts)
-        checkpoints = _checkpoints(parts)
+        checkpoints = parts.keeping.checkpoints(parts.store, parts.clock, metrics)
         scheduler = _sweeps(parts, metrics, checkpoints)
         reloader = Reloader(parts.load, parts.pipeline, parts.store, parts.clock, metrics)
         runner = await _listen(parts, registry, reloader)
@@ -249,7 +236,9 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
         await parts.worker.stop(settings.stop_within)
         await asyncio.gather(*tasks, stopped)
         if checkpoints is not None:
-            await checkpoints.sign()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_CHECKPOINT):
+                    await checkpoints.sign()
         await presence.end()
         log.info("stopped", stage="execute")
 
@@ -267,8 +256,10 @@ async def _join(parts: Parts) -> None:
 
 
 def _sweeps(parts: Parts, metrics: Metrics, checkpoints: Checkpoints | None) -> Scheduler:
-    """Set the clockwork: heartbeat, pruning, checkpoints, and asking Alertmanager what fires where configured."""
+    """Set the clockwork: the service's own sweeps, and those that are configured."""
+    from runbookd.runtime.heartbeat import Heartbeat
     from runbookd.runtime.scheduler import HEARTBEAT, Scheduler, heartbeat, make_due
+    from runbookd.runtime.watchdogs import listening
 
     scheduler = Scheduler()
     scheduler.every(HEARTBEAT, heartbeat(parts.store, parts.clock, metrics), at_once=True)
@@ -279,6 +270,9 @@ def _sweeps(parts: Parts, metrics: Metrics, checkpoints: Checkpoints | None) -> 
     scheduler.every(EVERY, prune, first_after=FIRST_AFTER)
     if checkpoints is not None:
         scheduler.every(parts.settings.ledger.checkpoint_every, checkpoints.sign)
+    scheduler.every(HEARTBEAT, listening(parts.store, parts.clock, parts.pipeline), at_once=True)
+    ports = Ports(parts.store, parts.performer, parts.clock)
+    scheduler.every(HEARTBEAT, Heartbeat(ports, parts.settings.heartbeat, parts.worker.turning, metrics).beat)
     asked = parts.settings.reconcile
     if asked.alertmanagers:
         parts.worker.handlers[WorkKind.RECONCILE] = _reconcile(parts)

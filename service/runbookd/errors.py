@@ -89,6 +89,14 @@ class DamagedRow(StoreError):
     """A row of the database cannot be read; what it belongs to is set aside, and everything else goes on."""
 
 
+class PlaceUnavailable(StoreError):
+    """A folder or bucket for archives or checkpoints cannot be used for now; nothing was taken from the ledger."""
+
+
+class DamagedFile(StoreError):
+    """An archive or checkpoint is not whole, or is of other entries than the ledger's; nothing was taken from it."""
+
+
 class NotFound(RunbookdError):
     """There is nothing by that name or id."""
 

@@ -25,11 +25,14 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from runbookd.actions.aws.config import S3, AwsConfig
 from runbookd.actions.config import ActionsConfig
 from runbookd.errors import SettingsError
 from runbookd.model.action import Mode
 from runbookd.model.base import Duration
 from runbookd.model.retention import Ages, Kept
+from runbookd.model.watchdog import Watchdog
+from runbookd.runtime.config import HeartbeatConfig, LedgerConfig
 from runbookd.stages.plan import Reach
 from runbookd.web.config import WebConfig
 
@@ -108,35 +111,6 @@ class ReconcileSettings(BaseModel):
 
 Age = Literal["forever"] | Duration
 """How old something may become."""
-
-
-class LedgerSettings(BaseModel):
-    """Signed checkpoints and archives of the ledger. Without a key there are neither, and the ledger is kept whole."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    key_file: Path | None = Field(
-        default=None,
-        description="The private Ed25519 key that signs, PEM; `runbookd audit key FILE` makes it. None: `key_secret`.",
-    )
-    key_secret: str | None = Field(
-        default=None,
-        description="Name of the secret that holds the key, instead of a file. None, and no file: not signed.",
-    )
-    checkpoint_every: Duration = Field(
-        default=timedelta(minutes=5),
-        description="How often the ends of the chains are signed; what an intruder rewrites sooner is not found.",
-    )
-    checkpoints_file: Path | None = Field(
-        default=None,
-        description="Checkpoints are added to this file; best on another machine's disk. None: not to a file.",
-    )
-    checkpoints_log: bool = Field(
-        default=True, description="Checkpoints go to the log, where a log collector keeps them elsewhere."
-    )
-    archives: Path | None = Field(
-        default=None,
-        description="Folder for entries older than `retention.ledger`. None: the ledger is kept whole.",
-    )
 
 
 class RetentionSettings(BaseModel):
@@ -257,16 +231,32 @@ class Settings(BaseSettings):
     actions: ActionsConfig = Field(
         default_factory=ActionsConfig, description="Servers, hosts and commands that actions may reach."
     )
+    aws: AwsConfig = Field(default_factory=AwsConfig, description="How AWS is reached.")
     reach: ReachSettings = Field(default_factory=ReachSettings, description="Bounds over all rules.")
     reconcile: ReconcileSettings = Field(
         default_factory=ReconcileSettings, description="Asking Alertmanager what fires."
     )
-    ledger: LedgerSettings = Field(
-        default_factory=LedgerSettings, description="Signed checkpoints and archives of the ledger."
+    heartbeat: HeartbeatConfig = Field(
+        default_factory=HeartbeatConfig, description="A sign of life to a service elsewhere."
+    )
+    watchdogs: list[Watchdog] = Field(
+        default_factory=list,
+        description="Alerts that always fire. When one is silent, nothing is heard from its sender: an event.",
+    )
+    ledger: LedgerConfig = Field(
+        default_factory=LedgerConfig, description="Signed checkpoints and archives of the ledger."
     )
     retention: RetentionSettings = Field(
         default_factory=RetentionSettings, description="How long what is kept."
     )
+
+    @field_validator("watchdogs")
+    @classmethod
+    def _each_once(cls, watchdogs: list[Watchdog]) -> list[Watchdog]:
+        names = [each.name for each in watchdogs]
+        if len(set(names)) < len(names):
+            raise ValueError("an alert of a source is named twice")
+        return watchdogs
 
     @field_validator("database_url")
     @classmethod
@@ -317,7 +307,7 @@ def load_settings(file: Path | None, **overrides: Any) -> Settings:
 
 def _placed(kind: Any, value: Any, folder: Path) -> Any:
     """Return a value from the file with every path in it taken from the folder, as the setting's type tells."""
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str) and not value.startswith(S3):
         return folder / value
     if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, dict):
         fields = kind.model_fields

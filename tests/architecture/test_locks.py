@@ -12,7 +12,9 @@ from packaging.utils import canonicalize_name
 
 from tests.architecture.tree import ROOT
 
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-e2e.lock")
+LOCKS = ("requirements.lock", "requirements-all.lock", "requirements-dev.lock", "requirements-e2e.lock")
+NOT_RUN = {"dev", "e2e"}
+"""Extras that no running service has."""
 PIN = re.compile(
     r"^([A-Za-z0-9._-]+)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
 )
@@ -63,7 +65,17 @@ def test_the_dev_lock_satisfies_the_tools() -> None:
     assert not unmet(project()["optional-dependencies"]["dev"], pins("requirements-dev.lock"))
 
 
+@pytest.mark.parametrize("extra", sorted(set(project()["optional-dependencies"]) - NOT_RUN))
+def test_every_extra_can_be_installed_pinned(extra: str) -> None:
+    """The lock of all extras pins each of them at versions it allows, beside what a service without them runs on."""
+    assert not unmet(project()["optional-dependencies"][extra], pins("requirements-all.lock"))
+
+
 def test_the_locks_agree() -> None:
-    """What a service runs on is what the tests run on."""
-    running, tested, _ = (pins(lock) for lock in LOCKS)
-    assert running == {name: tested.get(name) for name in running}
+    """What a service runs on, with and without extras, is what the tests run on."""
+    plain, with_extras, *tested = (pins(lock) for lock in LOCKS)
+    assert plain == {name: with_extras.get(name) for name in plain}
+    for lock in tested:
+        shared = with_extras.keys() & lock.keys()
+        assert plain.keys() <= shared
+        assert {name: with_extras[name] for name in shared} == {name: lock[name] for name in shared}

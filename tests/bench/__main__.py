@@ -18,6 +18,7 @@ from runbookd.model.event import Event, Status
 from runbookd.model.rule import Rule
 from runbookd.model.views import event_view
 from runbookd.stages.match import compile_rules, match
+from tests.bench import ledger
 from tests.bench.bodies import alert, notification
 from tests.bench.load import Connection, Result, burst, post, saturate
 from tests.bench.target import TOKEN, Target, memory_mib
@@ -36,7 +37,9 @@ def main() -> None:
         "end-to-end": bench_end_to_end,
         "latency": bench_latency,
         "burst": bench_burst,
+        "deadlines": bench_deadlines,
         "kubernetes": bench_kubernetes,
+        "ledger": bench_ledger,
     }
     print(f"{'what':<58} {'figure':>14} {'bare limit':>14} {'share':>7}")
     for name in sys.argv[1:] or every:
@@ -198,6 +201,14 @@ def bench_burst() -> None:
         row(size, f"{single.seconds * 1000:.0f} ms", str(single.statuses))
 
 
+def bench_deadlines() -> None:
+    """How late levels are told, of 100,000 pending, under load and after a kill; beside rows claimed, and timers."""
+    from tests.bench import deadlines  # noqa: PLC0415 - it reads half of the service
+
+    for what, figure, limit in deadlines.figures():
+        row(what, figure, limit)
+
+
 def bench_kubernetes() -> None:
     """Reads of 500 pods and 200 Deployments on a real control plane, beside the bare SDK in one page and in pages."""
     from tests.bench import kubernetes  # noqa: PLC0415 - half a second that the other benchmarks need not wait
@@ -215,6 +226,19 @@ def bench_kubernetes() -> None:
         )
         if one.paged_seconds is not None and one.paged_peak is not None:
             row("  the same, bare in pages of 100", "", _read(one.paged_seconds, one.paged_peak))
+
+
+def bench_ledger() -> None:
+    """`runbookd audit verify` on 300,000 entries, beside reading and hashing them and no more."""
+    ours, bare = ledger.figures()
+    what = f"audit verify, {ledger.ENTRIES:,} entries"
+    row(f"{what}, by the clock", f"{ours.wall:,.0f}/s", f"{bare.wall:,.0f}/s", ours.wall / bare.wall)
+    row(
+        "  the same, per second of processor, with its start",
+        f"{ours.processor:,.0f}/s",
+        f"{bare.processor:,.0f}/s",
+        ours.processor / bare.processor,
+    )
 
 
 def _read(seconds: float, peak: int) -> str:

@@ -1,4 +1,4 @@
-"""A disk that is full, a file that is locked, read-only, damaged in one row, or from a newer version."""
+"""A disk that is full, fails or is read-only; a database that is locked, damaged in a row, or from a newer version."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import resource
 import sqlite3
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import aiohttp
 
-from tests.chaos import scene
+from tests.chaos import mounts, scene
+from tests.chaos.mounts import Disk, Mounting, NotAllowedError
 from tests.chaos.one_process import SETTINGS
-from tests.servers import answers, eventually
+from tests.servers import answers, eventually, temporary_folder
 from tests.service import COMMAND, Service, notification, service
 
 NAME = "disk"
@@ -57,9 +60,11 @@ class Sender:
 
 async def disk(report: scene.Report, dice: Random, *, short: bool) -> None:
     """Each trouble by itself, on a service of its own."""
-    await _trouble(report, dice, "full", "disk")
+    await _trouble(report, dice, "no file may grow", ("disk", lambda it, _: no_room(it)))
+    await _trouble(report, dice, "full", ("disk is full", lambda _, disk: disk.full()), mounts.small)
     if not short:
-        await _trouble(report, dice, "locked", "write lock")
+        await _trouble(report, dice, "locked", ("write lock", lambda it, _: locked(it)))
+        await _failing(report, dice)
         await _read_only(report)
     await _corrupt_row(report, dice)
     await _newer(report)
@@ -86,21 +91,50 @@ def locked(it: Service) -> Any:
         other.execute("ROLLBACK")
 
 
-async def _trouble(report: scene.Report, dice: Random, kind: str, said: str) -> None:
-    """Work, then trouble, then none again: 503 meanwhile, nothing acknowledged is lost, and nobody helps."""
-    name = f"{NAME}: {kind}"
-    async with _world(dice) as (it, sender, target):
+async def _trouble(
+    report: scene.Report,
+    dice: Random,
+    kind: str,
+    trouble: tuple[str, Callable[[Service, Any], AbstractContextManager[None]]],
+    mounting: Mounting | None = None,
+) -> None:
+    """Work, then trouble, then none again: 503 meanwhile, nothing acknowledged is lost, and nobody helps.
+
+    `trouble` is what senders are told of it, and how it comes about; `mounting` None is the machine's own disk.
+    """
+    name, (said, begins) = f"{NAME}: {kind}", trouble
+    async with _skipping(report, name), _world(dice, mounting) as (it, sender, target, disk):
         for _ in range(20):
             await sender.post()
-        trouble = no_room if kind == "full" else locked
-        with trouble(it):
-            refused = await _refused(sender)
-            report.hold(name, "senders hear 503 with Retry-After", kept=refused is not None, found=refused)
-            report.hold(name, "and why", kept=said in (refused or ""), found=refused)
-            report.hold(name, "alive, and not ready", kept=await _alive_not_ready(it))
+        with begins(it, disk):
+            await _turned_away(report, name, it, sender, said)
         back = await _within(10, sender)
         report.hold(name, "deliveries are taken again within 10 s, by itself", kept=back)
         await _all_mended(report, name, it, sender, target)
+
+
+async def _failing(report: scene.Report, dice: Random) -> None:
+    """The file system stops to write in the middle of the work; it is repaired, and the service started anew."""
+    name = f"{NAME}: failing"
+    async with _skipping(report, name), _world(dice, mounts.breakable) as (it, sender, target, disk):
+        assert disk is not None
+        for _ in range(20):
+            await sender.post()
+        disk.fail()
+        await _turned_away(report, name, it, sender, "disk")
+        stopped = await it.stop(within=30)
+        report.hold(name, "it can still be stopped", kept=stopped == 0, found=it.log[-300:])
+        disk.repair(mounts.image_of(disk.folder))
+        await it.start()
+        await _all_mended(report, name, it, sender, target)
+
+
+async def _turned_away(report: scene.Report, name: str, it: Service, sender: Sender, said: str) -> None:
+    """What must hold as long as nothing can be kept."""
+    refused = await _refused(sender)
+    report.hold(name, "senders hear 503 with Retry-After", kept=refused is not None, found=refused)
+    report.hold(name, "and why", kept=said in (refused or ""), found=refused)
+    report.hold(name, "alive, and not ready", kept=await _alive_not_ready(it))
 
 
 async def _refused(sender: Sender) -> str | None:
@@ -176,7 +210,7 @@ async def _read_only(report: scene.Report) -> None:
 async def _corrupt_row(report: scene.Report, dice: Random) -> None:
     """One row of every table cannot be read: what it belongs to is given up and told, everything else goes on."""
     name = f"{NAME}: corrupt row"
-    async with _world(dice) as (it, sender, target):
+    async with _world(dice) as (it, sender, target, _):
         await sender.post()
         await eventually(lambda: target.made["d1"], within=20)
         await it.stop()
@@ -237,10 +271,30 @@ async def _newer(report: scene.Report) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _world(dice: Random) -> AsyncIterator[tuple[Service, Sender, scene.Target]]:
-    """A service that runs, somebody who tells it of hosts, and the server that mends them."""
-    async with (
-        scene.target(dice, slowest=0.02) as target,
-        service(rules=scene.RULES, playbooks=scene.PLAYBOOKS, settings=SETTINGS) as it,
-    ):
-        yield it, Sender(it, target.url), target
+async def _skipping(report: scene.Report, name: str) -> AsyncIterator[None]:
+    """Say so, where a machine does not let a scenario have what it needs."""
+    try:
+        yield
+    except NotAllowedError as reason:
+        report.row(name, "skipped: mounting is not allowed here", reason)
+
+
+@contextlib.asynccontextmanager
+async def _world(
+    dice: Random, mounting: Mounting | None = None
+) -> AsyncIterator[tuple[Service, Sender, scene.Target, Disk | None]]:
+    """A service that runs, somebody who tells it of hosts, the server that mends them, and the database's own disk."""
+    async with contextlib.AsyncExitStack() as stack:
+        target = await stack.enter_async_context(scene.target(dice, slowest=0.02))
+        folder = Path(stack.enter_context(temporary_folder("disk")))
+        it = Service.at(folder, rules=scene.RULES, playbooks=scene.PLAYBOOKS, settings=SETTINGS)
+        disk = None
+        if mounting is not None:
+            place = folder / "disk"
+            place.mkdir()
+            disk = await stack.enter_async_context(mounting(place))
+            it.begun_by = disk.entering
+            it.settings |= {"database": str(place / "runbookd.db")}
+            it.configure()
+        stack.push_async_callback(it.kill)
+        yield await it.start(), Sender(it, target.url), target, disk

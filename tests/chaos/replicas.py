@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -28,6 +28,22 @@ NAME = "three replicas, Postgres"
 LEASE = 2.0
 MINUTES_OFF = {"b": -4, "c": 7}
 """How far the clocks of two machines are wrong."""
+BLOWS = {"kill -9": 8, "SIGSTOP": 6, "connections cut": 5, "Postgres restarted": 1}
+"""What is dealt, and how often beside the others."""
+WATCHING = (
+    "CREATE TABLE journal_writes (replica TEXT, holder TEXT)",
+    """
+    CREATE FUNCTION note_journal_write() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO journal_writes SELECT
+            substr(current_setting('application_name'), length('runbookd ') + 1),
+            (SELECT split_part(owner, '/', 1) FROM work WHERE kind = 'advance' AND ref = NEW.run_id);
+        RETURN NULL;
+    END $$
+    """,
+    "CREATE TRIGGER note AFTER INSERT OR UPDATE ON steps FOR EACH ROW EXECUTE FUNCTION note_journal_write()",
+)
+"""Lets the database note of every write to a run's journal who made it, and who held the run at that moment."""
 
 
 @dataclass
@@ -41,6 +57,7 @@ class Cluster:
     done: Counter[str]
     restarted: list[str] = field(default_factory=list)
     down: set[int] = field(default_factory=set)
+    overslept: int = 0
 
     async def supervise(self, over: asyncio.Event) -> None:
         """Start again what ended by itself, as a supervisor does; why it ended is kept."""
@@ -66,12 +83,14 @@ class Cluster:
         self.down.discard(it.port)
 
     async def stall(self) -> None:
-        """One stands still, mostly for longer than its lease, and wakes up."""
+        """One stands still, every other time for longer than its lease, and wakes up."""
         pid = self.one().pid
         with contextlib.suppress(ProcessLookupError):  # it ended by itself, and is not started again yet
             os.kill(pid, signal.SIGSTOP)
-            await asyncio.sleep(self.dice.uniform(0.2, 2 * LEASE))
+            seconds = self.dice.choice([self.dice.uniform(0.2, LEASE), self.dice.uniform(LEASE, 2 * LEASE)])
+            await asyncio.sleep(seconds)
             os.kill(pid, signal.SIGCONT)
+            self.overslept += seconds > LEASE
 
     async def cut(self) -> None:
         """Every connection of one to the database breaks, and for a while there is no other."""
@@ -86,17 +105,16 @@ class Cluster:
         control = [str(self.server.programs / "pg_ctl"), "-D", str(self.server.folder), "-w"]
         await _run(*control, "-m", "immediate", "restart", "-l", "/dev/null", owner=self.server.folder)
 
-    async def blow(self) -> None:
-        """Deal one blow, by chance: mostly kills and stalls, a restart of the database now and then."""
-        blows: list[tuple[str, Callable[[], Awaitable[None]], int]] = [
-            ("kill -9", self.kill, 8),
-            ("SIGSTOP", self.stall, 6),
-            ("connections cut", self.cut, 5),
-            ("Postgres restarted", self.restart, 1),
-        ]
-        ((name, deal, _),) = self.dice.choices(blows, [weight for *_, weight in blows])
-        self.done[name] += 1
-        await deal()
+    async def deal(self, blow: str) -> None:
+        """Deal one blow."""
+        self.done[blow] += 1
+        deals = {
+            "kill -9": self.kill,
+            "SIGSTOP": self.stall,
+            "connections cut": self.cut,
+            "Postgres restarted": self.restart,
+        }
+        await deals[blow]()
 
 
 def _owner_of(folder: Path) -> tuple[int | None, int | None]:
@@ -154,9 +172,10 @@ async def _cluster(server: PostgresServer, database: str, dice: Random) -> Async
 
 
 async def replicas(report: scene.Report, dice: Random, *, blows: int) -> None:
-    """Deal so many blows under a stream of alerts."""
+    """Deal so many blows under a stream of alerts: each kind once, the others by chance."""
     with postgres_server() as server:
         database = await server.new()
+        await server.run(*WATCHING, database=database)
         async with _cluster(server, database, dice) as cluster, scene.target(dice) as target:
             urls = [it.url for it in cluster.replicas.values()]
             token = next(iter(cluster.replicas.values())).token
@@ -168,8 +187,22 @@ async def replicas(report: scene.Report, dice: Random, *, blows: int) -> None:
                 ask = asking(server.url(database))
                 await _end(report, cluster, ask, stream)
                 await judge(report, NAME, ask, stream, door)
+                await _fenced(report, cluster, ask)
                 verified = await next(iter(cluster.replicas.values())).cli_json("audit", "verify")
                 report.hold(NAME, "the ledger verifies", kept=bool(verified["ok"]), found=verified)
+
+
+async def _fenced(report: scene.Report, cluster: Cluster, ask: Ask) -> None:
+    """Who woke up, or came back, after its lease must have written nothing of the runs it had in hand."""
+    writes = await ask(
+        "SELECT replica, holder, count(*) AS writes FROM journal_writes GROUP BY replica, holder"
+    )
+    stale = [row for row in writes if row["replica"] != row["holder"]]
+    refused = sum(it.log.count('"lease lost"') for it in cluster.replicas.values())
+    report.row(NAME, "woken after their lease had run out", cluster.overslept)
+    report.row(NAME, "units of work refused since the lease was lost", refused)
+    report.row(NAME, "writes to journals of runs", sum(row["writes"] for row in writes))
+    report.nothing(NAME, "of these by another than held the run", sum(row["writes"] for row in stale), stale)
 
 
 async def _storm(
@@ -179,9 +212,10 @@ async def _storm(
     stream, over = Stream(teller, target, cluster.dice, pause=0.3), asyncio.Event()
     helpers = [asyncio.create_task(stream.flow(over)), asyncio.create_task(cluster.supervise(over))]
     begun = time.monotonic()
-    for number in range(blows):
+    chosen = cluster.dice.choices(list(BLOWS), list(BLOWS.values()), k=blows - len(BLOWS))
+    for number, blow in enumerate([*cluster.dice.sample(list(BLOWS), len(BLOWS)), *chosen]):
         await asyncio.sleep(cluster.dice.uniform(0, 1.0))
-        await cluster.blow()
+        await cluster.deal(blow)
         if number % 20 == 19:
             print(f"{number + 1} blows, {len(stream.hosts)} alerts", flush=True)
     over.set()

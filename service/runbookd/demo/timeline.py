@@ -133,10 +133,22 @@ def _run_ended(entry: Entry) -> Told:
 
 
 def _escalated(entry: Entry) -> Told | None:
-    if entry.what == "clock_met":
+    """What people are, or would have been, told; what needs nobody is left out."""
+    what, detail = entry.what, entry.detail
+    if what in {"clock_met", "escalation_frozen", "level_skipped", "message_dropped"}:
         return None
-    detail: Mapping[str, Any] = entry.detail
-    return f"people are to be told: {entry.what}: {detail.get('detail') or detail.get('clock')}", _BAD
+    if what in {"level_fired", "level_collapsed"}:
+        reached = ", ".join((*_texts(detail.get("page")), *_texts(detail.get("notify"))))
+        return f"level {detail['level']} of the escalation is told: {reached}", _BAD
+    if what.startswith("message_"):
+        state = what.removeprefix("message_")
+        why = f": {detail['error']}" if detail.get("error") else ""
+        return f"message to {detail['contact']} by {detail['channel']} {state}{why}", _BAD
+    return f"people are to be told: {what}: {detail.get('detail') or detail.get('clock')}", _BAD
+
+
+def _texts(value: object) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list | tuple) else []
 
 
 def short(name: str | None) -> str:

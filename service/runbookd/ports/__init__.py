@@ -1,7 +1,8 @@
-"""What the inside asks of the outside, as protocols (`world.py`, `store.py`, `ledger.py`); the docstrings specify."""
+"""What the inside asks of the outside, as protocols, a file for each kind; the docstrings are the specification."""
 
 from runbookd.ports.ledger import Ledger
 from runbookd.ports.people import Levels, Messages
+from runbookd.ports.places import Place
 from runbookd.ports.store import (
     Alerts,
     Deliveries,
@@ -26,6 +27,7 @@ __all__ = [
     "Levels",
     "Messages",
     "Performer",
+    "Place",
     "Retention",
     "Runs",
     "Secrets",

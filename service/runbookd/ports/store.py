@@ -303,7 +303,10 @@ class WorkQueue(Protocol):
         ...
 
     async def overdue(self, now: datetime) -> tuple[int, datetime | None]:
-        """Count the rows due before `now`, and tell when the oldest was due."""
+        """Count the rows due before `now` that nobody is at, and tell when the oldest was due.
+
+        A row whose lease ran out is one of them; one under a claim that holds is being done.
+        """
         ...
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from typing import TYPE_CHECKING
 
 import structlog
 
-from runbookd.errors import StoreError
+from runbookd.errors import DamagedFile, PlaceUnavailable, StoreError
 from runbookd.stages.audit import Walk
-from runbookd.stages.checkpoint import read_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Sequence
 
     from runbookd.model.audit import Anchor, LedgerEntry, LedgerRow
     from runbookd.ports import Clock, Store, Tx
+    from runbookd.runtime.checkpoint_keepers import End, Keeper
+    from runbookd.runtime.metrics import Metrics
     from runbookd.stages.checkpoint import Signer
 
 log = structlog.get_logger()
@@ -29,47 +27,77 @@ class Checkpoints:
     """Signs the chains' ends. A chain that does not follow from its last checkpoint is not signed, but reported."""
 
     def __init__(
-        self, store: Store, clock: Clock, signer: Signer, *, file: Path | None, to_log: bool
+        self, store: Store, clock: Clock, signer: Signer, keepers: Sequence[Keeper], metrics: Metrics
     ) -> None:
-        """Write to a file (JSON Lines, only ever added to; None: no file), and to the log."""
+        """Give what is signed to every keeper; what one of them cannot keep is kept by the others."""
         self._store, self._clock, self._signer = store, clock, signer
-        self._file, self._to_log = file, to_log
-        self._ends: dict[str, tuple[int, str]] | None = None
+        self._keepers, self._metrics = keepers, metrics
+        self._kept: dict[tuple[str, str], End | None] = {}
+        self._all_signed_at = clock.now()
+        metrics.checkpoint_age.set_function(self.age)
+
+    def age(self) -> float:
+        """Seconds since every chain was last found signed, by every keeper; at the start, since then."""
+        return max(0.0, (self._clock.now() - self._all_signed_at).total_seconds())
 
     async def sign(self) -> None:
-        """Sign each chain that has grown. What goes wrong is logged: the next time is soon."""
+        """Sign each chain that has grown. What goes wrong is logged and counted: the next time is soon."""
+        now = self._clock.now()
+        working = list(self._keepers)
         try:
-            if self._ends is None:
-                self._ends = await asyncio.to_thread(self._written_before)
             heads, anchors = await self._store.read(_ends)
-            for head in heads:
-                anchor = next((one for one in anchors if one.chain == head.chain), None)
-                await self._sign(self._ends, head, anchor)
+            signed = [
+                await self._sign(
+                    head, next((one for one in anchors if one.chain == head.chain), None), working
+                )
+                for head in heads
+            ]
         except StoreError as error:
+            self._metrics.checkpoint_failures.labels("store").inc()
             log.error("no checkpoint: the ledger cannot be read", stage="audit", error=str(error))
-        except OSError as error:
-            where = str(self._file)
-            log.error(
-                "no checkpoint: the file cannot be used", stage="audit", file=where, error=error.strerror
-            )
-
-    async def _sign(self, ends: dict[str, tuple[int, str]], head: LedgerEntry, anchor: Anchor | None) -> None:
-        known = ends.get(head.chain)
-        if known == (head.seq, head.hash):
             return
-        if known is not None:
-            fault = await self._fault(head, known, anchor)
-            if fault is not None:
-                log.error("the ledger was changed", stage="audit", chain=head.chain, fault=fault)
-                return
-        line = self._signer.checkpoint(head.chain, head.seq, head.hash, self._clock.now())
-        if self._file is not None:
-            await asyncio.to_thread(append_line, self._file, line)
-        if self._to_log:
-            log.info("checkpoint", stage="audit", checkpoint=line)
-        ends[head.chain] = head.seq, head.hash
+        if all(signed) and len(working) == len(self._keepers):
+            self._all_signed_at = now
 
-    async def _fault(self, head: LedgerEntry, known: tuple[int, str], anchor: Anchor | None) -> str | None:
+    async def _sign(self, head: LedgerEntry, anchor: Anchor | None, working: list[Keeper]) -> bool:
+        """Sign a chain where it is not; False when it was changed. A keeper that fails is `working` no more."""
+        behind = [keeper for keeper in [*working] if await self._is_behind(keeper, head, working)]
+        known = {end for keeper in behind if (end := self._kept[keeper.name, head.chain]) is not None}
+        for end in sorted(known):
+            fault = await self._fault(head, end, anchor)
+            if fault is not None:
+                self._metrics.checkpoint_failures.labels("changed").inc()
+                log.error("the ledger was changed", stage="audit", chain=head.chain, fault=fault)
+                return False
+        line = self._signer.checkpoint(head.chain, head.seq, head.hash, self._clock.now()) if behind else ""
+        for keeper in behind:
+            if await self._managed(keeper, keeper.keep(line), working):
+                self._kept[keeper.name, head.chain] = head.seq, head.hash
+        return True
+
+    async def _is_behind(self, keeper: Keeper, head: LedgerEntry, working: list[Keeper]) -> bool:
+        """Whether a keeper has not got this end of a chain; False when it cannot be asked."""
+        at = keeper.name, head.chain
+
+        async def ask() -> None:
+            self._kept[at] = await keeper.last(head.chain, head.seq)
+
+        if at not in self._kept and not await self._managed(keeper, ask(), working):
+            return False
+        return self._kept[at] != (head.seq, head.hash)
+
+    async def _managed(self, keeper: Keeper, doing: Awaitable[None], working: list[Keeper]) -> bool:
+        """Whether a keeper did something; one that cannot is left alone until the next time."""
+        try:
+            await doing
+        except (PlaceUnavailable, DamagedFile) as error:
+            working.remove(keeper)
+            self._metrics.checkpoint_failures.labels(keeper.name).inc()
+            log.error("no checkpoint there", stage="audit", place=keeper.name, error=str(error))
+            return False
+        return True
+
+    async def _fault(self, head: LedgerEntry, known: End, anchor: Anchor | None) -> str | None:
         """Follow the chain from its last checkpoint to its end."""
         walk = Walk(head.chain)
         if anchor is not None and anchor.seq >= known[0]:
@@ -86,30 +114,6 @@ class Checkpoints:
             if fault is not None or not rows:
                 return fault or f"entry {walk.seq + 1} is not there"
         return None
-
-    def _written_before(self) -> dict[str, tuple[int, str]]:
-        """Return the end of each chain as this key signed it last; lines of others are not ours to judge."""
-        found: dict[str, tuple[int, str]] = {}
-        if self._file is None or not self._file.exists():
-            return found
-        with self._file.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                try:
-                    statement = read_statement(line.rstrip("\n"), {self._signer.id: self._signer.public})
-                except ValueError:
-                    continue
-                found[statement.chain] = statement.seq, statement.hash
-        return found
-
-
-def append_line(file: Path, line: str) -> None:
-    """Add a line to a file, made if it is missing (mode 0600), and wait until it is on disk. Raises OSError."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(descriptor, line.encode() + b"\n")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 async def _ends(tx: Tx) -> tuple[list[LedgerEntry], list[Anchor]]:

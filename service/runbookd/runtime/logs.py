@@ -50,5 +50,6 @@ def set_up(log_format: Format, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("apscheduler", "watchfiles"):
+    # botocore's debug log holds session tokens.
+    for noisy in ("aiobotocore", "apscheduler", "boto3", "botocore", "httpx2", "slack_sdk", "watchfiles"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

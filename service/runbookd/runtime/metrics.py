@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from runbookd import __version__
+from runbookd.model.escalation import MessageState
 from runbookd.units.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from runbookd.model.escalation import Message
+
+_LATENESS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+"""Seconds. A level is told within one second of its time while the service is up; an outage is minutes."""
+_SENDING = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600)
+"""Seconds. A page is tried for a minute, other messages for an hour."""
 
 
 class Metrics(Watch):
@@ -48,11 +56,60 @@ class Metrics(Watch):
             ["reason", "priority"],
             registry=registry,
         )
+        self._levels = Histogram(
+            "runbookd_level_lateness_seconds",
+            "How long after it was due a level of an escalation was told.",
+            buckets=_LATENESS,
+            registry=registry,
+        )
+        self._messages = Counter(
+            "runbookd_messages",
+            "Messages settled: sent, failed, or dropped because they were not needed any more.",
+            ["channel", "kind", "state"],
+            registry=registry,
+        )
+        self._sending = Histogram(
+            "runbookd_message_seconds",
+            "Time from the making of a message to its having been sent, by channel.",
+            ["channel"],
+            buckets=_SENDING,
+            registry=registry,
+        )
+        self.messages_waiting = Gauge(
+            "runbookd_messages_waiting", "Messages on their way.", registry=registry
+        )
+        self.message_age = Gauge(
+            "runbookd_message_age_seconds", "Age of the oldest message on its way.", registry=registry
+        )
+        self.beats = Counter(
+            "runbookd_heartbeats",
+            "Signs of life to the service elsewhere (`heartbeat.url`): alive, trouble, or why it did not get through.",
+            ["result"],
+            registry=registry,
+        )
+        self._archive_failures = Counter(
+            "runbookd_archive_failures",
+            "Times the ledger was to be archived and could not be; it is kept whole, and tried again.",
+            registry=registry,
+        )
+        self.checkpoint_age = Gauge(
+            "runbookd_checkpoint_age_seconds",
+            "Since the last time that every chain of the ledger was signed, in every place; 0 without a key.",
+            registry=registry,
+        )
+        self.checkpoint_failures = Counter(
+            "runbookd_checkpoint_failures",
+            "Checkpoints not made: the place that failed (file, s3), `store`, or `changed` for a chain that was.",
+            ["reason"],
+            registry=registry,
+        )
         self.queue_age = Gauge(
             "runbookd_queue_age_seconds", "Age of the oldest delivery not yet admitted.", registry=registry
         )
         self.overdue = Gauge(
-            "runbookd_overdue_seconds", "Lateness of the most overdue row of work.", registry=registry
+            "runbookd_overdue_seconds",
+            "Lateness of the most overdue row of work, whatever its kind, that nobody is at.",
+            registry=registry,
         )
         self.heartbeat = Gauge(
             "runbookd_scheduler_heartbeat_timestamp_seconds",
@@ -96,3 +153,18 @@ class Metrics(Watch):
     def escalated(self, reason: str, priority: str) -> None:
         """Count an escalation."""
         self._escalations.labels(reason, priority).inc()
+
+    def level_told(self, late: float) -> None:
+        """Measure its lateness."""
+        self._levels.observe(late)
+
+    def messaged(self, message: Message) -> None:
+        """Count it, and measure how long it took if it was sent."""
+        self._messages.labels(message.channel.value, message.kind.value, message.state.value).inc()
+        if message.state is MessageState.SENT and message.settled_at is not None:
+            seconds = (message.settled_at - message.created_at).total_seconds()
+            self._sending.labels(message.channel.value).observe(seconds)
+
+    def archiving_failed(self) -> None:
+        """Count it."""
+        self._archive_failures.inc()

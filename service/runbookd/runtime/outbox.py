@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from runbookd.model.action import Call, Failure, Outcome, OutcomeState
-from runbookd.model.escalation import MessageState
+from runbookd.model.escalation import Message, MessageState
 from runbookd.units.sending import Attempt, begin_send, end_send, sent_before
+from runbookd.units.watch import Watch
 
 if TYPE_CHECKING:
     from runbookd.model.work import Work
@@ -25,21 +26,26 @@ log = structlog.get_logger()
 class Outbox:
     """Sends messages. One instance serves any number of workers."""
 
-    def __init__(self, ports: Ports, pipeline: Pipeline) -> None:
+    def __init__(self, ports: Ports, pipeline: Pipeline, watch: Watch | None = None) -> None:
         """`pipeline` has the content in force, and is woken when a message leaves something else to do."""
         self._store, self._performer, self._clock = ports
         self._pipeline = pipeline
+        self._watch = watch or Watch()
 
     async def send(self, work: Work) -> None:
         """Make one attempt at a message, if it is its time; when to try again is written down."""
         desk, now = self._pipeline.desk, self._clock.now()
         begin = partial(begin_send, desk=desk, work=work, performer=self._performer, now=now)
         attempt = await self._store.write(begin)
-        if attempt is None:
+        if isinstance(attempt, Message):
+            self._watch.messaged(attempt)
+        if not isinstance(attempt, Attempt):
             return
         outcome = await self._made(attempt)
         end = partial(end_send, desk=desk, attempt=attempt, outcome=outcome, now=self._clock.now())
         message = await self._store.write(end)
+        if message.settled:
+            self._watch.messaged(message)
         said = log.bind(
             message=message.id, channel=message.channel, kind=message.kind, contact=message.contact
         )

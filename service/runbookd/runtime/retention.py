@@ -1,29 +1,34 @@
 """Retention: what is old enough is forgotten, in small batches, while the service goes on.
 
-The ledger's entries are archived before: signed, on disk, read back. Without a key and a folder they are kept.
+The ledger's entries are archived before: signed, safe in their place, read back. Without a key and a place they are
+kept; while the place cannot be used they are kept as well, and it is tried again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import structlog
 
+from runbookd.errors import DamagedFile, PlaceUnavailable, StoreError
+from runbookd.language.values import canonical_json
 from runbookd.model.audit import Anchor, Entry, LedgerRow, Stage
 from runbookd.model.retention import Ages, Kept
 from runbookd.model.work import Work, WorkKind
 from runbookd.stages.audit import GENESIS, Walk
 from runbookd.store.archives import write_archive
+from runbookd.units.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
-    from runbookd.ports import Clock, Store, Tx
+    from runbookd.ports import Clock, Place, Store, Tx
     from runbookd.stages.checkpoint import Signer
 
 log = structlog.get_logger()
@@ -33,19 +38,27 @@ FIRST_AFTER = timedelta(minutes=10)
 """After a start there is more urgent work."""
 REF = "retention"
 """The row of work that lets one process at a time prune."""
+AGAIN_AFTER = timedelta(minutes=10)
+"""When the next try is made, after archives could not be written."""
+ARCHIVING = "archiving"
+"""The switch that is set while archives cannot be written: JSON with `since`, `at` (the last try) and `error`."""
 COUNTED = 100_000
 """A dry run counts no further, for each kind."""
 _BATCH = 200
 _ENTRIES_AT_ONCE = 1_000
 _ARCHIVE_ENTRIES = 50_000
+_ARCHIVE_LETTERS = 64 * 1024 * 1024
+"""Of the entries' texts, before they are packed: an archive is made in memory, and put in one request."""
+_LONGEST_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archiving:
-    """Where archives of the ledger go, and who signs them."""
+    """Where archives of the ledger go, who signs them, and who is told that none could be written."""
 
-    folder: Path
+    place: Place
     signer: Signer
+    watch: Watch = field(default_factory=Watch)
 
 
 class Pruner:
@@ -78,17 +91,25 @@ class Pruner:
         return await self._store.write(unit)
 
     async def prune(self, work: Work) -> dict[str, int]:
-        """Forget all that is old enough, under a claim; returns how many rows of each kind. Raises LeaseLost."""
-        gone: dict[str, int] = {}
+        """Forget all that is old enough, under a claim; returns how many rows of each kind. Raises LeaseLost.
+
+        Raises PlaceUnavailable and DamagedFile when an archive cannot be written, with everything else done and the
+        next try due.
+        """
+        gone = dict.fromkeys([*(kind.value for kind in Kept), "ledger"], 0)
         for kind in Kept:
             gone[kind.value] = await self._forget(kind, work)
-        gone["ledger"] = await self._forget_ledger(work)
-        now = self._clock.now()
+        try:
+            async for count in self._forget_ledger(work):
+                gone["ledger"] += count
+        except (PlaceUnavailable, DamagedFile) as error:
+            await self._put_off(work, gone, error)
+            raise
 
         async def unit(tx: Tx) -> None:
             await tx.work.finish(work)
-            if any(gone.values()):
-                await tx.ledger.append([Entry(at=now, stage=Stage.AUDIT, what="pruned", detail=dict(gone))])
+            await tx.switches.set(ARCHIVING, None)
+            await self._note(tx, gone)
 
         await self._store.write(unit)
         log.info("pruned", stage="audit", **gone)
@@ -96,7 +117,41 @@ class Pruner:
 
     async def handle(self, work: Work) -> None:
         """Do a due row of work (the worker's handler)."""
-        await self.prune(work)
+        with suppress(PlaceUnavailable, DamagedFile):  # told of, and due again
+            await self.prune(work)
+
+    async def _put_off(self, work: Work, gone: dict[str, int], error: StoreError) -> None:
+        """Say that the ledger cannot be archived, in the log, a metric, the ledger (once) and `status`; try again."""
+        now = self._clock.now()
+        said = str(error)[:_LONGEST_ERROR]
+        log.error(
+            "the ledger cannot be archived, and nothing more is taken from it",
+            stage="audit",
+            error=said,
+            again_after=AGAIN_AFTER.total_seconds(),
+            **gone,
+        )
+        if self._archiving is not None:
+            self._archiving.watch.archiving_failed()
+
+        async def unit(tx: Tx) -> None:
+            await tx.work.reschedule(work, now + AGAIN_AFTER)
+            await self._note(tx, gone)
+            known = await tx.switches.get(ARCHIVING)
+            since = now.isoformat() if known is None else json.loads(known)["since"]
+            value = {"since": since, "at": now.isoformat(), "error": said}
+            await tx.switches.set(ARCHIVING, canonical_json(value))
+            if known is None:
+                entry = Entry(at=now, stage=Stage.AUDIT, what="archiving_failed", detail={"error": said})
+                await tx.ledger.append([entry])
+
+        await self._store.write(unit)
+
+    async def _note(self, tx: Tx, gone: dict[str, int]) -> None:
+        """Let the ledger tell what was forgotten."""
+        if any(gone.values()):
+            now = self._clock.now()
+            await tx.ledger.append([Entry(at=now, stage=Stage.AUDIT, what="pruned", detail=dict(gone))])
 
     async def count(self) -> dict[str, int]:
         """Count what is old enough now, each kind no further than COUNTED; nothing is changed.
@@ -139,31 +194,33 @@ class Pruner:
                 break
         return gone
 
-    async def _forget_ledger(self, work: Work) -> int:
-        """Archive what is old of every chain, then forget it; what an earlier time left over goes first."""
-        gone = 0
+    async def _forget_ledger(self, work: Work) -> AsyncIterator[int]:
+        """Archive what is old of every chain, then forget it; what an earlier time left over goes first.
+
+        Yields how many went, each time some did.
+        """
         for anchor in await self._store.read(_anchors):
-            gone += await self._forget_entries(anchor.chain, work)
+            yield await self._forget_entries(anchor.chain, work)
         if self._archiving is None:
-            return gone
+            return
         async for rows in self._each_old_part():
             await self._archive(self._archiving, rows, work)
-            gone += await self._forget_entries(rows[0].chain, work)
-        return gone
+            yield await self._forget_entries(rows[0].chain, work)
 
     async def _archive(self, archiving: Archiving, rows: list[LedgerRow], work: Work) -> None:
-        """Write an archive, and only when it is on disk and whole record that its entries may go."""
+        """Write an archive, and only when it is safe in its place and whole record that its entries may go."""
         now = self._clock.now()
-        await self._store.write(lambda tx: tx.work.hold(work, now, self._lease))
+        await self._hold(work)
+        async with self._holding(work):
+            archive, seal = await write_archive(archiving.place, rows, archiving.signer, now)
         last = rows[-1]
-        archive, seal = await asyncio.to_thread(write_archive, archiving.folder, rows, archiving.signer, now)
         anchor = Anchor(chain=last.chain, seq=last.seq, hash=last.hash, seal=seal.line)
         detail = {
             "chain": last.chain,
             "first": rows[0].seq,
             "last": last.seq,
             "hash": last.hash,
-            "file": archive.path.name,
+            "file": archive.name,
             "key": archiving.signer.id,
         }
         entry = Entry(at=now, stage=Stage.AUDIT, what="archived", detail=detail)
@@ -175,6 +232,27 @@ class Pruner:
 
         await self._store.write(unit)
         log.info("ledger archived", stage="audit", **detail)
+
+    @asynccontextmanager
+    async def _holding(self, work: Work) -> AsyncIterator[None]:
+        """Keep the claim meanwhile: a bucket may be slower than the lease is long."""
+        task = asyncio.create_task(self._hold_on(work))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _hold_on(self, work: Work) -> None:
+        """Extend the lease, as long as that goes well: who does the work holds it once more before writing."""
+        with suppress(StoreError):
+            while True:
+                await asyncio.sleep(self._lease.total_seconds() / 3)
+                await self._hold(work)
+
+    async def _hold(self, work: Work) -> None:
+        now = self._clock.now()
+        await self._store.write(lambda tx: tx.work.hold(work, now, self._lease))
 
     async def _forget_entries(self, chain: str, work: Work) -> int:
         gone = 0
@@ -209,10 +287,16 @@ class Pruner:
                 yield rows
 
     async def _old_rows(self, after: int, chain: str, newest: int, before: datetime) -> list[LedgerRow]:
-        """Return the next entries that are all older than `before`; a chain's newest entry always stays."""
+        """Return the next entries that are all older than `before`, as many as one archive holds.
+
+        A chain's newest entry always stays.
+        """
         rows = await self._store.read(lambda tx: tx.ledger.rows(chain, after, _ARCHIVE_ENTRIES))
         young = (n for n, row in enumerate(rows) if row.seq >= newest or not _is_older(row, before))
-        return rows[: next(young, len(rows))]
+        old = rows[: next(young, len(rows))]
+        letters = accumulate(len(row.text) for row in old)
+        full = next((n for n, so_far in enumerate(letters) if so_far > _ARCHIVE_LETTERS), len(old))
+        return old[: max(full, 1)]
 
 
 def _is_older(row: LedgerRow, before: datetime) -> bool:

@@ -6,7 +6,7 @@ The scheduler runs in UTC, never skips a late job (`misfire_grace_time=None`) an
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -64,23 +64,34 @@ class Scheduler:
         self._scheduler.shutdown(wait=False)
 
 
-def heartbeat(store: Store, clock: Clock, metrics: Metrics) -> Callable[[], Awaitable[None]]:
-    """Return the sweep that measures the queue, the oldest overdue row and the switch."""
+class _Standing(NamedTuple):
+    """What the heartbeat measures: the oldest delivery and overdue row, the messages on their way, the switch."""
 
-    async def look(tx: Tx) -> tuple[datetime | None, datetime | None, str | None]:
+    oldest: datetime | None
+    overdue: datetime | None
+    messages: tuple[int, datetime | None]
+    paused: str | None
+
+
+def heartbeat(store: Store, clock: Clock, metrics: Metrics) -> Callable[[], Awaitable[None]]:
+    """Return the sweep that measures the queue, the oldest overdue row, the messages and the switch."""
+
+    async def look(tx: Tx) -> _Standing:
         _, oldest = await tx.deliveries.pending()
         _, overdue = await tx.work.overdue(clock.now())
-        return oldest, overdue, await tx.switches.get(PAUSED)
+        return _Standing(oldest, overdue, await tx.messages.unsettled(), await tx.switches.get(PAUSED))
 
     async def beat() -> None:
         try:
-            oldest, overdue, paused = await store.read(look)
+            oldest, overdue, (waiting, made_at), paused = await store.read(look)
         except StoreError as error:
             log.error("heartbeat cannot read the store", stage="audit", error=str(error))
             return
         now = clock.now()
         metrics.queue_age.set((now - oldest).total_seconds() if oldest else 0)
         metrics.overdue.set(max(0.0, (now - overdue).total_seconds()) if overdue else 0)
+        metrics.messages_waiting.set(waiting)
+        metrics.message_age.set((now - made_at).total_seconds() if made_at else 0)
         metrics.paused.set(paused is not None)
         metrics.braked.set(is_braked(paused))
         metrics.heartbeat.set(now.timestamp())

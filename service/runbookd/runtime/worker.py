@@ -36,8 +36,9 @@ LONGEST_SLEEP = timedelta(seconds=1)
 _CROWDED_SLEEP = timedelta(milliseconds=200)
 """How soon to look again while a lane is full: what is due in another is not to wait for its end."""
 _REST_AT_ONCE = 32
-_SENDS_AT_ONCE = 8
-"""Messages on their way at once by one channel."""
+_SENDS_AT_ONCE = {channel: 8 if channel is Channel.EMAIL else 32 for channel in Channel}
+"""Messages on their way at once by each channel. Each waits for two commits and an answer, so that few at once would be
+few a second after an outage; but mail servers take only some connections of one client (Exim: 20 of all)."""
 _RETRY_FIRST = timedelta(seconds=1)
 _RETRY_LONGEST = timedelta(minutes=1)
 _GIVE_UP_AFTER = 5
@@ -56,7 +57,7 @@ class Worker:
         """Carry on at most `slots` runs at once."""
         self._store, self._clock, self._pipeline = store, clock, pipeline
         self._owner = owner
-        channels = {lane_of(WorkKind.SEND, channel.value): _SENDS_AT_ONCE for channel in Channel}
+        channels = {lane_of(WorkKind.SEND, channel.value): room for channel, room in _SENDS_AT_ONCE.items()}
         self._room = {RUNS: slots, REST: _REST_AT_ONCE, **channels}
         self._wake = asyncio.Event()
         self._tasks: dict[asyncio.Task[None], str] = {}

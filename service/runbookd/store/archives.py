@@ -1,23 +1,20 @@
 """Archives: the ledger's oldest entries outside the database, in gzipped JSON Lines that end with a signed seal.
 
-A file is made beside its place, written to the disk, read back and checked, and only then given its name:
-`ledger-CHAIN-FIRST-LAST.jsonl.gz`, the chain as in a URL. Nothing ever changes one.
+An archive is a file `ledger-CHAIN-FIRST-LAST.jsonl.gz`, the chain as in a URL, in a place (`ports.Place`) where
+nothing ever changes one. What was put there is read back and checked before it counts.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gzip
-import os
 import re
-import tempfile
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from runbookd.errors import StoreError, StoreUnavailable
+from runbookd.errors import DamagedFile, PlaceUnavailable
 from runbookd.stages.audit import broken_rows, line_of, row_of
 from runbookd.stages.checkpoint import Statement, read_statement
 
@@ -28,109 +25,142 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from runbookd.model.audit import LedgerRow
+    from runbookd.ports import Place
     from runbookd.stages.checkpoint import Signer
 
-_NAME = re.compile(r"ledger-(?P<chain>.+)-(?P<first>\d{12})-(?P<last>\d{12})\.jsonl\.gz")
+_PREFIX = "ledger-"
+_NAME = re.compile(_PREFIX + r"(?P<chain>.+)-(?P<first>\d{12})-(?P<last>\d{12})\.jsonl\.gz")
 _UNREADABLE = (OSError, EOFError, ValueError, zlib.error)
 """What reading a damaged file may raise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
-    """A file, and what its name says of it: entries `first` to `last` of a chain."""
+    """A file's name, and what it says: entries `first` to `last` of a chain."""
 
-    path: Path
+    name: str
     chain: str
     first: int
     last: int
 
     @classmethod
-    def at(cls, folder: Path, statement: Statement) -> Archive:
-        """Return the place of the archive that a seal is for."""
+    def of(cls, statement: Statement) -> Archive:
+        """Return the archive that a seal is for."""
         first = statement.first or 0
-        name = f"ledger-{quote(statement.chain, safe='')}-{first:012}-{statement.seq:012}.jsonl.gz"
-        return cls(path=folder / name, chain=statement.chain, first=first, last=statement.seq)
+        name = f"{_PREFIX}{quote(statement.chain, safe='')}-{first:012}-{statement.seq:012}.jsonl.gz"
+        return cls(name=name, chain=statement.chain, first=first, last=statement.seq)
 
 
-def archives_in(folder: Path) -> list[Archive]:
-    """Return every archive of a folder, by chain and number; other files are left alone."""
+async def archives_in(place: Place) -> list[Archive]:
+    """Return every archive of a place, by chain and number; other files are left alone. Raises PlaceUnavailable."""
     found = []
-    for path in sorted(folder.iterdir()):
-        match = _NAME.fullmatch(path.name)
+    async for name in place.names(_PREFIX):
+        match = _NAME.fullmatch(name)
         if match is not None:
             first, last = int(match["first"]), int(match["last"])
-            found.append(Archive(path=path, chain=unquote(match["chain"]), first=first, last=last))
+            found.append(Archive(name=name, chain=unquote(match["chain"]), first=first, last=last))
     return found
 
 
-def next_archive(archives: Sequence[Archive], chain: str, seq: int, last: int) -> Archive | None:
-    """Return the longest archive that goes on after entry `seq` of a chain, no further than `last`."""
-    fitting = [one for one in archives if one.chain == chain and one.first == seq + 1 and one.last <= last]
-    return max(fitting, key=lambda one: one.last, default=None)
+def way_through(archives: Sequence[Archive], chain: str, seq: int, last: int) -> list[Archive]:
+    """Return the archives that lead from after entry `seq` of a chain to `last`; as far as they do when one is missing.
 
-
-def write_archive(
-    folder: Path, rows: Sequence[LedgerRow], signer: Signer, at: datetime
-) -> tuple[Archive, Statement]:
-    """Write the rows and their seal, and return the archive once it is on disk, read back and checked.
-
-    An archive of that name, left by a process that died before its rows were forgotten, is checked and used.
-    Raises StoreUnavailable when the folder takes nothing, and StoreError when what was read back is not right.
+    Not all belong to it: a process that died before it could forget what it had archived leaves one behind.
     """
-    seal = signer.seal(rows[0], rows[-1], at)
-    archive = Archive.at(folder, read_statement(seal, None))
+    by_end: dict[int, Archive] = {}
+    for one in sorted(archives, key=lambda one: (one.first, one.last)):
+        if one.chain == chain and one.last <= last and (one.first - 1 == seq or one.first - 1 in by_end):
+            by_end[one.last] = one
+    way: list[Archive] = []
+    at = max(by_end, default=seq)
+    while at in by_end:
+        way.append(by_end[at])
+        at = by_end[at].first - 1
+    return way[::-1]
+
+
+async def write_archive(
+    place: Place, rows: Sequence[LedgerRow], signer: Signer, at: datetime
+) -> tuple[Archive, Statement]:
+    """Put the rows and their seal in a place; return the archive and its seal once it was read back and checked.
+
+    One of that name that holds these very entries, left by a process that died before they were forgotten or put by
+    one that does the same work, is used. Raises PlaceUnavailable, and DamagedFile when what was read back is not right.
+    """
+    sealed = signer.seal(rows[0], rows[-1], at)
+    archive = Archive.of(read_statement(sealed, None))
+    kept = await place.read(archive.name)  # a server that knows no `If-None-Match` would write over it
+    if kept is None:
+        kept = await put_and_read(place, archive.name, await asyncio.to_thread(_packed, rows, sealed))
+    keys = {signer.id: signer.public}
+    where = place.where(archive.name)
+    _, seal = await asyncio.to_thread(_unpacked, where, archive, kept, keys, rows[-1].hash)
+    return archive, seal
+
+
+async def put_and_read(place: Place, name: str, data: bytes) -> bytes:
+    """Put a file in a place, and return what is there of that name then: these bytes, or what was there before.
+
+    Where the answer was lost the file may be there all the same. Raises PlaceUnavailable when it is not, and
+    DamagedFile when the place took these bytes and gives others.
+    """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not archive.path.exists():
-            _write(archive.path, rows, seal)
-    except OSError as error:
-        raise StoreUnavailable(
-            f"The archive {archive.path} cannot be written: {error.strerror}. Nothing was taken from the ledger; give "
-            "the service room and the right to write there."
-        ) from error
-    _, kept = read_archive(archive, {signer.id: signer.public}, expected=rows[-1].hash)
-    return archive, kept
+        taken = await place.put(name, data)
+    except PlaceUnavailable:
+        kept = await place.read(name)
+        if kept is None:
+            raise
+        return kept
+    kept = await place.read(name)
+    if kept is None:
+        raise PlaceUnavailable(f"{place.where(name)}: was put there, and cannot be found")
+    if taken and kept != data:
+        raise DamagedFile(f"{place.where(name)}: what was read back is not what was put there")
+    return kept
 
 
-def _write(path: Path, rows: Sequence[LedgerRow], seal: str) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
-    new = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
-                packed.writelines(line_of(row) for row in rows)
-                packed.write(seal.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            path.hardlink_to(new)
-    finally:
-        new.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)  # the name must outlive a power cut as the entries do
-    finally:
-        os.close(folder)
-
-
-def read_archive(
-    archive: Archive, keys: Mapping[str, Ed25519PublicKey] | None, *, expected: str | None = None
+async def read_archive(
+    place: Place,
+    archive: Archive,
+    keys: Mapping[str, Ed25519PublicKey] | None,
+    *,
+    expected: str | None = None,
 ) -> tuple[list[LedgerRow], Statement]:
     """Read an archive whole, and check chain and seal; the signature by `keys`, None checks none.
 
-    `expected` is the hash its last entry must have, None for any. Raises StoreError that says what is wrong.
+    `expected` is the hash its last entry must have, None for any. Raises PlaceUnavailable, and DamagedFile that says
+    what is wrong.
     """
+    where = place.where(archive.name)
+    kept = await place.read(archive.name)
+    if kept is None:
+        raise DamagedFile(f"The archive {where} is gone.")
+    return await asyncio.to_thread(_unpacked, where, archive, kept, keys, expected)
+
+
+def _packed(rows: Sequence[LedgerRow], sealed: str) -> bytes:
+    lines = [*(line_of(row) for row in rows), sealed.encode() + b"\n"]
+    return gzip.compress(b"".join(lines), mtime=0)
+
+
+def _unpacked(
+    where: str,
+    archive: Archive,
+    kept: bytes,
+    keys: Mapping[str, Ed25519PublicKey] | None,
+    expected: str | None,
+) -> tuple[list[LedgerRow], Statement]:
     try:
-        *lines, sealed = gzip.decompress(archive.path.read_bytes()).splitlines()
+        *lines, sealed = gzip.decompress(kept).splitlines()
         rows = [row_of(line) for line in lines]
         seal = read_statement(sealed.decode(), keys)
     except _UNREADABLE as error:
-        raise StoreError(f"The archive {archive.path} cannot be read: {error}") from error
+        raise DamagedFile(f"The archive {where} cannot be read: {error}") from error
     fault = _fault(archive, rows, seal)
     if fault is None and expected is not None and seal.hash != expected:
         fault = "it holds other entries than the ledger"
     if fault is not None:
-        raise StoreError(f"The archive {archive.path} is not whole: {fault}.")
+        raise DamagedFile(f"The archive {where} is not whole: {fault}.")
     return rows, seal
 
 

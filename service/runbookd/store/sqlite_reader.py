@@ -45,6 +45,15 @@ def look(path: Path, unit: Callable[[Tx], Awaitable[T]], *, chain: str = "main")
             raise type(fault)(f"the database {path} cannot be read. {fault}") from error
 
 
+def check(path: Path) -> None:
+    """Change nothing; raises as `look` does unless the file is there, ours and of this version."""
+    look(path, _nothing)
+
+
+async def _nothing(tx: Tx) -> None:
+    """Read nothing: opening the file is the question."""
+
+
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Raise StoreError for another program's file, or one whose schema this version does not read."""
     (application,) = connection.execute("SELECT application_id FROM pragma_application_id").fetchone()

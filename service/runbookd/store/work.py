@@ -83,7 +83,7 @@ class WorkQueue:
         return columns.moment(min(times)) if times else None
 
     async def overdue(self, now: datetime) -> tuple[int, datetime | None]:
-        """Count the rows due before `now`, held ones too, and tell when the oldest was due."""
+        """Count the rows due before `now` that nobody is at, and tell when the oldest was due."""
         row = await self._driver.one("overdue_work", now=columns.micros(now))
         return (row["late"], columns.moment_or_none(row["oldest"])) if row else (0, None)
 

@@ -35,7 +35,8 @@ def test_every_call_of_the_outbox_fits_its_action(channel: Channel, kind: Messag
     one = message(channel, kind, words=words, **({"address": address} if address is not None else {}))
     opened = message(Channel.STATUSPAGE, MessageKind.OPENED, state=MessageState.SENT)
     result = {"channel": "C0123456789", "ts": "1503435956.000247"}
-    send = send_of(one, (opened, replace(posted(), result=result)))
+    rung = message(Channel.PAGERDUTY, attempts=1)
+    send = send_of(one, (opened, replace(posted(), result=result), rung))
     assert send is not None
     action = CATALOGUE.find(send.action)
     assert action is not None

@@ -22,6 +22,7 @@ from runbookd.runtime.retention import Archiving, Pruner
 from runbookd.stages.audit import GENESIS, broken_rows
 from runbookd.stages.checkpoint import new_key, signer_of
 from runbookd.store.archives import archives_in, read_archive
+from runbookd.store.folder import Folder
 from tests.acceptance.engine import SetClock
 from tests.contract.store.conftest import Raw
 from tests.contract.store.samples import (
@@ -228,13 +229,14 @@ async def test_a_whole_pruning(store: Store, tmp_path: Path) -> None:
         await write(store, "deliveries.add", done)
         await write(store, "ledger.append", [entry(f"w{n}", run_id="r1")])
     await write(store, "ledger.append", [entry("young", at=clock.at)])
-    pruner = Pruner(store, clock, month, Archiving(folder=tmp_path / "archives", signer=signer))
+    place = Folder(tmp_path / "archives")
+    pruner = Pruner(store, clock, month, Archiving(place=place, signer=signer))
     work = await pruner.take("test/1")
     assert work is not None
     gone = await pruner.prune(work)
     assert (gone["deliveries"], gone["ledger"]) == (3, 3)
-    (archive,) = archives_in(tmp_path / "archives")
-    rows, seal = read_archive(archive, {signer.id: signer.public})
+    (archive,) = await archives_in(place)
+    rows, seal = await read_archive(place, archive, {signer.id: signer.public})
     left = await read(store, "ledger.rows", "main", 0, 99)
     assert [row.what for row in (*rows, *left)] == ["w0", "w1", "w2", "young", "archived", "pruned"]
     assert list(broken_rows(left, previous=seal.hash, seq=seal.seq)) == []

@@ -255,12 +255,14 @@ async def test_next_due_is_always_claimable(store: Store) -> None:
 
 
 async def test_overdue(store: Store) -> None:
-    """Rows due before the moment are counted, held or not, with the oldest; none is (0, None)."""
+    """Rows due before the moment that nobody is at are counted, with the oldest; none is (0, None)."""
     assert await store.read(lambda tx: tx.work.overdue(at(0))) == (0, None)
     for n in range(3):
         await add(store, f"r{n}", n)
-    await claim(store, seconds=0)
     assert await store.read(lambda tx: tx.work.overdue(at(2))) == (2, at(0))
+    await claim(store, seconds=0)
+    assert await store.read(lambda tx: tx.work.overdue(at(2))) == (1, at(1))
+    assert await store.read(lambda tx: tx.work.overdue(at(31))) == (3, at(0)), "a claim that ran out counts"
 
 
 async def test_an_earlier_life_of_a_replica_is_inherited(store: Store) -> None:

@@ -70,5 +70,6 @@ FROM work WHERE owner IS NOT NULL
 AND kind IN ('admit', 'plan', 'advance', 'escalate', 'clock', 'reconcile', 'prune', 'send')
 
 -- name: overdue_work
--- How many rows were due before now, and since when.
-SELECT count(*) AS late, min(due_at) AS oldest FROM work WHERE due_at < :now
+-- How many rows that nobody is at were due before now, and since when.
+SELECT count(*) AS late, min(due_at) AS oldest FROM work
+WHERE due_at < :now AND (lease_until IS NULL OR lease_until <= :now)
