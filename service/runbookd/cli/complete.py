@@ -63,7 +63,7 @@ def held_targets(ctx: click.Context, param: click.Parameter, incomplete: str) ->
         holds = look(_shared(ctx), lambda tx: tx.runs.holds())
     except (RunbookdError, OSError):
         return []
-    return [hold.target for hold in holds if hold.target.startswith(incomplete)]
+    return sorted({hold.target for hold in holds if hold.target.startswith(incomplete)})
 
 
 def _ids(

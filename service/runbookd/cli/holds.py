@@ -15,6 +15,8 @@ from runbookd.cli.shared import Shared, actor, pass_shared
 from runbookd.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runbookd.model.run import Hold
     from runbookd.ports import Tx
 
@@ -63,19 +65,41 @@ def list_(shared: Shared, output: str) -> None:
 
 @holds.command()
 @click.argument("target", shell_complete=held_targets)
+@click.option("--playbook", metavar="NAME", help="Whose hold, where several hold the target.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the ledger with your name.")
 @pass_shared
-def release(shared: Shared, target: str, reason: str) -> None:
-    """Let other runs act on a target again. What was changed there stays as it is: undo that first, by hand."""
+def release(shared: Shared, target: str, playbook: str | None, reason: str) -> None:
+    """End a hold. What was changed there stays as it is: undo that first, by hand.
+
+    Where several playbooks hold the target, each is released by itself: one of them is no word for the others.
+    """
     from runbookd.units.holding import release_target
 
-    async def unit(tx: Tx) -> bool:
-        return await release_target(tx, target, reason, actor(), datetime.now(UTC))
+    async def unit(tx: Tx) -> list[Hold]:
+        hold = _one(await tx.runs.holds(), target, playbook)
+        await release_target(tx, hold, reason, actor(), datetime.now(UTC))
+        return await tx.runs.holds_of(target)
 
-    if not change(shared, unit):
-        held = [hold.target for hold in look(shared, lambda tx: tx.runs.holds())]
-        raise NotFound(f"nothing holds target '{target}'; held are: {', '.join(held) or 'none'}")
-    click.echo(f"released: runs may act on {target} again")
+    left = change(shared, unit)
+    if not left:
+        click.echo(f"released: runs may act on {target} again")
+        return
+    names = ", ".join(hold.playbook for hold in left)
+    click.echo(f"released; {target} is still held by {names}")
+
+
+def _one(held: Sequence[Hold], target: str, playbook: str | None) -> Hold:
+    """Return the hold that is meant. Raises NotFound and UsageError."""
+    of_target = [hold for hold in held if hold.target == target]
+    found = [hold for hold in of_target if playbook in {None, hold.playbook}]
+    if not found:
+        listed = ", ".join(f"{hold.target} (by {hold.playbook})" for hold in held) or "none"
+        by = f" for {playbook}" if playbook is not None else ""
+        raise NotFound(f"nothing holds target '{target}'{by}; held are: {listed}")
+    if len(found) > 1:
+        names = ", ".join(hold.playbook for hold in found)
+        raise click.UsageError(f"{target} is held by {names}; say which with --playbook")
+    return found[0]
 
 
 def _shape(hold: Hold) -> dict[str, object]:

@@ -85,7 +85,7 @@ async def _standing(tx: Tx, now: datetime) -> Standing:
     return Standing(
         paused=None if paused is None else json.loads(paused),
         incidents=dict(sorted(priorities.items())),
-        held=[hold.target for hold in await tx.runs.holds()],
+        held=sorted({hold.target for hold in await tx.runs.holds()}),
         running=len(await tx.runs.recent(_COUNTED, {"state": "running"})),
         alerts=await tx.alerts.open_count(),
         queue=await tx.deliveries.pending(),

@@ -179,7 +179,10 @@ class Runs(Protocol):
         ...
 
     async def last_ended(self, rule: str, key: str) -> datetime | None:
-        """When the latest started run of this (rule, key) ended; refused runs do not count; None when none did."""
+        """When the latest started run of this (rule, key) ended; None when none did.
+
+        Refused runs do not count, nor one that was verified and had changed nothing.
+        """
         ...
 
     async def last_acted(self, target: str) -> datetime | None:
@@ -234,19 +237,19 @@ class Runs(Protocol):
         ...
 
     async def hold(self, hold: Hold) -> None:
-        """Keep the target for people; a hold that is there already stands."""
+        """Keep the target for people; a hold of the same playbook that is there already stands."""
         ...
 
-    async def hold_of(self, target: str) -> Hold | None:
-        """Return what holds the target for people, or None."""
+    async def holds_of(self, target: str) -> list[Hold]:
+        """Return what holds the target for people, oldest first: one for each playbook."""
         ...
 
     async def holds(self) -> list[Hold]:
         """Every hold, oldest first."""
         ...
 
-    async def release(self, target: str) -> bool:
-        """End the hold on a target; False when there was none."""
+    async def release(self, target: str, playbook: str) -> bool:
+        """End the hold of a playbook on a target; False when there was none."""
         ...
 
 

@@ -52,15 +52,15 @@ class Facts:
     """What the past says, read in the same transaction that starts the run.
 
     `started` counts the runs for this key per window of the rule's limits, in their order. Times are None when
-    there was none. `holder` is the run at work on the target, `hold` what keeps it for people; None when there is
-    none. Runs that act, over all rules: `acted_in_window` of the budget, `acted_lately` in that of the brake.
+    there was none. `holder` is the run at work on the target, None when there is none; `holds` is what keeps it for
+    people. Runs that act, over all rules: `acted_in_window` of the budget, `acted_lately` in that of the brake.
     """
 
     last_ended: datetime | None = None
     started: Sequence[int] = ()
     target_acted: datetime | None = None
     holder: str | None = None
-    hold: Hold | None = None
+    holds: Sequence[Hold] = ()
     acted_in_window: int = 0
     acted_lately: int = 0
 
@@ -208,14 +208,14 @@ def _locked(proposal: Proposal, bounds: Bounds) -> Answer | None:
 
 def _held(proposal: Proposal, bounds: Bounds) -> Answer | None:
     """A target kept as a playbook left it; one that holds its target as well does not loosen that."""
-    hold = bounds.facts.hold
-    if hold is None or proposal.playbook.holds_target:
+    holds = bounds.facts.holds
+    if not holds or proposal.playbook.holds_target:
         return None
-    text = (
-        f"target {hold.target} is as {hold.playbook} left it (run {hold.run_id}, {hold.held_at.isoformat()}); "
-        f"a person releases it: runbookd holds release {hold.target} --reason TEXT"
+    left = " and ".join(
+        f"{hold.playbook} left it (run {hold.run_id}, {hold.held_at:%Y-%m-%d %H:%M:%S} UTC)" for hold in holds
     )
-    return Answer(Guard.TARGET_HELD, text)
+    text = f"target {holds[0].target} is as {left}; a person releases it: runbookd holds release {holds[0].target}"
+    return Answer(Guard.TARGET_HELD, f"{text} --reason TEXT")
 
 
 def _target_rest(proposal: Proposal, bounds: Bounds) -> Answer | None:

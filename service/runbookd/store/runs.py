@@ -138,7 +138,7 @@ class Runs:
         await self._driver.run("unlock_targets", run_id=run_id)
 
     async def hold(self, hold: Hold) -> None:
-        """Keep the target for people; a hold that is there already stands."""
+        """Keep the target for people; a hold of the same playbook that is there already stands."""
         await self._driver.run(
             "add_hold",
             target=hold.target,
@@ -148,18 +148,17 @@ class Runs:
             held_at=columns.micros(hold.held_at),
         )
 
-    async def hold_of(self, target: str) -> Hold | None:
-        """Return what holds the target for people, or None."""
-        row = await self._driver.one("hold_of", target=target)
-        return None if row is None else _hold(row)
+    async def holds_of(self, target: str) -> list[Hold]:
+        """Return what holds the target for people, oldest first: one for each playbook."""
+        return [_hold(row) for row in await self._driver.all("holds_of", target=target)]
 
     async def holds(self) -> list[Hold]:
         """Every hold, oldest first."""
         return [_hold(row) for row in await self._driver.all("holds")]
 
-    async def release(self, target: str) -> bool:
-        """End the hold on a target; False when there was none."""
-        return await self._driver.run("release_hold", target=target) == 1
+    async def release(self, target: str, playbook: str) -> bool:
+        """End the hold of a playbook on a target; False when there was none."""
+        return await self._driver.run("release_hold", target=target, playbook=playbook) == 1
 
 
 def _params(run: Run) -> dict[str, Value]:

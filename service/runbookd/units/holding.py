@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def hold_target(tx: Tx, run: Run, target: str) -> None:
-    """Keep the target for people from the beginning of this run; a hold that is there already stands."""
+    """Keep the target for people from the beginning of this run; an earlier hold of the same playbook stands."""
     hold = Hold(
         target=target,
         playbook=run.playbook,
@@ -35,12 +35,10 @@ async def hold_target(tx: Tx, run: Run, target: str) -> None:
     await tx.ledger.append([entry])
 
 
-async def release_target(tx: Tx, target: str, reason: str, actor: str, now: datetime) -> bool:
-    """Let other runs act on a target again; False when nothing held it. What was changed there stays changed."""
-    hold = await tx.runs.hold_of(target)
-    if hold is None:
+async def release_target(tx: Tx, hold: Hold, reason: str, actor: str, now: datetime) -> bool:
+    """End one hold; False when it is gone. What was changed there stays changed, and other holds stay."""
+    if not await tx.runs.release(hold.target, hold.playbook):
         return False
-    await tx.runs.release(target)
     entry = Entry(
         at=now,
         stage=Stage.PLAN,
@@ -48,7 +46,7 @@ async def release_target(tx: Tx, target: str, reason: str, actor: str, now: date
         actor=actor,
         incident_id=hold.incident_id,
         run_id=hold.run_id,
-        detail={"target": target, "playbook": hold.playbook, "reason": reason},
+        detail={"target": hold.target, "playbook": hold.playbook, "reason": reason},
     )
     await tx.ledger.append([entry])
     return True

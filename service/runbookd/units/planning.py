@@ -161,7 +161,7 @@ async def target_facts(tx: Tx, reach: Reach, target: str | None, now: datetime) 
     return Facts(
         target_acted=await tx.runs.last_acted(target) if target is not None else None,
         holder=await tx.runs.holder(target) if target is not None else None,
-        hold=await tx.runs.hold_of(target) if target is not None else None,
+        holds=await tx.runs.holds_of(target) if target is not None else (),
         acted_in_window=await tx.runs.acted_since(now - reach.budget_window, reach.budget),
         acted_lately=await tx.runs.acted_since(now - reach.brake_window, reach.brake),
     )

@@ -118,6 +118,9 @@ async def test_last_ended_passes_over_the_refused(store: Store) -> None:
     await add(store, run("r4", state=RunState.VERIFIED, ended_at=at(3)))
     await add(store, run("r5", state=RunState.VERIFIED, ended_at=at(8), key="k2"))
     assert await ask(store, "last_ended", "high-cpu", "k1") == at(5)
+    looked = run("r9", state=RunState.VERIFIED, mutated=False, created_at=at(6), ended_at=at(9), rung=7)
+    await add(store, looked)
+    assert await ask(store, "last_ended", "high-cpu", "k1") == at(5)
 
 
 async def test_last_acted_on_a_target(store: Store) -> None:
@@ -218,16 +221,17 @@ async def test_lock_goes_to_the_first(store: Store) -> None:
 
 
 async def test_hold_stands_until_it_is_released(store: Store) -> None:
-    """A target is held by the first, whatever comes later, until somebody releases it; holds come oldest first."""
+    """A playbook holds a target from its first run on, beside others; each is released by itself; oldest first."""
     first = Hold(target="t1", playbook="stop", run_id="r1", held_at=at(2), incident_id="i1")
+    beside = Hold(target="t1", playbook="shut", run_id="r4", held_at=at(4))
     other = Hold(target="t0", playbook="stop", run_id="r2", held_at=at(3))
-    for each in (first, other, replace(first, run_id="r3", held_at=at(1))):
+    for each in (beside, first, other, replace(first, run_id="r3", held_at=at(1))):
         await store.write(partial(_hold, hold=each))
-    assert await ask(store, "hold_of", "t1") == first
-    assert await store.read(lambda tx: tx.runs.holds()) == [first, other]
-    assert await store.write(lambda tx: tx.runs.release("t1"))
-    assert not await store.write(lambda tx: tx.runs.release("t1"))
-    assert await ask(store, "hold_of", "t1") is None
+    assert await ask(store, "holds_of", "t1") == [first, beside]
+    assert await store.read(lambda tx: tx.runs.holds()) == [first, other, beside]
+    assert await store.write(lambda tx: tx.runs.release("t1", "stop"))
+    assert not await store.write(lambda tx: tx.runs.release("t1", "stop"))
+    assert await ask(store, "holds_of", "t1") == [beside]
 
 
 async def _hold(tx: Tx, hold: Hold) -> None:

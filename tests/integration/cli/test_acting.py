@@ -267,7 +267,17 @@ def test_a_held_target_is_listed_and_released_by_a_person(runbookd: Runbookd) ->
     refused = runbookd("run", "note", "--input", "host=db-1", code=1).stdout
     assert "target_held: target hosts/db-1 is as stop left it" in refused
     assert "runbookd holds release hosts/db-1 --reason TEXT" in refused
-    assert "held are: hosts/db-1" in runbookd("holds", "release", "db-1", "--reason", "x", code=3).stderr
+    assert (
+        "held are: hosts/db-1 (by stop)"
+        in runbookd("holds", "release", "db-1", "--reason", "x", code=3).stderr
+    )
+    other = stop.replace("playbook: stop", "playbook: shut", 1)
+    (runbookd.folder / "playbooks" / "shut.yaml").write_text(other, encoding="utf-8")
+    runbookd("run", "shut", "--input", "host=db-1")
+    unclear = runbookd("holds", "release", "hosts/db-1", "--reason", "clear", code=2)
+    assert "held by stop, shut; say which with --playbook" in unclear.stderr
+    left = runbookd("holds", "release", "hosts/db-1", "--playbook", "shut", "--reason", "open again")
+    assert "hosts/db-1 is still held by stop" in left.stdout
     assert "released" in runbookd("holds", "release", "hosts/db-1", "--reason", "clear").stdout
     assert runbookd.json("holds") == []
     runbookd("run", "note", "--input", "host=db-1")

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbookd.model.audit import Entry, LedgerEntry, Stage
-from runbookd.stages.audit import GENESIS, broken_links, chain_hash, merged, seal
+from runbookd.model.audit import Entry, LedgerEntry, LedgerRow, Stage
+from runbookd.stages.audit import GENESIS, Walk, broken_links, chain_hash, line_of, merged, row_of, seal
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
@@ -109,6 +109,25 @@ def test_an_inserted_entry_is_found() -> None:
     problems = list(broken_links([*CHAIN[:2], forged, *CHAIN[2:]]))
     assert "entry 3: does not follow the entry before it" in problems
     assert "entry 3: expected number 4; entries were dropped, inserted or re-ordered" in problems
+
+
+def test_rows_known_to_be_sound_are_held_to_their_place() -> None:
+    """Of rows that were checked elsewhere only the first is looked at: whether it follows from what was passed."""
+    rows = [row_of(line_of(_row(one))) for one in chained([entry(n) for n in range(6)])]
+    walk = Walk("main", {5: rows[4].hash})
+    assert walk.fault(rows[:2]) is None
+    assert "expected number 3" in str(walk.fault(rows[3:], sound=True))
+    assert walk.fault(rows[2:], sound=True) is None
+    assert (walk.seq, walk.hash, walk.count, walk.wanted) == (6, rows[5].hash, 6, {})
+    other = Walk("main", {5: GENESIS})
+    assert "is not the one that was signed or noted" in str(other.fault(rows, sound=True))
+
+
+def _row(one: LedgerEntry) -> LedgerRow:
+    ids = (one.entry.delivery_id, one.entry.event_id, one.entry.incident_id, one.entry.run_id)
+    return LedgerRow(
+        one.chain, one.seq, one.text, one.previous, one.hash, one.entry.stage.value, one.entry.what, *ids
+    )
 
 
 def test_chains_are_merged_by_time_each_in_its_own_order() -> None:

@@ -32,9 +32,10 @@ ORDER BY created_at DESC, id DESC LIMIT :limit
 SELECT * FROM runs WHERE incident_id = :incident_id AND state = 'running' ORDER BY created_at, id
 
 -- name: last_ended
--- When the latest started run of a rule and key ended.
+-- When the latest started run of a rule and key ended, but for one that found all well and changed nothing.
 SELECT max(ended_at) AS at FROM runs
 WHERE rule = :rule AND key = :key AND state <> 'refused' AND ended_at IS NOT NULL
+AND NOT (state = 'verified' AND mutated = 0)
 
 -- name: last_acted
 -- When a run last meant to change a target.
@@ -109,13 +110,13 @@ SELECT run_id FROM locks WHERE target = :target
 DELETE FROM locks WHERE run_id = :run_id
 
 -- name: add_hold
--- Keep a target for people; a hold that is there already stands.
+-- Keep a target for people; a hold of that playbook that is there already stands.
 INSERT INTO holds (target, playbook, run_id, incident_id, held_at)
-VALUES (:target, :playbook, :run_id, :incident_id, :held_at) ON CONFLICT (target) DO NOTHING
+VALUES (:target, :playbook, :run_id, :incident_id, :held_at) ON CONFLICT (target, playbook) DO NOTHING
 
--- name: hold_of
--- What holds a target for people.
-SELECT * FROM holds WHERE target = :target
+-- name: holds_of
+-- What holds a target for people, oldest first.
+SELECT * FROM holds WHERE target = :target ORDER BY held_at, playbook
 
 -- name: holds
 -- Every hold, oldest first.
@@ -123,4 +124,4 @@ SELECT * FROM holds ORDER BY held_at, target
 
 -- name: release_hold
 -- End a hold.
-DELETE FROM holds WHERE target = :target
+DELETE FROM holds WHERE target = :target AND playbook = :playbook

@@ -1,9 +1,10 @@
--- Targets kept as a run left them, until a person releases them.
+-- Targets kept as runs left them, until a person releases them from each playbook that holds them.
 CREATE TABLE holds (
-    target TEXT NOT NULL PRIMARY KEY,
+    target TEXT NOT NULL,
     playbook TEXT NOT NULL,
     run_id TEXT NOT NULL,
     incident_id TEXT,
-    held_at BIGINT NOT NULL
+    held_at BIGINT NOT NULL,
+    PRIMARY KEY (target, playbook)
 );
 CREATE INDEX holds_by_time ON holds (held_at, target);
