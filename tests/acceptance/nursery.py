@@ -44,6 +44,9 @@ WRITES: dict[tuple[str, str], Callable[..., str]] = {
     ("runs", "save"): lambda run: f"run {run.state}",
     ("runs", "save_step"): lambda step: f"{step.path} {step.state}",
     ("incidents", "save"): lambda incident: f"incident {incident.state}",
+    ("ledger", "archived"): lambda _anchor: "archive recorded",
+    ("ledger", "forget"): lambda *_: "entries forgotten",
+    ("retention", "forget"): lambda kind, _ids: f"{kind} forgotten",
 }
 """How what is written is called, by repository and method."""
 

@@ -74,6 +74,7 @@ PRIORITY = st.fixed_dictionaries(
     },
 )
 MOVES = st.tuples(st.sampled_from(["move", "sleep"]), st.sampled_from([1, 2, 5, 12]))
+FIRST = st.sampled_from([("sleep", 12), ("sleep", 5), ("move", 1), ("ack", 0)])
 ACTS = st.tuples(
     st.sampled_from(["ack", "ack", "escalate", "note", "assign", "resolve", "mended", "breaks", "reload"]),
     st.sampled_from([0, 1]),
@@ -90,7 +91,7 @@ def stories(draw: st.DrawFn) -> Story:
     ordered = [next(timed) if "after" in one else one for one in levels]
     return Story(
         library=ladder(ordered, ROLES, **draw(PRIORITY)),
-        ops=draw(st.lists(st.one_of(MOVES, ACTS), min_size=2, max_size=10)),
+        ops=[draw(FIRST), *draw(st.lists(st.one_of(MOVES, MOVES, ACTS), min_size=2, max_size=9))],
         coming=draw(st.lists(COMING, max_size=20)),
         repeats=draw(st.sampled_from([Repeat.SAFE, Repeat.PROBE, Repeat.NEVER])),
     )

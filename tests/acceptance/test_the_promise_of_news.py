@@ -248,7 +248,8 @@ async def test_a_review_is_due_when_a_pager_was_all_that_rang(tmp_path: Path) ->
         incident = await home.breaks()
         await home.mended()
         assert await due(home, incident, ClockKind.REVIEW) == 24 * 60
-    async with house(tmp_path, replace(content, escalations={})) as home:
+    (tmp_path / "quiet").mkdir()
+    async with house(tmp_path / "quiet", replace(content, escalations={})) as home:
         incident = await home.breaks()
         await home.mended()
         assert await due(home, incident, ClockKind.REVIEW) is None, "nobody ever heard of it"

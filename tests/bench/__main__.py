@@ -205,8 +205,8 @@ def bench_deadlines() -> None:
     """How late levels are told, of 100,000 pending, under load and after a kill; beside rows claimed, and timers."""
     from tests.bench import deadlines  # noqa: PLC0415 - it reads half of the service
 
-    for what, figure, limit in deadlines.figures():
-        row(what, figure, limit)
+    for what, figure, limit, share in deadlines.figures():
+        row(what, figure, limit, share)
 
 
 def bench_kubernetes() -> None:

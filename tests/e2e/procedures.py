@@ -30,6 +30,7 @@ DEPLOYMENT = "medinovai-backend"
 POD = f"{DEPLOYMENT}-6b7f9c5d4-x2x7k"
 INGRESS = "medinovai-ingress"
 INGRESSES = "/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
+AUTOSCALERS = "/apis/autoscaling/v1/namespaces/{namespace}/horizontalpodautoscalers"
 BACKUPS = "/apis/velero.io/v1/namespaces/velero/backups"
 VARS = "01-vars-kubernetes.yaml"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -282,6 +283,25 @@ def answered(cluster: Cluster, pattern: str, output: Mapping[str, Any]) -> None:
     """Let commands with this in them print this as JSON from now on."""
     answer = Answer(json.dumps(output).encode() + b"\n")
     cluster.world.scripts.answer(re.escape(pattern), answer, namespace=cluster.namespace)
+
+
+def unanswered(cluster: Cluster, pattern: str, error: str) -> None:
+    """Let commands with this in them end with exit code 1, and this on their error stream, from now on."""
+    answer = Answer(stderr=error.encode() + b"\n", code=1)
+    cluster.world.scripts.answer(re.escape(pattern), answer, namespace=cluster.namespace)
+
+
+async def autoscaled(cluster: Cluster) -> None:
+    """An autoscaler keeps three to six pods."""
+    body = {
+        "metadata": {"name": DEPLOYMENT},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": DEPLOYMENT},
+            "minReplicas": 3,
+            "maxReplicas": 6,
+        },
+    }
+    await cluster.api.create(AUTOSCALERS.format(namespace=cluster.namespace), body)
 
 
 def _content(folder: Path, namespace: str, url: str, *, quick: bool) -> None:

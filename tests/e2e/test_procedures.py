@@ -15,6 +15,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.pod_life import Behaviour
 from tests.e2e.acting import Versions
 from tests.e2e.procedures import (
+    AUTOSCALERS,
     CONNECTIONS,
     DEPLOYMENT,
     EXHAUSTED,
@@ -25,6 +26,7 @@ from tests.e2e.procedures import (
     System,
     agree,
     answered,
+    autoscaled,
     backup,
     bad_release,
     released,
@@ -34,7 +36,6 @@ from tests.e2e.procedures import (
 from tests.servers import eventually, prometheus
 
 IN_TIME = 90.0
-AUTOSCALERS = "/apis/autoscaling/v1/namespaces/{namespace}/horizontalpodautoscalers"
 
 
 def plain(template: Any, name: str) -> Any:
@@ -128,19 +129,6 @@ async def test_system_down(cluster: Cluster, trouble: Trouble, remedies: list[st
         assert (incident["priority"], incident["escalated_at"]) == ("P0", None)
 
 
-async def autoscaled(cluster: Cluster) -> None:
-    """An autoscaler keeps three to six pods."""
-    body = {
-        "metadata": {"name": DEPLOYMENT},
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": DEPLOYMENT},
-            "minReplicas": 3,
-            "maxReplicas": 6,
-        },
-    }
-    await cluster.api.create(AUTOSCALERS.format(namespace=cluster.namespace), body)
-
-
 async def autoscale(cluster: Cluster) -> None:
     """Do what the autoscaler's controller, which does not run here, does once the autoscaler has a new maximum."""
 
@@ -177,13 +165,21 @@ async def test_security_breach(cluster: Cluster, autoscaler: str) -> None:
         assert it.broken_evidence(run) == []
         kept = it.service.rows("SELECT content FROM evidence WHERE run_id = ?", run["id"])
         assert any(b"authentication failed for root" in row["content"] for row in kept)
-        ended = [row["ended_at"] for row in it.steps(run) if row["path"].startswith("evidence/")]
+        traces = ("evidence/", "steps/keep")
+        ended = [row["ended_at"] for row in it.steps(run) if row["path"].startswith(traces)]
         (block,) = [row for row in it.steps(run) if row["path"] == "steps/block"]
         assert max(ended) <= block["started_at"]
         (incident,) = it.service.rows("SELECT * FROM incidents")
         assert incident["escalation_reason"] == "run_failed"
         (hand_over,) = [row for row in it.steps(run) if row["action"] == "flow.fail"]
-        for said in ("refuse everybody: succeeded", "where it leads: succeeded", "down to 1: succeeded"):
+        for said in (
+            "refuse everybody: succeeded",
+            "where it leads: succeeded",
+            "down to 1: succeeded",
+            "the events: yes",
+            "in 4 of 4 pods",
+            "the list of pods: yes",
+        ):
             assert said in hand_over["message"]
 
 
@@ -246,7 +242,7 @@ async def test_high_cpu_is_shared_among_more_pods(cluster: Cluster) -> None:
 async def test_observe_mode_changes_nothing(cluster: Cluster) -> None:
     """Every playbook comes to its end with each write sent as a dry run, and no object has another version.
 
-    The cluster is named here, by the vars' `cluster`.
+    The cluster is named here, by the vars' `cluster`, and so it is in what the runs are about.
     """
     async with system(cluster) as it, backup(cluster):
         await released(cluster, DEPLOYMENT, GOOD, UNREADY)
@@ -258,10 +254,13 @@ async def test_observe_mode_changes_nothing(cluster: Cluster) -> None:
         planned = {rung["playbook"]: rung["inputs"] for rung in await it.rungs(*alerts)}
         versions = Versions(cluster)
         before = await versions.still()
+        it.front.needed = 100
         for playbook, inputs in planned.items():
             run = await it.by_hand(playbook, inputs | {"cluster": "test"}, "--observe")
             failed = [(row["path"], row["message"]) for row in it.steps(run) if row["state"] == "failed"]
             assert run["state"] == "observed", (playbook, run["reason"], failed)
+            place = f"deployments/{cluster.namespace}/{DEPLOYMENT}@test"
+            assert run["target"] == (None if playbook == "assess-system" else place)
             # What a dry run would have changed is in the record all the same.
             assert playbook == "assess-system" or any(row["change"] is not None for row in it.steps(run))
         assert await versions.still() == before

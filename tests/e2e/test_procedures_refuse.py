@@ -23,9 +23,11 @@ from tests.e2e.procedures import (
     POD,
     System,
     answered,
+    autoscaled,
     bad_release,
     released,
     system,
+    unanswered,
     using,
 )
 from tests.servers import eventually
@@ -104,7 +106,7 @@ async def test_a_second_alert_does_not_toggle_back_to_the_bad_release(cluster: C
         await it.fire("KubePodNotReady", deployment=DEPLOYMENT)
         *_, run = await it.service.runs_ended(3, within=IN_TIME)
         assert (run["playbook"], run["state"]) == ("rollback-deployment", "failed")
-        assert "steps/once: runbookd has already taken medinovai-backend back" in it.failures(run)
+        assert "steps/once: medinovai-backend has already been taken back" in it.failures(run)
         assert await changeable(cluster) == after_rollback
         assert await cluster.revisions(DEPLOYMENT) == {2: BROKEN, 3: GOOD}
         (incident,) = it.service.rows("SELECT * FROM incidents WHERE rule = 'failed-deployment'")
@@ -180,6 +182,62 @@ async def test_an_alert_that_a_look_does_not_confirm_changes_nothing(cluster: Cl
             assert run["state"] == "failed"
             assert said in it.failures(run)
         assert await changeable(cluster) == well
+
+
+async def test_a_question_that_is_not_answered_replaces_no_pod(cluster: Cluster) -> None:
+    """People are told its error; only a database that refused one more connection is one that has none left."""
+    async with system(cluster, rest=NO_REST) as it:
+        await released(cluster, DEPLOYMENT, GOOD)
+        well = await changeable(cluster)
+        (reset,) = await it.rungs(EXHAUSTED)
+        for container, said in (
+            (DEPLOYMENT, "ModuleNotFoundError: No module named 'src'"),
+            (DEPLOYMENT, "connection to server failed: Connection refused"),
+            ("sidecar", "has no container 'sidecar'"),
+        ):
+            unanswered(cluster, CONNECTIONS, said)
+            run = await it.by_hand("reset-connections", reset["inputs"] | {"container": container})
+            assert run["state"] == "failed"
+            assert "steps/asked: whether connections are used up is not known" in it.failures(run)
+            assert said in it.failures(run)
+        assert await changeable(cluster) == well
+
+        unanswered(cluster, CONNECTIONS, "FATAL:  sorry, too many clients already")
+        looked = await it.by_hand("reset-connections", reset["inputs"], "--observe")
+        assert looked["state"] == "observed"
+        assert [row["path"] for row in it.steps(looked) if row["change"] is not None] == ["steps/restart"]
+
+
+async def test_what_is_held_in_one_cluster_is_free_in_another(cluster: Cluster) -> None:
+    """A Deployment of that name in a cluster that is not named, or named otherwise, is another one."""
+    async with system(cluster, rest=NO_REST) as it:
+        await released(cluster, DEPLOYMENT, GOOD)
+        await using(cluster, "20m")
+        breach, relief = await it.rungs("SecurityBreachSuspected", "PodCPUHigh")
+        isolated = await it.by_hand("isolate-system", breach["inputs"] | {"cluster": "test"})
+        assert isolated["target"] == f"deployments/{cluster.namespace}/{DEPLOYMENT}@test"
+        looked = await it.by_hand("relieve-cpu", relief["inputs"])
+        assert looked["target"] == f"deployments/{cluster.namespace}/{DEPLOYMENT}"
+        assert "uses 20% of the CPU it may" in it.failures(looked)
+        assert await it.release() == [isolated["target"]]
+
+
+async def test_pods_are_added_only_for_users_who_are_not_served(cluster: Cluster) -> None:
+    """Where an autoscaler's maximum keeps them below what was asked for, people are told the number."""
+    async with system(cluster, rest=NO_REST) as it:
+        await released(cluster, DEPLOYMENT, GOOD)
+        await autoscaled(cluster)
+        well = await changeable(cluster)
+        inputs = (await it.rungs("SystemDown"))[-1]["inputs"] | {"replicas": 8}
+        served = await it.by_hand("scale-deployment", inputs)
+        assert served["state"] == "failed"
+        assert f"steps/harm: no pods are added: {it.front.url}/health answers 200" in it.failures(served)
+        assert await changeable(cluster) == well
+
+        it.front.needed = 100
+        bounded = await it.by_hand("scale-deployment", inputs)
+        assert bounded["state"] == "unverified"
+        assert f"keeps {DEPLOYMENT} at 6 pods, of 8 asked for" in it.failures(bounded)
 
 
 async def test_an_ingress_that_cannot_be_shut_keeps_no_pod(cluster: Cluster) -> None:

@@ -178,6 +178,34 @@ async def test_what_missed_its_deadline_is_no_good_revision(cluster: Cluster) ->
     await eventually(known, within=20, what="only the third revision is known to be good")
 
 
+@pytest.mark.parametrize("how", ["scale", "patch"])
+async def test_what_stood_at_zero_is_no_good_revision(cluster: Cluster, how: str) -> None:
+    """A release that was never ready, stood at 0 beyond its deadline and was scaled up again shows nothing."""
+
+    async def scaled(number: int) -> None:
+        if how == "scale":
+            await cluster.kubectl("scale", "deployment/web", f"--replicas={number}")
+        else:
+            await cluster.kubectl("patch", "deployment/web", "-p", f'{{"spec":{{"replicas":{number}}}}}')
+
+    await cluster.deploy("web", GOOD, replicas=2, progressDeadlineSeconds=5)
+    await cluster.wait_rolled_out("web")
+    await cluster.deploy("web", "app:unready-2")
+    await cluster.wait_for_pods("web", "NotReady")
+    await scaled(0)
+    await stood(cluster, "web", "app:unready-2", 12)
+    await scaled(2)
+    await cluster.wait_for_pods("web", "NotReady", count=2)
+    await cluster.deploy("web", BAD)
+
+    async def known() -> Mapping[str, Any] | None:
+        found = await read(cluster, "rollout_history", deployment="web")
+        return found if found["current"] == 3 else None
+
+    result = await eventually(known, within=20, what="the third revision is there")
+    assert [one["good"] for one in result["revisions"]] == [False] * 3
+
+
 async def test_an_available_release_is_told_from_the_good_one_before(cluster: Cluster) -> None:
     """What stood beyond the deadline was available; what stood for a moment may have been; a restart is no release."""
     await cluster.deploy("web", GOOD, replicas=2, progressDeadlineSeconds=2)

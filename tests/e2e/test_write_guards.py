@@ -56,6 +56,7 @@ async def test_scale_acts_on_the_autoscaler(
         call = step("kubernetes.scale", {**params, "autoscaler": mode})
         output = succeeded(await performer.perform(call))
         assert (output["acted_on"], output["replicas_before"]) == ("autoscaler", None)
+        assert output["reached"] == min(replicas, 4)
         assert await bounds_now() == bounds
         assert (await cluster.deployment("web"))["spec"]["replicas"] == 1
         assert (await performer.probe(call))[0].value == "done"
@@ -256,7 +257,8 @@ async def history(performer: CataloguePerformer, cluster: Cluster, current: int)
 async def test_what_was_taken_back_is_not_returned_to(cluster: Cluster) -> None:
     """A release that stood long and was available is not good any more once it was taken back, restarts or not.
 
-    The rollback is known for one until the next release; a person may return to what was taken back by its number.
+    The rollback is known for one until the next release, and so is its undo; a person may return to what was taken
+    back by its number.
     """
     params = {"namespace": cluster.namespace, "deployment": "web"}
     await cluster.deploy("web", GOOD, replicas=1, progressDeadlineSeconds=1)
@@ -294,21 +296,63 @@ async def test_what_was_taken_back_is_not_returned_to(cluster: Cluster) -> None:
         assert len(notes["runbookd.io/taken-back"].split(",")) == 1
         succeeded(await performer.undo(to(2), second))
         found = await history(performer, cluster, 8)
-        assert (found["taken_back"], found["last_good"]) == (False, 8)
+        assert (found["taken_back"], found["last_good"]) == (True, 8)
         assert [one["good"] for one in found["revisions"] if one["revision"] in {3, 7}] == [False] * 2
 
 
-async def test_a_person_s_rollback_is_not_ours(cluster: Cluster) -> None:
-    """`kubectl rollout undo` to the same revision later is not taken for a rollback of this service."""
-    await a_bad_release(cluster, "web")
-    params = {"namespace": cluster.namespace, "deployment": "web", "to_revision": 1}
+async def test_a_person_s_rollback_is_one(cluster: Cluster) -> None:
+    """`kubectl rollout undo` is known for a return at once, while pods of what it left are still available."""
+    await one_release(cluster, "web")
+    replica_sets = await cluster.api.get(f"{cluster.path('replicasets')}?labelSelector=app=web")
+    await cluster.kubectl(
+        "annotate", f"rs/{replica_sets['items'][0]['metadata']['name']}", "runbookd.io/good=true"
+    )
+    await cluster.kubectl("scale", "deployment/web", "--replicas=3")
+    await cluster.deploy("web", "app:good-broken-2")
+    await cluster.wait_rolled_out("web")
+    there = {"namespace": cluster.namespace, "deployment": "web"}
     async with acting(cluster.kubeconfig()) as performer:
-        succeeded(await performer.perform(step("kubernetes.rollout_undo", params)))
-        assert (await history(performer, cluster, 4))["taken_back"] is True
-        await cluster.kubectl("set", "image", "deployment/web", f"web={BETTER}")
-        assert (await history(performer, cluster, 5))["taken_back"] is False
-        await cluster.kubectl("rollout", "undo", "deployment/web", "--to-revision=4")
-        assert (await history(performer, cluster, 6))["taken_back"] is False
+        await cluster.kubectl("rollout", "undo", "deployment/web")
+
+        async def returned() -> Mapping[str, Any] | None:
+            found = succeeded(await performer.perform(step("kubernetes.rollout_history", there)))
+            # Not one answer on the way may name what was left, to which a rollback would then go.
+            assert found["current"] == 2 or (found["taken_back"], found["previous_good"]) == (True, None)
+            newest = found["revisions"][-1]
+            return found if (newest["revision"], newest["available"]) == (3, 3) else None
+
+        found = await eventually(returned, within=30, every=0.05, what="revision 3 is complete")
+        assert found["revisions"][0]["evidence"] == "it was taken back by a rollback"
+        await cluster.deploy("web", BETTER)
+        found = await history(performer, cluster, 4)
+        assert (found["taken_back"], found["previous_good"]) == (False, 3)
+
+
+async def test_a_change_of_ours_is_no_release(cluster: Cluster) -> None:
+    """Variables this service set make a revision that is known for its own, until the next release or the undo."""
+    await one_release(cluster, "web")
+    params = {"namespace": cluster.namespace, "deployment": "web", "env": {"READ_ONLY_MODE": "true"}}
+    made = step("kubernetes.set_env", params)
+    async with acting(cluster.kubeconfig()) as performer:
+        assert (await history(performer, cluster, 1))["changed_by_runbookd"] is False
+        output = succeeded(await performer.perform(made))
+        found = await history(performer, cluster, 2)
+        assert (found["changed_by_runbookd"], found["taken_back"]) == (True, False)
+        await cluster.kubectl("rollout", "restart", "deployment/web")
+        assert (await history(performer, cluster, 3))["changed_by_runbookd"] is True
+        succeeded(await performer.undo(made, output))
+        assert (await history(performer, cluster, 4))["changed_by_runbookd"] is False
+        succeeded(await performer.perform(step("kubernetes.set_env", params)))
+        await cluster.deploy("web", BETTER)
+        await eventually(lambda: _is_newest(cluster, BETTER), within=20, what="the next release is there")
+        newest = max(await cluster.revisions("web"))
+        assert (await history(performer, cluster, newest))["changed_by_runbookd"] is False
+
+
+async def _is_newest(cluster: Cluster, image: str) -> bool:
+    """Whether the newest revision of `web` has this image."""
+    revisions = await cluster.revisions("web")
+    return revisions[max(revisions)] == image
 
 
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
@@ -46,6 +46,7 @@ class Fault(Enum):
     LOSE = "the connection breaks, and nothing was done"
     DROP = "what was asked is done, and the connection breaks"
     HANG = "what was asked is done, and no answer comes"
+    SPOIL = "what was asked is done, and a byte of the answer is another one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ class S3:
     always: Trouble | None = None
     only: str | None = None
     """The method that faults are for; None is every one."""
+    when_done: Callable[[str, str], None] | None = None
+    """Told of what was carried out, by method and path, before it is answered."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
@@ -163,9 +166,14 @@ class S3:
             return trouble.response()
         if isinstance(trouble, Other):
             await self._forward(request, trouble.data, by_another=True)
-        if trouble in {Fault.DROP, Fault.HANG} or trouble is None:
+        if trouble in {Fault.DROP, Fault.HANG, Fault.SPOIL, None}:
             answer = await self._forward(request, body)
-            if trouble is None:
+            if self.when_done is not None:
+                self.when_done(request.method, request.path)
+            if trouble is Fault.SPOIL:
+                assert isinstance(answer.body, bytes)
+                answer.body = answer.body[:-1] + bytes([answer.body[-1] ^ 1])
+            if trouble in {Fault.SPOIL, None}:
                 return answer
         if trouble is Fault.HANG:
             await asyncio.Event().wait()

@@ -34,7 +34,9 @@ def prune(shared: Shared, *, dry_run: bool, output: str) -> None:
 
 async def _prune(shared: Shared, *, dry_run: bool) -> dict[str, int]:
     from runbookd.bootstrap import wire
+    from runbookd.runtime.logs import set_up
 
+    set_up("console", "ERROR")
     async with wire(shared.settings(), migrate=False) as parts:
         if dry_run:
             return await parts.pruner().count()

@@ -45,9 +45,7 @@ class Guard(StrEnum):
     RUN_LIMIT = "run_limit"  # the rule's own limit for this key is used up
     TARGET_COOLDOWN = "target_cooldown"  # another rule acted on this target too recently
     TARGET_LOCKED = "target_locked"  # another run is at work on this target
-    TARGET_WAITED_FOR = (
-        "target_waited_for"  # the run at work there is asked to stop, since this one must not wait
-    )
+    TARGET_WAITED_FOR = "target_waited_for"  # the run at work there is asked to stop for this one
     TARGET_HELD = "target_held"  # a playbook that holds its target acted on it; a person releases it
     BUDGET = "budget_spent"  # the budget over all rules is used up
     PROTECTED = "protected_target"  # the target is on the protected list

@@ -179,10 +179,7 @@ class Runs(Protocol):
         ...
 
     async def last_ended(self, rule: str, key: str) -> datetime | None:
-        """When the latest started run of this (rule, key) ended; None when none did.
-
-        Refused runs do not count, nor one that was verified and had changed nothing.
-        """
+        """When the latest run of this (rule, key) ended, refused ones and good ones that changed nothing left out."""
         ...
 
     async def last_acted(self, target: str) -> datetime | None:
@@ -306,10 +303,7 @@ class WorkQueue(Protocol):
         ...
 
     async def overdue(self, now: datetime) -> tuple[int, datetime | None]:
-        """Count the rows due before `now` that nobody is at, and tell when the oldest was due.
-
-        A row whose lease ran out is one of them; one under a claim that holds is being done.
-        """
+        """Count the rows due before `now` that no claim holds, and tell when the oldest was due."""
         ...
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runbookd.language.media import in_words
+from runbookd.language.media import cut, in_words
 from runbookd.model.escalation import LevelState
 from runbookd.model.incident import ClockKind
 from runbookd.model.run import RunState
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _MOST_ROWS: Final = 100
 """Rows of one table, but for the timeline, which bounds itself."""
+
+_LONGEST_TITLE: Final = 120
+"""Characters of the incident's title in that of the document; the summary has it whole."""
 
 _TO: Final = {
     ClockKind.ACKNOWLEDGE: "acknowledge",
@@ -58,7 +61,8 @@ def document_of(review: Review) -> Document:
         *_evidence(review),
         *_follow_up(review),
     )
-    return Document(f"Post-Incident Review - {review.incident_id[-8:]}: {review.title}", blocks)
+    title = cut(review.title, _LONGEST_TITLE, "text")
+    return Document(f"Post-Incident Review - {review.incident_id[-8:]}: {title}", blocks)
 
 
 def _summary(review: Review) -> Iterator[Block]:

@@ -44,6 +44,63 @@ class Metrics(Watch):
         self._runs = Counter(
             "runbookd_runs", "Runs ended, by playbook and state.", ["playbook", "state"], registry=registry
         )
+        self.beats = Counter(
+            "runbookd_heartbeats",
+            "Signs of life to the service elsewhere (`heartbeat.url`): alive, trouble, or why it did not get through.",
+            ["result"],
+            registry=registry,
+        )
+        self._of_the_ledger(registry)
+        self.queue_age = Gauge(
+            "runbookd_queue_age_seconds", "Age of the oldest delivery not yet admitted.", registry=registry
+        )
+        self.overdue = Gauge(
+            "runbookd_overdue_seconds",
+            "Lateness of the most overdue row of work, whatever its kind, that nobody is at.",
+            registry=registry,
+        )
+        self.heartbeat = Gauge(
+            "runbookd_scheduler_heartbeat_timestamp_seconds",
+            "When the scheduler last turned.",
+            registry=registry,
+        )
+        self.paused = Gauge(
+            "runbookd_paused", "1 while the switch stops all mutating calls.", registry=registry
+        )
+        self.braked = Gauge(
+            "runbookd_storm_braked",
+            "1 while it is the storm brake that stops all mutating calls; a person resumes.",
+            registry=registry,
+        )
+        self.reloads = Counter(
+            "runbookd_reloads", "Reloads of rules and playbooks, by result.", ["result"], registry=registry
+        )
+        self._of_people(registry)
+        Gauge("runbookd_build_info", "Always 1.", ["version"], registry=registry).labels(__version__).set(1)
+
+    def _of_the_ledger(self, registry: CollectorRegistry) -> None:
+        """Register what is told of archives and checkpoints."""
+        self._archive_failures = Counter(
+            "runbookd_archive_failures",
+            "Times the ledger was to be archived and could not be; it is kept whole, and tried again.",
+            registry=registry,
+        )
+        self.checkpoint_age = Gauge(
+            "runbookd_checkpoint_age_seconds",
+            "Since the last time that every chain of the ledger was signed, in every place; 0 without a key.",
+            registry=registry,
+        )
+        self.checkpoint_failures = Counter(
+            "runbookd_checkpoint_failures",
+            "Checkpoints not made: the place that failed (file, s3), `store`, or `changed` for a chain that was.",
+            ["reason"],
+            registry=registry,
+        )
+        for reason in ("changed", "file", "s3", "store"):  # from 0, so that the first one is seen as a rise
+            self.checkpoint_failures.labels(reason)
+
+    def _of_people(self, registry: CollectorRegistry) -> None:
+        """Register what tells how soon people are reached."""
         self._breaches = Counter(
             "runbookd_clock_breaches",
             "Response-time clocks that ran out, by kind.",
@@ -81,53 +138,6 @@ class Metrics(Watch):
         self.message_age = Gauge(
             "runbookd_message_age_seconds", "Age of the oldest message on its way.", registry=registry
         )
-        self.beats = Counter(
-            "runbookd_heartbeats",
-            "Signs of life to the service elsewhere (`heartbeat.url`): alive, trouble, or why it did not get through.",
-            ["result"],
-            registry=registry,
-        )
-        self._archive_failures = Counter(
-            "runbookd_archive_failures",
-            "Times the ledger was to be archived and could not be; it is kept whole, and tried again.",
-            registry=registry,
-        )
-        self.checkpoint_age = Gauge(
-            "runbookd_checkpoint_age_seconds",
-            "Since the last time that every chain of the ledger was signed, in every place; 0 without a key.",
-            registry=registry,
-        )
-        self.checkpoint_failures = Counter(
-            "runbookd_checkpoint_failures",
-            "Checkpoints not made: the place that failed (file, s3), `store`, or `changed` for a chain that was.",
-            ["reason"],
-            registry=registry,
-        )
-        self.queue_age = Gauge(
-            "runbookd_queue_age_seconds", "Age of the oldest delivery not yet admitted.", registry=registry
-        )
-        self.overdue = Gauge(
-            "runbookd_overdue_seconds",
-            "Lateness of the most overdue row of work, whatever its kind, that nobody is at.",
-            registry=registry,
-        )
-        self.heartbeat = Gauge(
-            "runbookd_scheduler_heartbeat_timestamp_seconds",
-            "When the scheduler last turned.",
-            registry=registry,
-        )
-        self.paused = Gauge(
-            "runbookd_paused", "1 while the switch stops all mutating calls.", registry=registry
-        )
-        self.braked = Gauge(
-            "runbookd_storm_braked",
-            "1 while it is the storm brake that stops all mutating calls; a person resumes.",
-            registry=registry,
-        )
-        self.reloads = Counter(
-            "runbookd_reloads", "Reloads of rules and playbooks, by result.", ["result"], registry=registry
-        )
-        Gauge("runbookd_build_info", "Always 1.", ["version"], registry=registry).labels(__version__).set(1)
 
     def received(self, source: str, result: str) -> None:
         """Count a delivery."""

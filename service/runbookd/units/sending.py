@@ -11,7 +11,7 @@ from runbookd.model.action import Call, Mode, OutcomeState, Probed, Repeat
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
 from runbookd.stages.ladder import stopped_by
-from runbookd.stages.outbox import EVERY, bucket, retry_at, send_of
+from runbookd.stages.outbox import EVERY, Send, bucket, retry_at, send_of
 from runbookd.units.escalation import instead
 from runbookd.units.telling import Why, refresh, tell
 from runbookd.units.words import words_of
@@ -82,19 +82,6 @@ async def begin_send(
         if slot > now:
             await tx.work.reschedule(work, slot)
             return None
-    spec = performer.spec(send.action)
-    call = Call(
-        run_id=message.id,
-        path=f"messages/{message.channel}",
-        attempt=message.attempts + 1,
-        action=send.action,
-        key=message.key,
-        params=send.params,
-        mode=Mode.ACT,
-        timeout=min(spec.timeout if spec is not None else _LONGEST_CALL, _LONGEST_CALL, desk.lease * 2 / 3),
-        incident_id=message.incident_id,
-        intended_at=message.attempted_at or now,
-    )
     noted = replace(
         message,
         state=MessageState.SENDING,
@@ -103,7 +90,26 @@ async def begin_send(
         attempted_at=message.attempted_at or now,
     )
     await tx.messages.save(noted)
+    spec = performer.spec(send.action)
+    longest = spec.timeout if spec is not None else _LONGEST_CALL
+    call = _call(noted, send, min(longest, _LONGEST_CALL, desk.lease * 2 / 3))
     return Attempt(work=work, message=noted, call=call, probe=doubtful and repeat is Repeat.PROBE)
+
+
+def _call(message: Message, send: Send, timeout: timedelta) -> Call:
+    """Make the call of an attempt that has been noted."""
+    return Call(
+        run_id=message.id,
+        path=f"messages/{message.channel}",
+        attempt=message.attempts,
+        action=send.action,
+        key=message.key,
+        params=send.params,
+        mode=Mode.ACT,
+        timeout=timeout,
+        incident_id=message.incident_id,
+        intended_at=message.attempted_at or message.created_at,
+    )
 
 
 async def end_send(tx: Tx, desk: Desk, attempt: Attempt, outcome: Outcome, now: datetime) -> Message:

@@ -75,6 +75,19 @@ def test_every_statement_uses_an_index(statement: Statement, tmp_path: Path) -> 
             assert statement.name in WHOLE | BY_ROW or not scans
 
 
+@pytest.mark.parametrize(
+    ("name", "index"), [("claim_work", "work_due"), ("next_free", "work_free"), ("next_lapse", "work_held")]
+)
+def test_the_worker_reads_only_what_is_due(name: str, index: str, tmp_path: Path) -> None:
+    """However many rows wait for their time, what a worker asks many times a second goes by the time."""
+    sqlite_file.prepare(tmp_path / "store.db")
+    with closing(sqlite_file.connect(tmp_path / "store.db", read_only=False)) as connection:
+        text = text_of(name, ())
+        values = dict.fromkeys(re.findall(r":(\w+)", text), 1)
+        plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    assert any(f"INDEX {index}" in line for line in plan), plan
+
+
 def test_same_text_is_the_same_object() -> None:
     """The text of a statement is made once, so that a prepared statement is found by it again."""
     assert text_of("recent_runs", ("state",)) is text_of("recent_runs", ("state",))

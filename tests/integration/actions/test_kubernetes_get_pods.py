@@ -36,13 +36,17 @@ async def test_pods_are_told_with_their_trouble(kube: KubeApi, tmp_path: Path) -
 
 
 async def test_only_what_needs_attention_is_listed(kube: KubeApi, tmp_path: Path) -> None:
-    """`not_running` leaves out what runs or has ended well; `not_ready` adds what runs and is not ready."""
+    """`not_running` leaves out what runs or has ended well; `not_ready` what has ended or goes, however it did."""
     done = pod("job-1", ready=False, phase="Succeeded", containerStatuses=[])
-    kube.put(POD, pod("a"), crashing("b"), pod("c", ready=False), done)
-    for only, names in (("not_running", ["b"]), ("not_ready", ["b", "c"])):
+    evicted = pod("d", ready=False, phase="Failed", reason="Evicted", containerStatuses=[])
+    going = pod("e", ready=False)
+    going["metadata"]["deletionTimestamp"] = "2026-03-04T00:00:00Z"
+    kube.put(POD, pod("a"), crashing("b"), pod("c", ready=False), evicted, going, done)
+    for only, names in (("not_running", ["b", "d", "e"]), ("not_ready", ["b", "c"])):
         result = await seen(kube, tmp_path, only=only)
         assert [one["name"] for one in result["pods"]] == names
-        assert (result["count"], result["looked_at"]) == (len(names), 4)
+        assert (result["count"], result["looked_at"]) == (len(names), 6)
+        assert (result["ended"], result["terminating"]) == (2, 1)
 
 
 async def test_a_long_list_comes_in_pages_and_is_counted_whole(kube: KubeApi, tmp_path: Path) -> None:

@@ -36,13 +36,13 @@ async def test_the_history_of_a_stuck_release(kube: KubeApi, tmp_path: Path) -> 
         "release 2",
         False,
     )
-    assert (result["paused"], result["taken_back"]) == (False, False)
+    assert [result[name] for name in ("paused", "taken_back", "changed_by_runbookd")] == [False] * 3
 
 
 async def test_the_history_after_a_rollback_of_ours(kube: KubeApi, tmp_path: Path) -> None:
     """The newest revision is known for one that was returned to, and the one that was taken back for no good one."""
     found = deployment()
-    ours = {"runbookd.io/taken-back": "h2", "runbookd.io/returned-to": "h1:1"}
+    ours = {"runbookd.io/taken-back": "h2"}
     found["metadata"]["annotations"] |= ours
     back = replica_set(3, replicas=2, available=2, notes={"deployment.kubernetes.io/revision-history": "1"})
     back["metadata"]["labels"]["pod-template-hash"] = "h1"
@@ -51,6 +51,16 @@ async def test_the_history_after_a_rollback_of_ours(kube: KubeApi, tmp_path: Pat
     result = succeeded(await perform("kubernetes.rollout_history", API, kube.config(tmp_path)))
     assert (result["taken_back"], result["last_good"], result["previous_good"]) == (True, 3, None)
     assert result["revisions"][0]["evidence"] == "it was taken back by a rollback"
+
+
+async def test_the_history_after_a_change_of_ours(kube: KubeApi, tmp_path: Path) -> None:
+    """A revision this service made by changing the template in place is told from a release of people."""
+    found = deployment()
+    found["metadata"]["annotations"]["runbookd.io/changed-after"] = "1"
+    kube.put(DEPLOYMENT, found)
+    kube.put(REPLICA_SET, replica_set(1), replica_set(2, replicas=2, available=2))
+    result = succeeded(await perform("kubernetes.rollout_history", API, kube.config(tmp_path)))
+    assert (result["changed_by_runbookd"], result["taken_back"]) == (True, False)
 
 
 async def test_a_deployment_that_has_no_revision_yet(kube: KubeApi, tmp_path: Path) -> None:

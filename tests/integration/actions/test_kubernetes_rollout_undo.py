@@ -55,7 +55,7 @@ async def test_what_it_leaves_is_noted_and_its_undo_takes_the_note_away(
         writes.broken.append("PATCH")
         failed(await performer.perform(made), "connection_lost", OutcomeState.IN_DOUBT)
         notes = writes.the(DEPLOYMENT, "api")["metadata"]["annotations"]
-        assert (notes["runbookd.io/taken-back"], notes["runbookd.io/returned-to"]) == ("h2", "h1:1")
+        assert notes["runbookd.io/taken-back"] == "h2"
         answer, known = await performer.probe(made)
         assert answer is Probed.DONE
         assert known is not None

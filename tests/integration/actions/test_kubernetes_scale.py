@@ -36,7 +36,11 @@ async def test_the_workload_is_scaled_and_back(kube: KubeApi, tmp_path: Path) ->
     async with acting(kube, tmp_path) as performer:
         assert await performer.probe(made) == (Probed.NOT_DONE, None)
         output = succeeded(await performer.perform(made))
-        assert (output["target"], output["replicas_before"]) == ("deployments/shop/api", 2)
+        assert [output[name] for name in ("target", "replicas_before", "reached")] == [
+            "deployments/shop/api",
+            2,
+            5,
+        ]
         assert (await performer.probe(made))[0] is Probed.DONE
         same = succeeded(await performer.perform(call("kubernetes.scale", STEP, key="other")))
         assert same["changed"] is False
@@ -94,7 +98,7 @@ async def test_an_autoscaler_is_changed_if_the_step_says_so(
         assert "autoscaler: floor" in failed(refused, "refused")
         params = {**STEP, "autoscaler": mode, "replicas": 3}
         output = succeeded(await performer.perform(call("kubernetes.scale", params)))
-        assert output["acted_on"] == "autoscaler"
+        assert (output["acted_on"], output["reached"]) == ("autoscaler", 3)
         found = writes.the(kind, name)
         assert {key: found["spec"].get(key) for key in changed} == changed
         assert ("paused-replicas" in str(found["metadata"])) is (keda and mode == "pin")
@@ -119,7 +123,8 @@ async def test_a_floor_does_not_grow_the_maximum(kube: KubeApi, tmp_path: Path) 
     autoscaled(kube, keda=False)
     params = {**STEP, "autoscaler": "floor"}
     async with acting(kube, tmp_path) as performer:
-        assert succeeded(await performer.perform(call("kubernetes.scale", params)))["changed"] is True
+        output = succeeded(await performer.perform(call("kubernetes.scale", params)))
+        assert (output["changed"], output["reached"]) == (True, 4)
         spec = writes.the(AUTOSCALER, "hpa")["spec"]
         assert (spec["minReplicas"], spec["maxReplicas"]) == (4, 4)
         again = await performer.perform(call("kubernetes.scale", params, key="other"))

@@ -38,7 +38,7 @@ async def test_use_is_of_limits_and_requests(kube: KubeApi, tmp_path: Path) -> N
         ("a", 0.05, 25.0),
         ("c", 0.01, None),
     ]
-    assert (result["cpu"], result["memory"], result["count"]) == (0.21, 185 * 2**20, 3)
+    assert (result["cpu"], result["memory"], result["count"], result["measured"]) == (0.21, 185 * 2**20, 3, 6)
     assert (result["max_cpu_percent"], result["max_memory_percent"]) == (75.0, 93.8)
     busiest = result["pods"][0]
     assert (busiest["cpu_request_percent"], busiest["memory_request_percent"]) == (150.0, 100.0)
@@ -47,6 +47,16 @@ async def test_use_is_of_limits_and_requests(kube: KubeApi, tmp_path: Path) -> N
         await perform("kubernetes.top_pods", params | {"sort": "memory", "most": 1}, kube.config(tmp_path))
     )
     assert ([one["name"] for one in by_memory["pods"]], by_memory["count"]) == (["a"], 3)
+
+
+async def test_what_is_not_measured_is_told_from_what_has_no_limit(kube: KubeApi, tmp_path: Path) -> None:
+    """Without a measurement, and without pods, there is no highest share either, and nothing is measured."""
+    kube.put(POD, pod("a"))
+    kube.put(POD_METRICS, measured("web", "1", "1Gi"))
+    for selector in ("app=api", "app=none"):
+        params = {"namespace": "shop", "selector": selector}
+        result = succeeded(await perform("kubernetes.top_pods", params, kube.config(tmp_path)))
+        assert (result["max_cpu_percent"], result["measured"]) == (None, 0)
 
 
 async def test_metrics_that_are_down_may_come_back(kube: KubeApi, tmp_path: Path) -> None:

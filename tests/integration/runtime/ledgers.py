@@ -84,14 +84,17 @@ class Ledger:
 
     async def whole(self) -> list[LedgerRow]:
         """The chain from its first entry: archives, then what is left; AssertionError when it does not verify."""
-        left = await self.rows()
-        archives = await archives_in(self.place)
-        rows: list[LedgerRow] = []
-        for archive in way_through(archives, "main", 0, left[0].seq - 1):
-            rows += (await read_archive(self.place, archive, KEYS))[0]
-        assert [row.seq for row in (*rows, *left)] == list(range(1, left[-1].seq + 1))
-        assert list(broken_rows([*rows, *left])) == []
-        return [*rows, *left]
+        anchors = await self.store.read(lambda tx: tx.ledger.anchors())
+        end = anchors[0].seq if anchors else 0
+        archived: list[LedgerRow] = []
+        for archive in way_through(await archives_in(self.place), "main", 0, end):
+            archived += (await read_archive(self.place, archive, KEYS))[0]
+        there = await self.rows()
+        left = [row for row in there if row.seq > end]
+        assert [row for row in there if row.seq <= end] == archived[len(archived) + len(left) - len(there) :]
+        assert [row.seq for row in (*archived, *left)] == [*range(1, len(archived) + len(left) + 1)]
+        assert list(broken_rows([*archived, *left])) == []
+        return [*archived, *left]
 
     async def archiving(self) -> dict[str, Any] | None:
         """What `status` says of archives that cannot be written; None when nothing stands in their way."""

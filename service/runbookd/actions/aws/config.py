@@ -57,7 +57,8 @@ class AwsConfig(Section):
         default=None, description="A server that speaks AWS's protocols, such as MinIO. None: AWS itself."
     )
     timeout: Duration = Field(
-        default=timedelta(seconds=30), description="The longest silence in one attempt of a call; there are three."
+        default=timedelta(seconds=30),
+        description="The longest silence in one attempt of a call; there are three.",
     )
     s3_kms_key: str | None = Field(
         default=None,

@@ -115,6 +115,15 @@ def pin(autoscaler: Json, ref: Ref, replicas: int) -> Json | None:
     return None if _paused_at(autoscaler) == text else {"metadata": {"annotations": {PAUSED_AT: text}}}
 
 
+def reached(autoscaler: Json, ref: Ref, replicas: int) -> int:
+    """The number a workload comes to for which so many are wanted, as its autoscaler's bounds stand."""
+    paused = _paused_at(autoscaler)
+    if ref.kind == SCALED_OBJECT and paused.isdecimal():
+        return int(paused)
+    least, most = _BOUNDS[ref.kind].of(autoscaler)
+    return min(max(replicas, least), most)
+
+
 def _paused_at(autoscaler: Json) -> str:
     """The number a ScaledObject is paused at; "" when it is not."""
     return str((autoscaler["metadata"].get("annotations") or {}).get(PAUSED_AT, ""))

@@ -17,7 +17,7 @@ from runbookd.actions.base import Params as BaseParams
 from runbookd.actions.base import Result as BaseResult
 from runbookd.actions.kubernetes.cluster import ClusterName, cluster
 from runbookd.actions.kubernetes.kinds import POD, Namespace, Selector, permission
-from runbookd.actions.kubernetes.pods import Pod, is_running, summary
+from runbookd.actions.kubernetes.pods import Pod, has_ended, is_running, summary
 from runbookd.model.action import Repeat, Spec
 
 
@@ -31,8 +31,8 @@ class Params(BaseParams):
     )
     only: Literal["all", "not_running", "not_ready"] = Field(
         default="all",
-        description="`not_running`: those that neither run nor have ended well; `not_ready`: also those that run "
-        "and are not ready.",
+        description="`not_running`: those that neither run nor have ended well; `not_ready`: those that should be "
+        "ready and are not, neither ended nor being deleted.",
     )
     most: int = Field(
         default=200,
@@ -47,7 +47,12 @@ class Result(BaseResult):
 
     pods: list[Pod] = Field(description="In order of namespace and name.")
     count: int = Field(description="How many pods fit `selector` and `only`.")
-    looked_at: int = Field(description="How many pods fit `selector`.")
+    looked_at: int = Field(description="How many pods fit `selector`. 0: it fits none, and may be mistaken.")
+    ended: int = Field(
+        description="How many of those looked at have ended, well or not (phase `Succeeded` or `Failed`, as an evicted "
+        "one), and will not run again."
+    )
+    terminating: int = Field(description="How many of the others are being deleted.")
     ready: int = Field(description="How many of those looked at are ready.")
     restarts: int = Field(description="Restarts of all those looked at.")
     statuses: dict[str, int] = Field(description="How many of those looked at have each status.")
@@ -71,12 +76,14 @@ async def run(params: Params, context: Context) -> Result:
     where = await cluster(context, params.cluster)
     shown: list[Pod] = []
     statuses: Counter[str] = Counter()
-    count = looked_at = ready = restarts = 0
+    count = looked_at = ready = restarts = ended = terminating = 0
     async for found in where.each(POD, params.namespace, labels=params.selector):
         pod = summary(found)
         looked_at += 1
         ready += pod.ready
         restarts += pod.restarts
+        ended += has_ended(pod)
+        terminating += pod.deleted and not has_ended(pod)
         statuses[pod.status] += 1
         if not _asked_for(pod, params.only):
             continue
@@ -87,6 +94,8 @@ async def run(params: Params, context: Context) -> Result:
         pods=shown,
         count=count,
         looked_at=looked_at,
+        ended=ended,
+        terminating=terminating,
         ready=ready,
         restarts=restarts,
         statuses=dict(sorted(statuses.items())),
@@ -96,9 +105,9 @@ async def run(params: Params, context: Context) -> Result:
 
 def _asked_for(pod: Pod, only: str) -> bool:
     """Whether the pod is among those the step wants to see."""
-    if only == "all" or not is_running(pod):
-        return True
-    return only == "not_ready" and pod.status == "Running" and not pod.ready
+    if only == "not_ready":
+        return not (pod.ready or has_ended(pod) or pod.deleted)
+    return only == "all" or not is_running(pod)
 
 
 ACTION = Action(spec=SPEC, params=Params, result=Result, run=run)

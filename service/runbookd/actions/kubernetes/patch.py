@@ -30,6 +30,7 @@ from runbookd.actions.kubernetes.kinds import (
     kind_of,
     permission_of,
 )
+from runbookd.actions.kubernetes.own_changes import noted
 from runbookd.actions.kubernetes.patches import tokens
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.actions.kubernetes.workloads import check_gitops
@@ -95,7 +96,7 @@ async def run(params: Params, context: Context) -> Result:
 
     def look(now: Json) -> Wanted:
         check_gitops(now, ref, allowed=params.allow_gitops)
-        return wanted
+        return noted(now, ref, wanted)
 
     return Result(**told(await change(where, context, ref, look)))
 

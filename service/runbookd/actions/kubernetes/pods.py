@@ -23,6 +23,7 @@ class Pod(BaseModel):
     namespace: str = Field(description="Its namespace.")
     name: str = Field(description="Its name.")
     phase: str = Field(description="`Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.")
+    deleted: bool = Field(description="Whether it is being deleted.")
     status: str = Field(
         description="As `kubectl get pods` says it: `Running`, `CrashLoopBackOff`, `Terminating`, ..."
     )
@@ -52,6 +53,7 @@ def summary(pod: Json) -> Pod:
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
         phase=status.get("phase", "Unknown"),
+        deleted=bool(metadata.get("deletionTimestamp")),
         status=status_word(pod),
         ready=is_ready(pod),
         containers_ready=sum(bool(one.get("ready")) for one in containers),
@@ -77,6 +79,14 @@ def is_ready(pod: Json) -> bool:
 def is_running(pod: Pod) -> bool:
     """Whether its status is one that asks for nothing: running, or ended well."""
     return pod.status in _RUNNING
+
+
+def has_ended(pod: Pod) -> bool:
+    """Whether all its containers have ended for good, well or not: it will never be ready, and another takes its place.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase
+    """
+    return pod.phase in {"Succeeded", "Failed"}
 
 
 def status_word(pod: Json) -> str:

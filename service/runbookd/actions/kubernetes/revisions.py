@@ -9,16 +9,19 @@ Kubernetes keeps no record of which revision ever worked, so a revision counts a
 these that says something decides:
 
 1. its ReplicaSet carries the annotation `runbookd.io/good`: `"true"` or `"false"`, set by whoever knows;
-2. the Deployment's annotation `runbookd.io/taken-back` names it: a rollback took it back, so it is not good;
+2. a rollback took it back, so it is not good: the Deployment's annotation `runbookd.io/taken-back` names it, or its
+   number lies between two numbers of another ReplicaSet, which was returned to (by kubectl, Helm, a pipeline);
 3. it is the newest: the Deployment's condition `Progressing` says that its rollout was completed
-   (`NewReplicaSetAvailable`, which stays when pods fail later), or all of it is available now;
+   (`NewReplicaSetAvailable`, which stays when pods fail later) and nobody changed its number of replicas since it was
+   made, for at 0 every rollout is complete; or all of it is available now;
 4. it is an older one, still has pods, and all of them are available now, as during a stuck rolling update; a still
    older one that has pods shows that its rollout never was completed;
 5. it stood as the newest for longer than the Deployment's progress deadline (600 s unless set), and the condition
    `Progressing` has been True ever since: a rollout that makes no progress turns it False at the deadline, and
    `lastTransitionTime` tells when it last turned
    (https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment). What stays hidden: pods
-   that become ready again and again count as progress, and a deadline that was longer then is not known now.
+   that become ready again and again count as progress, and a deadline that was longer then is not known now. Time at 0
+   replicas proves nothing; how that is told is in `runbookd.actions.kubernetes.standing`.
 
 Without evidence a revision is not good: a rollback to a guess is no rollback. A restart is no release: templates that
 differ only by its annotation count as one.
@@ -35,6 +38,7 @@ from runbookd.actions.failures import Rejected
 from runbookd.actions.kubernetes.cluster import Cluster
 from runbookd.actions.kubernetes.events import moment
 from runbookd.actions.kubernetes.kinds import REPLICA_SET, Json
+from runbookd.actions.kubernetes.standing import is_rescaled, only_released, was_available
 
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
@@ -99,7 +103,7 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
         (one for one in replica_sets if number_of(one) is not None), key=lambda one: number_of(one) or 0
     )
     known = taken_back(deployment)
-    back = [one for one in ordered if template_hash(one) in known]
+    back = [one for one in ordered if template_hash(one) in known or _was_left(one, ordered)]
     found, older_has_pods = [], False
     for one in ordered:
         good, evidence = (
@@ -157,6 +161,20 @@ def present_release(revisions: Sequence[Revision]) -> list[tuple[int, Revision]]
             break
         found.insert(0, (number, held[number]))
     return found
+
+
+def is_return(revisions: Sequence[Revision]) -> bool:
+    """Whether the present release was there before something else was, and was returned to, by whoever.
+
+    A ReplicaSet that is used again has more than one number; a restart may have made a new one of the same release.
+    """
+    release = present_release(revisions)
+    if not release:
+        return False
+    began = release[0][0]
+    same = [one for one in revisions if same_template(one.template, revisions[-1].template)]
+    again = any(number != one.numbers[0] for number, one in release)
+    return again or any(one.numbers[0] < began for one in same)
 
 
 def changed_at(deployment: Json, revisions: Sequence[Revision]) -> datetime | None:
@@ -252,10 +270,23 @@ def _by_mark(replica_set: Json) -> _Verdict | None:
 
 def _by_rollback(replica_set: Json, back: Sequence[Json]) -> _Verdict | None:
     """Not good when it, or the same with restarts, is among those that were taken back."""
-    template = replica_set["spec"]["template"]
-    if any(same_template(template, one["spec"]["template"]) for one in back):
+    if any(_same(replica_set, one) for one in back):
         return False, "it was taken back by a rollback"
     return None
+
+
+def _was_left(replica_set: Json, all_of_them: Sequence[Json]) -> bool:
+    """Whether its release came between two numbers of another one: somebody went back past it, and not to it since."""
+    latest = max(number_of(one) or 0 for one in all_of_them if _same(one, replica_set))
+    return any(
+        (numbers := numbers_of(other))[0] < latest < numbers[-1] and not _same(other, replica_set)
+        for other in all_of_them
+    )
+
+
+def _same(one: Json, other: Json) -> bool:
+    """Whether two ReplicaSets are of one release."""
+    return same_template(one["spec"]["template"], other["spec"]["template"])
 
 
 def _of_newest(deployment: Json, replica_set: Json) -> _Verdict:
@@ -263,16 +294,24 @@ def _of_newest(deployment: Json, replica_set: Json) -> _Verdict:
     status = deployment.get("status") or {}
     if (status.get("observedGeneration") or 0) < deployment["metadata"].get("generation", 0):
         return False, "its rollout has not begun"
-    progress = condition(deployment, "Progressing") or {}
-    # While pods of others are left, the word is of the rollout before: a rollback does not change it at once.
-    alone = (status.get("replicas") or 0) == (status.get("updatedReplicas") or 0)
-    if progress.get("reason") == "NewReplicaSetAvailable" and alone:
-        return True, "its rollout was completed"
     total = deployment["spec"].get("replicas", 1)
+    if total and _was_completed(deployment, replica_set):
+        return True, "its rollout was completed"
     wanted, available = _pods(replica_set)
     if total and wanted >= total and available >= total:
         return True, f"its {available} pods are available now"
     return False, f"its rollout is not complete: {available} of {total} pods are available"
+
+
+def _was_completed(deployment: Json, replica_set: Json) -> bool:
+    """Whether the Deployment's last word is that the rollout of its newest ReplicaSet was completed, and not at 0."""
+    status, made = deployment.get("status") or {}, _created(replica_set)
+    progress = condition(deployment, "Progressing") or {}
+    # While pods of others are left, the word is of the rollout before: a rollback does not change it at once.
+    alone = (status.get("replicas") or 0) == (status.get("updatedReplicas") or 0)
+    if progress.get("reason") != "NewReplicaSetAvailable" or not alone or made is None:
+        return False
+    return not is_rescaled(deployment, made, [made])
 
 
 def _by_pods(replica_set: Json) -> _Verdict | None:
@@ -291,6 +330,12 @@ def _by_standing(deployment: Json, replica_set: Json, all_of_them: Sequence[Json
     ended = next((_created(one) for one in all_of_them if numbers_of(one)[0] == following), None)
     began, since = _created(replica_set), moment(progress.get("lastTransitionTime"))
     if began is None or since is None or ended is None:
+        return None
+    made = [time for one in all_of_them if (time := _created(one)) is not None]
+    newest = number_of(all_of_them[-1]) or 0
+    if is_rescaled(deployment, began, made):
+        return None
+    if not (only_released(deployment, newest) or was_available(deployment, ended)):
         return None
     stood = ended - max(began, since)
     needed = timedelta(seconds=spec.get("progressDeadlineSeconds") or _PROGRESS_DEADLINE)

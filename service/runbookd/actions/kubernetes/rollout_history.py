@@ -16,16 +16,17 @@ from runbookd.actions.base import Params as BaseParams
 from runbookd.actions.base import Result as BaseResult
 from runbookd.actions.kubernetes.cluster import ClusterName, cluster
 from runbookd.actions.kubernetes.kinds import DEPLOYMENT, REPLICA_SET, Namespace, ObjectName, permission
+from runbookd.actions.kubernetes.own_changes import is_changed_here
 from runbookd.actions.kubernetes.revisions import (
     CHANGE_CAUSE,
     Revision,
     annotations_of,
     changed_at,
+    is_return,
     last_good,
     previous_good,
     revisions_of,
 )
-from runbookd.actions.kubernetes.rollbacks import is_taken_back
 from runbookd.model.action import Repeat, Spec
 from runbookd.model.base import Duration
 
@@ -65,8 +66,12 @@ class Result(BaseResult):
         "release that is available and bad all the same. null: none is."
     )
     taken_back: bool = Field(
-        description="Whether the newest revision was put there by a rollback of this service, and nothing was released "
-        "since: the Deployment's annotation `runbookd.io/returned-to` names it. Restarts do not count."
+        description="Whether the newest revision is one that was returned to, by whoever (this service, kubectl, "
+        "Helm, a pipeline), and nothing was released since. Restarts do not count."
+    )
+    changed_by_runbookd: bool = Field(
+        description="Whether the newest revision is this service's own change of the template (`kubernetes.set_env`, "
+        "`kubernetes.patch`), and nothing was released since. Restarts do not count."
     )
     changed_at: datetime | None = Field(
         description="When the pod template last changed, restarts aside. null: not known."
@@ -99,7 +104,8 @@ async def run(params: Params, context: Context) -> Result:
         current=revisions[-1].number if revisions else None,
         last_good=good.number if good else None,
         previous_good=previous.number if previous else None,
-        taken_back=is_taken_back(deployment, revisions),
+        taken_back=is_return(revisions),
+        changed_by_runbookd=is_changed_here(deployment, revisions),
         changed_at=changed,
         changed_ago=None if changed is None else max(timedelta(0), context.now() - changed),
         paused=bool(deployment["spec"].get("paused")),

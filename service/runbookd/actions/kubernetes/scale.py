@@ -25,6 +25,7 @@ from runbookd.actions.kubernetes.autoscalers import (
     check_not_stopped,
     floor,
     pin,
+    reached,
     replicas_of,
 )
 from runbookd.actions.kubernetes.changes import (
@@ -78,6 +79,9 @@ class Result(ChangeResult):
     acted_on: Literal["workload", "autoscaler"] = Field(description="What was changed.")
     replicas_before: int | None = Field(
         description="The workload's number before. null: the autoscaler was changed, which decides it."
+    )
+    reached: int = Field(
+        description="How many it comes to; fewer than `replicas` where the autoscaler's maximum is lower."
     )
 
 
@@ -195,6 +199,7 @@ def _result(params: Params, changed: Changed) -> Result:
         **told(changed),
         acted_on="workload" if own else "autoscaler",
         replicas_before=replicas_of(changed.before) if own else None,
+        reached=replicas_of(changed.after) if own else reached(changed.after, changed.ref, params.replicas),
     )
 
 

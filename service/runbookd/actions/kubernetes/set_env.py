@@ -23,6 +23,7 @@ from runbookd.actions.kubernetes.changes import (
 )
 from runbookd.actions.kubernetes.cluster import Patch, cluster
 from runbookd.actions.kubernetes.kinds import Json, ObjectName
+from runbookd.actions.kubernetes.own_changes import noted
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.actions.kubernetes.workloads import OneTemplate, check_gitops, container_named, rights
 from runbookd.model.action import Probed, Repeat, Spec
@@ -76,7 +77,7 @@ async def run(params: Params, context: Context) -> Result:
         if not changes:
             return None
         body = {"spec": {"template": {"spec": {"containers": [{"name": name, "env": changes}]}}}}
-        return Wanted(how=Patch.STRATEGIC, body=body)
+        return noted(now, params.ref, Wanted(how=Patch.STRATEGIC, body=body))
 
     return Result(**told(await change(where, context, params.ref, wanted)))
 

@@ -65,13 +65,14 @@ class Result(BaseResult):
 
     pods: list[PodUse] = Field(description="Those that use most first.")
     count: int = Field(description="How many pods were measured.")
+    measured: int = Field(description="How many containers were measured. 0: nothing is known of their use.")
     cpu: float = Field(description="Cores all of them use.")
     memory: int = Field(description="Bytes all of them use.")
     max_cpu_percent: float | None = Field(
-        description="The highest share of a CPU limit. null: there is none."
+        description="The highest share of a CPU limit. null: there is none, or nothing is `measured`."
     )
     max_memory_percent: float | None = Field(
-        description="The highest share of a memory limit. null: there is none."
+        description="The highest share of a memory limit. null: there is none, or nothing is `measured`."
     )
 
 
@@ -112,6 +113,7 @@ async def run(params: Params, context: Context) -> Result:
     return Result(
         pods=pods[: params.most],
         count=len(pods),
+        measured=sum(len(one.containers) for one in pods),
         cpu=round(sum(one.cpu for one in pods), 3),
         memory=sum(one.memory for one in pods),
         max_cpu_percent=max((one.cpu_percent for one in pods if one.cpu_percent is not None), default=None),

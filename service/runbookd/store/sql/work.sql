@@ -11,10 +11,11 @@ ON CONFLICT (kind, ref) DO UPDATE SET
 
 -- name: claim_work
 -- Take due rows of known kinds that nobody holds. A wake-up that is due is answered by this claim; a later one is kept.
+-- `kind || ''`, here and below, keeps the search on what is due: an index of kinds would lead to every row there is.
 WITH due AS MATERIALIZED (
     SELECT kind, ref FROM work
     WHERE due_at <= :now AND (lease_until IS NULL OR lease_until <= :now) /*filters: lane*/
-    AND kind IN ('admit', 'plan', 'advance', 'escalate', 'clock', 'reconcile', 'prune', 'send')
+    AND kind || '' IN ('admit', 'plan', 'advance', 'escalate', 'clock', 'reconcile', 'prune', 'send')
     ORDER BY due_at, kind, ref LIMIT :limit /*skip_locked*/
 )
 UPDATE work SET
@@ -61,13 +62,13 @@ WHERE owner IS NOT NULL AND lease_until > 0 AND substr(owner, 1, length(:prefix)
 -- name: next_free
 -- When the nearest row that nobody holds is due.
 SELECT min(due_at) AS at FROM work WHERE owner IS NULL
-AND kind IN ('admit', 'plan', 'advance', 'escalate', 'clock', 'reconcile', 'prune', 'send')
+AND kind || '' IN ('admit', 'plan', 'advance', 'escalate', 'clock', 'reconcile', 'prune', 'send')
 
 -- name: next_lapse
 -- When the nearest held row can be claimed by another: its lease has run out and it is due.
 SELECT min(CASE WHEN lease_until < due_at THEN due_at ELSE lease_until END) AS at
 FROM work WHERE owner IS NOT NULL
-AND kind IN ('admit', 'plan', 'advance', 'escalate', 'clock', 'reconcile', 'prune', 'send')
+AND kind || '' IN ('admit', 'plan', 'advance', 'escalate', 'clock', 'reconcile', 'prune', 'send')
 
 -- name: overdue_work
 -- How many rows that nobody is at were due before now, and since when.

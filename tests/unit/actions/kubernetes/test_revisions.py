@@ -16,6 +16,7 @@ from runbookd.actions.kubernetes.revisions import (
     TAKEN_BACK,
     changed_at,
     find_revision,
+    is_return,
     judged,
     last_good,
     previous_good,
@@ -40,6 +41,7 @@ COMPLETE = {
     "lastUpdateTime": "2026-03-04T04:00:00Z",
     "lastTransitionTime": "2026-03-01T00:00:00Z",
 }
+AVAILABLE = {"type": "Available", "status": "True", "lastTransitionTime": "2026-03-01T00:00:00Z"}
 UNDER_WAY = COMPLETE | {"reason": "ReplicaSetUpdated"}
 
 
@@ -52,7 +54,7 @@ def stuck(**spec: Any) -> Json:
 
 def going(**spec: Any) -> Json:
     """A Deployment whose rollouts have made progress since the first of March; the newest is under way."""
-    found = deployment(availableReplicas=1, updatedReplicas=1, conditions=[UNDER_WAY])
+    found = deployment(availableReplicas=1, updatedReplicas=1, conditions=[UNDER_WAY, AVAILABLE])
     found["spec"] |= spec
     return found
 
@@ -97,7 +99,8 @@ def test_what_has_pods_beside_an_older_one_was_never_complete() -> None:
 
 def test_a_completed_rollout_is_good_also_when_its_pods_fail_later() -> None:
     """The condition NewReplicaSetAvailable stays when pods fail later: then a rollback is no remedy."""
-    found = deployment(availableReplicas=0, conditions=[COMPLETE])
+    failed = AVAILABLE | {"status": "False", "lastTransitionTime": day(3, 5)}
+    found = deployment(availableReplicas=0, conditions=[COMPLETE, failed])
     newest = replica_set(2, replicas=2, created=day(3))
     assert goods(found, replica_set(1, created=day(1)), newest) == (2, 1)
 
@@ -142,7 +145,7 @@ def test_what_the_deadline_has_passed_over_is_not_good() -> None:
         replica_set(4, replicas=1, created=day(5)),
     ]
     turned = UNDER_WAY | {"lastTransitionTime": day(3)}
-    assert goods(going() | {"status": {"conditions": [turned]}}, *sets) == (3, 3)
+    assert goods(going() | {"status": {"conditions": [turned, AVAILABLE]}}, *sets) == (3, 3)
     assert goods(stuck(), *sets) == (None, None)
 
 
@@ -160,6 +163,139 @@ def test_what_stood_at_zero_tells_nothing() -> None:
     """A release of no pods is complete at once."""
     sets = [replica_set(1, created=day(1), notes={DESIRED: "0"}), replica_set(2, replicas=1, created=day(2))]
     assert goods(going(), *sets) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "turned", "known"),
+    [
+        ("True", day(1), True),
+        ("True", day(2), True),
+        # It became available only with what came next.
+        ("True", day(2, 1), False),
+        # Its pods were there, and failed only later.
+        ("False", day(2, 1), True),
+        # They were missing when the next one came.
+        ("False", day(1, 23), False),
+        ("False", day(2), False),
+    ],
+)
+def test_what_was_not_available_at_its_end_did_not_stand(status: str, turned: str, known: bool) -> None:  # noqa: FBT001 - a row
+    """The condition Available has to have been True when the next revision came; at 0 replicas it is as well."""
+    sets = [replica_set(1, created=day(1)), replica_set(2, replicas=1, created=day(2))]
+    found = going()
+    found["status"]["conditions"][1] = {"type": "Available", "status": status, "lastTransitionTime": turned}
+    assert goods(found, *sets) == ((1, 1) if known else (None, None))
+    found["status"]["conditions"].pop()
+    assert goods(found, *sets) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "known"),
+    [
+        ({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}, True),
+        ({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "0%"}}, True),
+        ({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}}, False),
+        ({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}}, False),
+        ({"type": "Recreate"}, True),
+    ],
+)
+def test_available_says_nothing_where_no_pod_has_to_be(strategy: Json, known: bool) -> None:  # noqa: FBT001 - a row
+    """Where all pods may be unavailable the condition Available is always True; one pod without a surge may be."""
+    sets = [replica_set(1, created=day(1)), replica_set(2, replicas=1, created=day(2))]
+    assert goods(going(strategy=strategy), *sets) == ((1, 1) if known else (None, None))
+    alone = going(strategy=strategy, replicas=1)
+    assert goods(alone, *sets)[1] == (1 if known and "0%" not in str(strategy) else None)
+
+
+def test_a_spec_that_only_releases_have_changed_was_never_at_zero() -> None:
+    """The generation is the number of the newest revision then, and Available is not asked, as after a Recreate."""
+    sets = [replica_set(1, created=day(1)), replica_set(2, replicas=1, created=day(2))]
+    found = going(strategy={"type": "Recreate"})
+    found["status"]["conditions"] = [UNDER_WAY, AVAILABLE | {"lastTransitionTime": day(3)}]
+    assert goods(found, *sets) == (None, None)
+    found["metadata"]["generation"] = found["status"]["observedGeneration"] = 2
+    assert goods(found, *sets) == (1, 1)
+
+
+def owner(time: str | None, *fields: str, manager: str = "kubectl", subresource: str = "") -> Json:
+    """An entry of managedFields that owns these fields of the spec."""
+    owned: Json = {"f:spec": {f"f:{name}": {} for name in fields}}
+    return {"manager": manager, "subresource": subresource, "time": time, "fieldsV1": owned}
+
+
+@pytest.mark.parametrize(
+    ("entry", "known"),
+    [
+        (owner(day(1, 5), "replicas", subresource="scale"), False),
+        (owner(day(2), "replicas", subresource="scale"), False),
+        (owner(day(5), "replicas", subresource="scale"), False),
+        (owner(None, "replicas"), False),
+        # A manifest that was applied for something else than a release.
+        (owner(day(1, 5), "replicas", "template"), False),
+        # Before the revision came; with a release; by an autoscaler, which never rests at 0; something else.
+        (owner("2026-02-28T00:00:00Z", "replicas", subresource="scale"), True),
+        (owner(day(2), "replicas", "template"), True),
+        (owner(day(1, 5), "replicas", manager="kube-controller-manager", subresource="scale"), True),
+        (owner(day(1, 5), "template"), True),
+    ],
+)
+def test_what_was_rescaled_may_have_stood_at_zero(entry: Json, known: bool) -> None:  # noqa: FBT001 - a row
+    """A number of replicas that somebody changed since a revision came tells that it may have stood at 0."""
+    sets = [replica_set(1, created=day(1)), replica_set(2, replicas=1, created=day(2))]
+    found = going()
+    found["metadata"]["managedFields"] = [entry]
+    assert goods(found, *sets) == ((1, 1) if known else (None, None))
+
+
+def test_a_rollout_that_was_complete_at_zero_was_none() -> None:
+    """At 0 the newest is complete at once, and stays so when it is scaled up; then only what is available counts."""
+    found = deployment(availableReplicas=0, conditions=[COMPLETE])
+    newest = replica_set(1, replicas=2, created=day(1))
+    assert goods(found, newest) == (1, None)
+    found["metadata"]["managedFields"] = [owner(day(1, 5), "replicas", subresource="scale")]
+    assert goods(found, newest) == (None, None)
+    assert goods(found, replica_set(1, replicas=2, available=2, created=day(1))) == (1, None)
+    assert goods(deployment(replicas=0, conditions=[COMPLETE]), replica_set(1)) == (None, None)
+
+
+def test_what_somebody_went_back_from_is_not_good() -> None:
+    """While a person's rollback is under way the pods of what it left are still available; it is not gone back to."""
+    left = replica_set(2, replicas=2, available=2, created=day(2))
+    back = replica_set(3, release=1, replicas=1, created=day(1), notes={REVISION_HISTORY: "1", GOOD: "true"})
+    assert goods(going(), left, back) == (3, None)
+    assert judged(going(), [left, back])[0].evidence == "it was taken back by a rollback"
+    assert is_return(judged(going(), [left, back]))
+    # A release after that is none, and what was left stays left.
+    newer = replica_set(4, replicas=1, created=day(3))
+    assert goods(going(), left, back, newer) == (3, 3)
+    assert not is_return(judged(going(), [left, back, newer]))
+    left["metadata"]["annotations"][GOOD] = "true"
+    assert goods(going(), left, back) == (3, 2)
+
+
+def test_what_was_returned_to_in_turn_is_not_left() -> None:
+    """What was taken up again after a rollback is judged anew, restarts of it or not; then the other was left."""
+    sets = [
+        restarted(replica_set(3, release=2, created=day(3)), day(3)),
+        replica_set(4, release=1, created=day(1), notes={REVISION_HISTORY: "1"}),
+        replica_set(5, release=2, replicas=2, available=2, created=day(2), notes={REVISION_HISTORY: "2"}),
+    ]
+    found = judged(deployment(conditions=[COMPLETE]), sets)
+    assert [one.good for one in found] == [False, False, True]
+    assert [one.evidence for one in found[:2]] == [
+        "nothing shows that it ever was fully available",
+        "it was taken back by a rollback",
+    ]
+    assert is_return(found)
+
+
+def test_a_return_by_a_restart_of_it_is_one() -> None:
+    """A release that came back with another restart's stamp has a ReplicaSet of its own; restarts alone are none."""
+    stamped = restarted(replica_set(3, release=1, created=day(3)), day(3))
+    assert is_return(judged(deployment(), [replica_set(1), replica_set(2), stamped]))
+    second = restarted(replica_set(2, release=1, created=day(3)), day(3))
+    assert not is_return(judged(deployment(), [replica_set(1), second]))
+    assert not is_return([])
 
 
 def test_a_rollback_hides_no_time_that_is_known() -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from runbookd.actions.kubernetes.kinds import Json
 from runbookd.actions.kubernetes.patches import Operation
-from runbookd.actions.kubernetes.revisions import REVISION_HISTORY, TAKEN_BACK, judged
-from runbookd.actions.kubernetes.rollbacks import RETURNED_TO, is_taken_back, notes
+from runbookd.actions.kubernetes.revisions import TAKEN_BACK, judged
+from runbookd.actions.kubernetes.rollbacks import notes
 from tests.contract.actions.kube_objects import HASH, deployment, replica_set, restarted, template
 
 LIST = "/metadata/annotations/runbookd.io~1taken-back"
-TARGET = "/metadata/annotations/runbookd.io~1returned-to"
 
 
 def noted(found: Json, sets: list[Json], to: int) -> list[Operation]:
@@ -28,66 +27,44 @@ def annotated(**annotations: str) -> Json:
 
 
 def test_the_revision_it_leaves_is_named() -> None:
-    """By its hash, and the one it returns to by hash and number."""
+    """By its hash."""
     assert noted(deployment(), [replica_set(1), replica_set(2)], to=1) == [
         {"op": "add", "path": LIST, "value": "h2"},
-        {"op": "add", "path": TARGET, "value": "h1:1"},
     ]
 
 
 def test_earlier_ones_are_kept_while_they_are_there() -> None:
     """The latest last, each once, no more than twenty, and none whose ReplicaSet is gone."""
     sets = [replica_set(number) for number in (1, 2, 3, 4)]
-    (first, _) = noted(annotated(taken_back="h2,h4,gone,h3"), sets, to=1)
+    (first,) = noted(annotated(taken_back="h2,h4,gone,h3"), sets, to=1)
     assert first["value"] == "h4,h3,h2"
     many = [replica_set(number) for number in range(1, 31)]
     text = ",".join(f"h{number}" for number in range(3, 31))
-    (first, _) = noted(annotated(taken_back=text), many, to=1)
+    (first,) = noted(annotated(taken_back=text), many, to=1)
     assert first["value"] == ",".join([*(f"h{number}" for number in range(12, 31)), "h2"])
 
 
 def test_a_restart_of_the_revision_it_leaves_is_named_for_it() -> None:
     """The newest of the ReplicaSets of the release that is left stands for all of them."""
     sets = [replica_set(1), replica_set(2), restarted(replica_set(3, release=2))]
-    (first, _) = noted(deployment(), sets, to=1)
+    (first,) = noted(deployment(), sets, to=1)
     assert first["value"] == "h3"
 
 
 def test_to_return_to_one_takes_it_off_the_list() -> None:
     """With its restarts; without others the annotation goes, and none is taken away that is not there."""
     sets = [replica_set(1), restarted(replica_set(3, release=1)), replica_set(2)]
-    (first, _) = noted(annotated(taken_back="h1,h3"), sets, to=1)
+    (first,) = noted(annotated(taken_back="h1,h3"), sets, to=1)
     assert first["value"] == "h2"
     unknown = annotated(taken_back="h3")
     unknown["spec"]["template"] = template("api", "shop:9")
     assert noted(unknown, sets, to=1)[0] == {"op": "remove", "path": LIST}
     del unknown["metadata"]["annotations"][TAKEN_BACK]
-    assert [one["path"] for one in noted(unknown, sets, to=1)] == [TARGET]
+    assert [one["path"] for one in noted(unknown, sets, to=1)] == []
 
 
 def test_a_template_nobody_has_rolled_out_is_not_named() -> None:
     """A template without a ReplicaSet, as of a paused Deployment, has no hash; what is rolled out is not blamed."""
     paused = deployment()
     paused["spec"]["template"] = template("api", "shop:9", **{HASH: "h9"})
-    assert [one["path"] for one in noted(paused, [replica_set(1), replica_set(2)], to=1)] == [TARGET]
-
-
-def test_the_newest_is_the_rollback_s_own_until_the_next_release() -> None:
-    """A restart leaves it so; a release, or somebody's own return to the same revision, does not."""
-    found = annotated(returned_to="h1:1")
-    back = replica_set(3, release=1, notes={REVISION_HISTORY: "1"})
-    back["metadata"]["labels"][HASH] = "h1"
-    assert RETURNED_TO in found["metadata"]["annotations"]
-
-    def taken(*sets: Json) -> bool:
-        return is_taken_back(found, judged(found, sets))
-
-    assert taken(replica_set(2), back)
-    assert taken(replica_set(2), back, restarted(replica_set(4, release=1)))
-    assert not taken(replica_set(2), back, replica_set(4))
-    assert not taken(replica_set(1), replica_set(2))
-    assert not taken()
-    later = replica_set(5, release=1, notes={REVISION_HISTORY: "1,3"})
-    later["metadata"]["labels"][HASH] = "h1"
-    assert not taken(replica_set(2), replica_set(4), later)
-    assert not is_taken_back(deployment(), judged(found, [replica_set(2), back]))
+    assert [one["path"] for one in noted(paused, [replica_set(1), replica_set(2)], to=1)] == []

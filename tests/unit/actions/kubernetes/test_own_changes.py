@@ -1,0 +1,68 @@
+"""Which release of a Deployment this service made itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from runbookd.actions.kubernetes.changes import Wanted
+from runbookd.actions.kubernetes.cluster import Patch
+from runbookd.actions.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET, Json
+from runbookd.actions.kubernetes.own_changes import CHANGED_AFTER, is_changed_here, noted
+from runbookd.actions.kubernetes.revisions import REVISION_HISTORY, judged
+from tests.contract.actions.kube_objects import deployment, replica_set, restarted
+
+API = DEPLOYMENT.at("shop", "api")
+NOTE = {"op": "add", "path": "/metadata/annotations/runbookd.io~1changed-after", "value": "2"}
+
+
+@pytest.mark.parametrize(
+    "spec", [{"template": {"spec": {}}}, {"$patch": "replace", "replicas": 1}], ids=["template", "whole spec"]
+)
+def test_a_change_of_the_template_is_noted(spec: Json) -> None:
+    """With the number of the newest revision, beside the patch's own annotations."""
+    body = {"metadata": {"annotations": {"a": "b"}}, "spec": spec}
+    found = noted(deployment(), API, Wanted(how=Patch.STRATEGIC, body=body))
+    assert found.body == {"metadata": {"annotations": {"a": "b", CHANGED_AFTER: "2"}}, "spec": spec}
+
+
+@pytest.mark.parametrize("path", ["/spec/template/spec/containers/0/env", "/spec/template", "/spec", ""])
+def test_operations_on_the_template_are_noted(path: str) -> None:
+    """By one more operation, the last."""
+    wanted = {"op": "replace", "path": path, "value": {}}
+    assert noted(deployment(), API, Wanted(how=Patch.JSON, body=[wanted])).body == [wanted, NOTE]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"spec": {"replicas": 3}},
+        {"metadata": {"labels": {"a": "b"}}},
+        [{"op": "test", "path": "/spec/template", "value": {}}],
+        [{"op": "replace", "path": "/spec/replicas", "value": 3}],
+    ],
+)
+def test_other_changes_are_not_noted(body: Json | list[Json]) -> None:
+    """What leaves the template as it is makes no revision; other kinds have no such history."""
+    wanted = Wanted(how=Patch.MERGE, body=body)
+    assert noted(deployment(), API, wanted) == wanted
+    template = Wanted(how=Patch.MERGE, body={"spec": {"template": {}}})
+    assert noted(deployment(), STATEFUL_SET.at("shop", "api"), template) == template
+
+
+def test_the_newest_is_our_change_until_something_is_released() -> None:
+    """A restart leaves it so, also when the change itself is no more kept; a release, or a return, does not."""
+    found = deployment()
+    found["metadata"]["annotations"][CHANGED_AFTER] = "2"
+
+    def here(*sets: Json) -> bool:
+        return is_changed_here(found, judged(found, sets))
+
+    assert here(replica_set(1), replica_set(2), replica_set(3))
+    assert here(replica_set(2), replica_set(3), restarted(replica_set(4, release=3)))
+    assert here(replica_set(2), restarted(replica_set(5, release=3)))
+    assert not here(replica_set(1), replica_set(2))
+    assert not here(replica_set(2), replica_set(3), replica_set(4))
+    assert not here(replica_set(4), replica_set(5, release=3, notes={REVISION_HISTORY: "3"}))
+    assert not here()
+    found["metadata"]["annotations"][CHANGED_AFTER] = "x"
+    assert not here(replica_set(3))
