@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from runbookd.model.escalation import LevelState, MessageKind
 from runbookd.model.library import Library
 from runbookd.model.people import Escalation, Role
+from runbookd.model.rule import Priority
 from runbookd.units.people import Do
 from tests.acceptance.engine import NOON
 from tests.acceptance.people import MINUTE, SECOND, Told, house, ladder, library, mailed
@@ -272,6 +274,19 @@ async def test_when_an_acknowledgement_stopped_nothing_the_last_who_was_paged_is
         assert await home.heard() == [(0, "page l1"), (2, "page l2"), (33, "page l2"), (70, "page l2")]
 
 
+async def test_an_acknowledgement_that_expired_in_an_outage_is_told_late(tmp_path: Path) -> None:
+    """Its levels are due from when it expired, so the page says how late it is."""
+    levels = [{"after": "5m", "unless": "acknowledged", "page": ["l1"]}]
+    async with house(tmp_path, ladder(levels, mailed("l1"), ack_expires="30m")) as home:
+        await home.breaks()
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(10)
+        await home.sleeps(27 * MINUTE)
+        await home.lab.move(SECOND)
+        (page,) = await home.sent(MessageKind.PAGE)
+        assert "7 minutes late" in str(page.words["body"])
+
+
 async def test_a_rise_in_priority_begins_new_clocks_and_levels(tmp_path: Path) -> None:
     """What was left of the old ladder is not told any more, and the times count from the rise."""
     async with house(tmp_path, library({"priority": "P1"})) as home:
@@ -320,50 +335,26 @@ async def test_what_an_older_priority_had_stopped_does_not_come_back(tmp_path: P
         ]
 
 
-# by hand ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("escalation", "minute", "expected"),
-    [
-        ("system-down", 1, "page L2 Engineering"),
-        ("system-down", 3, "page L2 Engineering (backup)"),
-        ("system-down", 7, "page L3 Senior"),
-        ("matrix-p0", 3, "page L2 Engineering"),
-        ("matrix-p1", 1, "page L1 Support"),
-        ("security-breach", 2, "page L2 Engineering"),
-    ],
-)
-async def test_the_manual_trigger_tells_the_next_level_at_once(
-    tmp_path: Path, escalation: str, minute: int, expected: str
-) -> None:
-    """Whatever it waits for, a breach or a time, and even when somebody has the incident; then not again."""
-    async with house(tmp_path, of(escalation)) as home:
+async def test_a_level_of_an_older_priority_does_not_come_back(tmp_path: Path) -> None:
+    """Nor does one that the acknowledgement had stopped before the rise."""
+    low = [{"after": "2m", "unless": "acknowledged", "page": ["l1"]}]
+    content = ladder([{"after": "1h", "page": ["l2"]}], mailed("l1", "l2"), ack_expires="30m")
+    low_priority = Priority.model_validate({"name": "High", "escalation": "low"})
+    content = replace(
+        content,
+        rules=library({"priority": "P1"}).rules,
+        priorities={**content.priorities, "P1": low_priority},
+        escalations={**content.escalations, "low": Escalation.model_validate(low)},
+    )
+    async with house(tmp_path, content) as home:
         await home.breaks()
-        await home.minutes(minute)
         await home.lab.act(Do.ACKNOWLEDGE)
-        before = len(await home.heard())
-        done = await home.lab.act(Do.ESCALATE, text="needs somebody who knows the database")
-        assert (await home.heard())[before:] == [(minute, expected)]
-        fired = await home.entries("level_fired")
-        assert f"level {fired[-1].entry.detail['level']} " in done.said
-        (asked,) = await home.entries("person_escalate")
-        assert (asked.entry.actor, asked.entry.detail["text"]) == (
-            "anna",
-            "needs somebody who knows the database",
-        )
-        await home.minutes(125)
-        assert [who for _, who in await home.heard()].count(expected) == 1
-
-
-async def test_with_no_level_left_the_manual_trigger_tells_everyone_again(tmp_path: Path) -> None:
-    """It is said so, and nobody is paged twice."""
-    async with house(tmp_path, ladder([{"after": "0m", "page": ["l1"]}], mailed("l1"))) as home:
-        await home.breaks()
-        done = await home.lab.act(Do.ESCALATE, text="more")
-        assert "no level left" in done.said
-        assert len(await home.sent(MessageKind.PAGE)) == 1
-        assert len(await home.sent(MessageKind.UPDATE)) == 1
+        await home.minutes(5)
+        await home.lab.act(Do.ESCALATE, priority="P0", text="worse")
+        await home.minutes(70)
+        assert await home.heard() == [(65, "page l2")]
+        (expired,) = await home.entries("acknowledgement_expired")
+        assert expired.entry.at == NOON + 35 * MINUTE
 
 
 async def test_observing_wakes_nobody_by_itself(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -14,13 +13,11 @@ import pytest
 
 from runbookd.model.action import Call, Failure, Outcome, OutcomeState, Probed, Repeat
 from runbookd.model.escalation import Message, MessageKind, MessageState
-from runbookd.model.people import Template
 from runbookd.pipeline import Ports
-from runbookd.units.people import Do
-from tests.acceptance.engine import NOON, alert, engine, worker_of
-from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, library, mailed
+from runbookd.units.people import Act, Do, act
+from tests.acceptance.engine import NOON, alert, worker_of
+from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, mailed
 from tests.acceptance.voices import BUSY, DOUBT, Killed
-from tests.fakes.pagerduty import SERVICE_KEY, Fault, pagerduty
 
 NOTICE = [{"after": "0m", "notify": ["l1"]}]
 PAGE = [{"after": "0m", "page": ["l1"]}, {"after": "1h", "page": ["l2"]}]
@@ -295,6 +292,35 @@ async def test_a_page_that_is_not_needed_any_more_is_not_tried_again(tmp_path: P
         assert all(call.params["action"] != "trigger" for _, call in home.voices.sent)
 
 
+async def test_a_page_in_doubt_is_ended_before_its_pager_is_quiet(tmp_path: Path) -> None:
+    """It may have rung, so that it is not needed any more does not matter: it is sent again, and then made quiet."""
+    levels = [{"after": "0m", "unless": "acknowledged", "page": ["l1"]}]
+    async with house(tmp_path, ladder(levels, PAGER)) as home:
+        home.voices.coming = [DOUBT]
+        await home.breaks()
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.lab.move(MINUTE)
+        assert [call.params["action"] for _, call in home.voices.sent] == ["trigger", "acknowledge"]
+
+
+async def test_who_was_not_told_does_not_hear_the_end(tmp_path: Path) -> None:
+    """A page that was dropped before it was ever tried told nobody anything."""
+    levels = [{"after": "0m", "unless": "acknowledged", "page": ["l1", "l2"]}]
+    async with house(tmp_path, ladder(levels, ROLES)) as home:
+
+        async def comes(call: Call) -> None:
+            home.voices.meanwhile = None
+            desk, now = home.lab.pipeline.desk, home.lab.clock.now()
+            (incident,) = await home.lab.incidents()
+            wanted = Act(do=Do.ACKNOWLEDGE, incident_id=incident.id, actor="anna")
+            await home.lab.store.write(lambda tx: act(tx, desk, wanted, now))
+
+        home.voices.meanwhile = comes
+        await home.breaks()
+        await home.mended()
+        assert [call.params["to"] for _, call in home.voices.sent] == [["l1@example.com"]] * 2
+
+
 async def test_the_status_page_is_opened_before_it_is_told_on(tmp_path: Path) -> None:
     """Its update waits while the opening is tried again; if that fails for good there is nothing to change."""
     for failures, expected in (([BUSY], ["open", "update"]), ([replace(BUSY, temporary=False)], [])):
@@ -311,128 +337,3 @@ async def test_the_status_page_is_opened_before_it_is_told_on(tmp_path: Path) ->
             ]
             assert actions == expected
             assert all(one.settled for one in await home.lab.messages())
-
-
-# words -------------------------------------------------------------------------------------------------------
-
-BROKEN = [
-    Template(subject="{{ incident.title | duration }}", body="x"),
-    Template(subject="x", body="{{ nothing.there }}"),
-    Template(subject="x", body="{% for each in did %}"),
-]
-
-
-@pytest.mark.parametrize("template", BROKEN, ids=["type", "name", "syntax"])
-async def test_a_message_whose_words_fail_goes_out_in_plain_ones(tmp_path: Path, template: Template) -> None:
-    """A mistake in a template, which the check did not see, keeps nobody from being paged."""
-    content = replace(ladder(PAGE, ROLES), messages={"page": template})
-    async with house(tmp_path, content) as home:
-        await home.breaks()
-        ((_, call),) = home.voices.sent
-        assert call.params["subject"] == "P0 Down"
-        assert call.params["text"] == "Investigating"
-
-
-async def test_without_any_words_people_are_told_all_the_same(tmp_path: Path) -> None:
-    """A library that has no messages at all pages, tells and resolves; the public page hears nothing of the inside."""
-    levels = [{"after": "0m", "page": ["l1"], "notify": ["statuspage"]}]
-    async with house(tmp_path, replace(ladder(levels, ROLES), messages={})) as home:
-        await home.breaks()
-        await home.mended()
-        await home.lab.move(MINUTE)
-        public = [call.params for _, call in home.voices.sent if call.action.startswith("statuspage")]
-        assert len(public) == 2
-        assert "Down" not in json.dumps(public, default=str)
-        assert [call.params["subject"] for _, call in home.voices.sent if call.action == "email.send"] == [
-            "P0 Down"
-        ] * 2
-
-
-HOSTILE = {
-    "mention": "<!channel> @here <@U1> <https://evil.example|click>",
-    "script": "</p><script>alert(1)</script>",
-    "lines": "one\r\nBcc: everybody@example.com\x1b[31m",
-    "long": "x" * 10_000,
-    "emoji": "\U0001f525 \u202etxt.exe",
-    "template": "{{ incident.id }} {% raw %} ${secret.pd_l1} %s {0}",
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-async def test_label_text_is_data_wherever_it_arrives(tmp_path: Path, name: str) -> None:
-    """In no channel is it markup, a mention, a header, a template or a secret; everybody is told all the same."""
-    reached = {"pagerduty": {"service_key": "${secret.pd_l1}"}, "slack": "#l1", "email": "l1@example.com"}
-    levels = [{"after": "0m", "page": ["l1"], "notify": ["statuspage"]}]
-    titled = library({"incident": {"title": "${event.labels.app}"}}).rules
-    content = replace(ladder(levels, {"l1": {"primary": reached}}), rules=titled)
-    async with house(tmp_path, content) as home:
-        told = alert(began=home.lab.clock.now(), labels={"app": HOSTILE[name]}) | {"fingerprint": "f1"}
-        await home.lab.hear(told)
-        await home.lab.move(MINUTE)
-        calls = {call.action: call.params for _, call in home.voices.sent}
-        assert {*calls} == {
-            "slack.post_message",
-            "email.send",
-            "pagerduty.send_event",
-            "statuspage.open_incident",
-        }
-        subjects = [calls["email.send"]["subject"], calls["slack.post_message"]["title"]]
-        for subject in [*subjects, calls["pagerduty.send_event"]["summary"]]:
-            assert len(str(subject)) <= 255
-            assert not {"\n", "\r", "\x00", "\x1b", "\u202e"} & {*str(subject)}
-        slack = f"{calls['slack.post_message']['title']} {calls['slack.post_message']['text']}"
-        assert "<" not in slack.replace("\u200b", "")
-        assert "@here" not in slack
-        assert "<script" not in str(calls["email.send"]["html"])
-        assert "inc-" not in str(subjects[0])
-        assert not any(
-            part in str(calls["statuspage.open_incident"]) for part in ("script", "xxxx", "here", "txt")
-        )
-
-
-# secrets -----------------------------------------------------------------------------------------------------
-
-
-def on_disk(folder: Path) -> str:
-    """All that the database's files hold."""
-    return b"".join(path.read_bytes() for path in folder.glob("runbookd.db*")).decode("latin-1")
-
-
-CANARY = "c0ffeec0ffeec0ffeec0ffeec0ffee42"
-
-
-@pytest.mark.parametrize(
-    ("key", "fault"),
-    [
-        (SERVICE_KEY, None),
-        (CANARY, None),
-        (CANARY, Fault(status=400, body=f"invalid routing key {CANARY}")),
-        (CANARY, Fault(status=503, body=f"try {CANARY} later", headers={"Retry-After": "1"})),
-        (CANARY, Fault(drop=True)),
-    ],
-    ids=["taken", "refused", "echoed", "busy", "dropped"],
-)
-async def test_no_secret_is_written_anywhere(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, key: str, fault: Fault | None
-) -> None:
-    """A key goes to its channel, and to no message, ledger entry, log line or file, whatever the channel answers."""
-    secrets = tmp_path / "secrets"
-    secrets.mkdir()
-    (secrets / "pd_l1").write_text(f"{key}\n", encoding="utf-8")
-    caplog.set_level(logging.DEBUG)
-    async with pagerduty() as server:
-        if fault is not None:
-            server.fail("/v2/", *[fault] * 9)
-        settings = {"actions": server.config(), "secrets_folder": secrets}
-        async with engine(tmp_path, library=ladder(PAGE, PAGER), settings=settings) as lab:
-            await lab.hear(alert())
-            await lab.move(MINUTE)
-            page = next(one for one in await lab.messages() if one.kind is MessageKind.PAGE)
-            assert (page.state is MessageState.SENT) == (key == SERVICE_KEY)
-            assert (page.error is None) == (key == SERVICE_KEY)
-            said = f"{await lab.messages()!r} {[entry.text for entry in await lab.ledger()]!r}"
-        assert any(key in asked.body for asked in server.asked)
-    written = on_disk(tmp_path)
-    assert "pd_l1" in written
-    for place in (said, caplog.text, written):
-        assert key not in place

@@ -19,6 +19,7 @@ from runbookd.model.action import Outcome, OutcomeState, Repeat
 from runbookd.model.escalation import IncidentLevel, LevelState, Message, MessageKind, MessageState
 from runbookd.model.incident import Incident, IncidentState
 from runbookd.model.library import Library
+from runbookd.model.rule import Priority
 from runbookd.stages.audit import broken_links
 from runbookd.units.people import Do
 from tests.acceptance.engine import alert
@@ -89,8 +90,10 @@ def stories(draw: st.DrawFn) -> Story:
     levels = draw(st.lists(LEVELS, min_size=2, max_size=5))
     timed = iter(sorted((one for one in levels if "after" in one), key=lambda one: int(one["after"][:-1])))
     ordered = [next(timed) if "after" in one else one for one in levels]
+    content = ladder(ordered, ROLES, **draw(PRIORITY))
+    worse = Priority.model_validate({"name": "Worse", "escalation": "ladder", **draw(PRIORITY)})
     return Story(
-        library=ladder(ordered, ROLES, **draw(PRIORITY)),
+        library=replace(content, priorities={**content.priorities, "worse": worse}),
         ops=[draw(FIRST), *draw(st.lists(st.one_of(MOVES, MOVES, ACTS), min_size=2, max_size=9))],
         coming=draw(st.lists(COMING, max_size=20)),
         repeats=draw(st.sampled_from([Repeat.SAFE, Repeat.PROBE, Repeat.NEVER])),
@@ -148,6 +151,8 @@ async def _live_through(folder: Path, story: Story) -> None:
                 _is_settled(level, incident, own, unreached)
                 event(f"level {level.state.value}")
             _nobody_is_forgotten(incident, levels, own)
+            until = incident.acknowledged_until
+            assert until is None or until > home.lab.clock.now() or incident.resolved_at is not None
 
 
 async def _do(home: House, op: Op) -> None:
@@ -157,7 +162,7 @@ async def _do(home: House, op: Op) -> None:
     now = lab.clock.now()
     acts: dict[str, tuple[Do, dict[str, Any]]] = {
         "ack": (Do.ACKNOWLEDGE, {"actor": ("anna", "pagerduty:ben")[number % 2], "key": None}),
-        "escalate": (Do.ESCALATE, {"text": "more"}),
+        "escalate": (Do.ESCALATE, {"text": "more", "priority": "worse" if number else None}),
         "note": (Do.NOTE, {"text": "news", "public": bool(number)}),
         "assign": (Do.ASSIGN, {"text": f"anna {number}"}),
         "resolve": (Do.RESOLVE, {"text": "done"}),

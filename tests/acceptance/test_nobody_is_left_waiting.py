@@ -14,7 +14,7 @@ from runbookd.model.library import Library
 from runbookd.model.playbook import Playbook
 from runbookd.units.people import Do
 from tests.acceptance.people import MINUTE, SECOND, house, ladder, library, mailed
-from tests.acceptance.voices import BUSY, NOT_NOW
+from tests.acceptance.voices import BUSY, DEAF, NOT_NOW
 
 LONG = 25  # minutes after which nothing of a case below is left to come
 
@@ -93,6 +93,17 @@ async def test_two_contacts_with_the_same_backup_page_it_once(tmp_path: Path) ->
         assert len(await home.sent(MessageKind.PAGE)) == 1
 
 
+async def test_a_backup_that_is_paged_anyway_is_paged_once(tmp_path: Path) -> None:
+    """A level names a role and its secondary, and the role falls through to it."""
+    levels = [{"after": "0m", "page": ["l1", "l1.secondary"]}]
+    async with house(tmp_path, ladder(levels, mailed("l1", backups=True))) as home:
+        home.voices.deaf = {"l1@example.com"}
+        await home.breaks()
+        await home.minutes(9)
+        assert await home.heard() == [(0, "page l1.secondary")]
+        assert len(await home.sent(MessageKind.PAGE)) == 1
+
+
 async def test_a_channel_that_is_busy_falls_through_within_a_minute(tmp_path: Path) -> None:
     """A page is tried for a minute and not for an hour: the next contact is better than a wait."""
     async with house(tmp_path, ladder(STEPS, mailed("l1", "l2", "l3", backups=True))) as home:
@@ -133,7 +144,14 @@ async def test_after_an_outage_a_highest_level_that_reaches_nobody_is_no_end(tmp
 # after automation -----------------------------------------------------------------------------------------------
 
 REMEDY = Playbook.model_validate(
-    {"playbook": "remedy", "steps": [{"id": "s", "action": "hand.turn", "with": {}, "timeout": "5s"}]}
+    {
+        "playbook": "remedy",
+        "steps": [
+            {"id": "first", "action": "hand.first", "timeout": "5s"},
+            {"id": "rest", "wait": "4m"},
+            {"id": "last", "action": "hand.last", "timeout": "5s"},
+        ],
+    }
 )
 
 
@@ -144,24 +162,34 @@ def automated(levels: Sequence[Mapping[str, Any]], **more: Any) -> Library:
     return replace(content, rules=rules, playbooks={"remedy": REMEDY})
 
 
-@pytest.mark.parametrize("delay", [1, 4])
-async def test_when_automation_fails_the_first_page_does_not_wait(tmp_path: Path, delay: int) -> None:
-    """Nor does it matter that automation had answered in time: the level was left to it, and now it has given up."""
+@pytest.mark.parametrize(("fails", "minute"), [("hand.first", 0), ("hand.last", 4)])
+async def test_when_automation_fails_the_first_page_does_not_wait(
+    tmp_path: Path, fails: str, minute: int
+) -> None:
+    """A level that was left to automation, which was at work in time, is told as soon as that has given up."""
     levels = [{"after": "2m", "unless": "responded", "page": ["l1"]}, {"after": "20m", "page": ["l2"]}]
     async with house(tmp_path, automated(levels)) as home:
-        home.voices.failing = {"hand": [BUSY] * 9}
+        home.voices.failing = {fails: [DEAF]}
         await home.breaks()
-        await home.minutes(delay)
-        assert [who for _, who in await home.heard()] == ["page l1"]
         await home.minutes(LONG)
-        assert [who for _, who in await home.heard()] == ["page l1", "page l2"]
+        assert await home.heard() == [(minute, "page l1"), (20, "page l2")]
+
+
+async def test_while_automation_is_at_work_a_level_is_left_to_it(tmp_path: Path) -> None:
+    """And when the remedy has held, nobody is woken."""
+    levels = [{"after": "2m", "unless": "responded", "page": ["l1"]}]
+    async with house(tmp_path, automated(levels)) as home:
+        incident = await home.breaks()
+        await home.minutes(LONG)
+        assert await home.heard() == []
+        assert [level.reason for level in await home.lab.levels(incident)] == ["responded"]
 
 
 async def test_who_was_paged_before_hears_that_automation_has_given_up(tmp_path: Path) -> None:
     """By an update, not by a second page."""
     levels = [{"after": "0m", "page": ["l1"]}]
     async with house(tmp_path, automated(levels)) as home:
-        home.voices.failing = {"hand": [BUSY] * 9}
+        home.voices.failing = {"hand": [DEAF]}
         await home.breaks()
         await home.minutes(5)
         assert len(await home.sent(MessageKind.PAGE)) == 1

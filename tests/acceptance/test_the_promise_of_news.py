@@ -126,6 +126,7 @@ async def test_who_leads_is_reminded_and_then_it_is_a_breach(tmp_path: Path, lea
         await home.minutes(12)
         (reminder,) = await home.sent(MessageKind.REMINDER, "#incidents")
         assert f"runbookd note {incident.id[-8:]} --public TEXT" in str(reminder.words["body"])
+        await home.lab.act(Do.ASSIGN if leads == "acknowledges" else Do.ACKNOWLEDGE, text="anna")
         await home.lab.act(Do.NOTE, text="nothing to tell yet")  # looked at again: no second reminder
         await home.lab.move(3 * MINUTE - SECOND)
         assert len(await home.entries("update_reminded")) == 1

@@ -17,6 +17,7 @@ from runbookd.runtime.watchdogs import listening
 from runbookd.settings import shipped
 from tests.acceptance.engine import NOON, Engine, alert, engine
 from tests.acceptance.voices import Voices
+from tests.service import notification, service
 
 PRIORITIES = ("P0", "P1", "P2")
 STEP = timedelta(seconds=30)
@@ -169,3 +170,22 @@ async def test_the_settings_say_how_urgent_it_is(tmp_path: Path) -> None:
         found = {one.key: one.priority for one in await missing(lab)}
         assert sorted(found.values()) == [*PRIORITIES]
         assert len(found) == 3
+
+
+async def test_a_service_that_is_killed_goes_on_listening() -> None:
+    """On the real clock: a service killed in the middle misses the watchdog once, and is content when it hears it."""
+    rules = """
+priorities: {P1: {name: High}}
+rules: [{name: silence, match: [alertname="WatchdogMissing"], priority: P1, incident: {key: [sender]}}]
+"""
+    settings = {"watchdogs": [{"every": "3s"}]}
+    async with service(rules=rules, playbooks={}, settings=settings) as it:
+        await it.until("SELECT 1 FROM switches WHERE name LIKE 'watchdog:%'")
+        await it.kill()
+        await it.start()
+        (incident,) = await it.until("SELECT * FROM incidents", within=30)
+        assert incident["title"] == "WatchdogMissing"
+        await it.kill()
+        await it.start()
+        assert await it.post(notification({"alertname": "Watchdog"})) == 202
+        assert len(await it.incidents_resolved()) == 1

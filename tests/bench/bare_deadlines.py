@@ -16,12 +16,13 @@ import time
 
 BATCH = 32
 DAY = 86_400.0
+SETTING = 20e-6  # seconds it may take to set one
 
 
 def deadlines(pending: int, per_second: float, seconds: float) -> list[float]:
-    """So many due times: some a second from one second on, and the rest spread over the day after that."""
+    """So many due times: some a second from when all are set, and the rest spread over the day after that."""
     chance = random.Random(1)
-    begin = time.time() + 1
+    begin = time.time() + 1 + pending * SETTING
     soon = [begin + chance.random() * seconds for _ in range(int(per_second * seconds))]
     return soon + [begin + seconds + chance.random() * DAY for _ in range(pending - len(soon))]
 
@@ -33,7 +34,7 @@ async def timers(pending: int, per_second: float, seconds: float) -> list[float]
     skew = loop.time() - time.time()
     for due in deadlines(pending, per_second, seconds):
         loop.call_at(due + skew, lambda due=due: late.append(time.time() - due))  # type: ignore[misc]
-    await asyncio.sleep(seconds + 2)
+    await asyncio.sleep(seconds + 2 + pending * SETTING)
     return late
 
 
@@ -49,7 +50,7 @@ def claims(path: str, pending: int, per_second: float, seconds: float) -> list[f
     base.executemany("INSERT INTO work (due_at) VALUES (?)", rows)
     base.execute("COMMIT")
     late: list[float] = []
-    end = time.time() + seconds + 3
+    end = time.time() + seconds + 2 + pending * SETTING
     while (now := time.time()) < end:
         claimed = base.execute(
             "UPDATE work SET owner = 'me' WHERE id IN "

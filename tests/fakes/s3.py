@@ -89,6 +89,7 @@ class S3:
     """The method that faults are for; None is every one."""
     when_done: Callable[[str, str], None] | None = None
     """Told of what was carried out, by method and path, before it is answered."""
+    one_writes: asyncio.Lock = field(default_factory=asyncio.Lock)
     requests: list[tuple[str, str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
@@ -196,7 +197,11 @@ class S3:
             and not (by_another and name.lower().startswith(("if-", "x-amz-")))
         }
         url = URL(f"{self.behind}{request.raw_path}", encoded=True)
-        async with self.session.request(request.method, url, data=body, headers=headers) as answer:
+        # One after another: moto looks for the object and writes it in two steps, where S3 does it in one.
+        async with (
+            self.one_writes if request.method == "PUT" else contextlib.nullcontext(),
+            self.session.request(request.method, url, data=body, headers=headers) as answer,
+        ):
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
             return web.Response(status=answer.status, body=await answer.read(), headers=kept)
 

@@ -179,7 +179,7 @@ class Runs(Protocol):
         ...
 
     async def last_ended(self, rule: str, key: str) -> datetime | None:
-        """When the latest run of this (rule, key) ended, refused ones and good ones that changed nothing left out."""
+        """When the latest run of this (rule, key) ended; refused runs do not count; None when none did."""
         ...
 
     async def last_acted(self, target: str) -> datetime | None:

@@ -5,7 +5,10 @@ The scheduler runs in UTC, never skips a late job (`misfire_grace_time=None`) an
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -51,9 +54,10 @@ class Scheduler:
         """
         start = None if first_after is None else datetime.now(UTC) + first_after
         trigger = IntervalTrigger(seconds=interval.total_seconds(), start_date=start, timezone=UTC)
-        self._scheduler.add_job(sweep, trigger)
+        turn = partial(_until_the_stop, sweep)
+        self._scheduler.add_job(turn, trigger)
         if at_once:
-            self._scheduler.add_job(sweep)
+            self._scheduler.add_job(turn)
 
     def start(self) -> None:
         """Begin to turn."""
@@ -71,6 +75,12 @@ class _Standing(NamedTuple):
     overdue: datetime | None
     messages: tuple[int, datetime | None]
     paused: str | None
+
+
+async def _until_the_stop(sweep: Callable[[], Awaitable[None]]) -> None:
+    """Turn a sweep; one that the stop cuts off ends quietly, since what it does it does again."""
+    with suppress(asyncio.CancelledError):
+        await sweep()
 
 
 def heartbeat(store: Store, clock: Clock, metrics: Metrics) -> Callable[[], Awaitable[None]]:

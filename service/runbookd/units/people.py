@@ -144,6 +144,7 @@ async def _raise(tx: Tx, desk: Desk, incident: Incident, priority: str, now: dat
             gone = replace(level, state=LevelState.SKIPPED, settled_at=now, reason="the priority has changed")
             await tx.levels.save(gone)
     await begin_clocks(tx, desk, raised, now, quiet=False)
+    await tx.work.add(WorkKind.CLOCK, raised.id, now)  # for an acknowledgement that expires now
     await refresh(tx, desk, raised, f"priority {now.isoformat()}", now)
     return Done(raised, f"incident {incident.id} is {priority} now; its clocks begin anew")
 

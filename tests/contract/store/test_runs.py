@@ -118,9 +118,6 @@ async def test_last_ended_passes_over_the_refused(store: Store) -> None:
     await add(store, run("r4", state=RunState.VERIFIED, ended_at=at(3)))
     await add(store, run("r5", state=RunState.VERIFIED, ended_at=at(8), key="k2"))
     assert await ask(store, "last_ended", "high-cpu", "k1") == at(5)
-    looked = run("r9", state=RunState.VERIFIED, mutated=False, created_at=at(6), ended_at=at(9), rung=7)
-    await add(store, looked)
-    assert await ask(store, "last_ended", "high-cpu", "k1") == at(5)
 
 
 async def test_last_acted_on_a_target(store: Store) -> None:

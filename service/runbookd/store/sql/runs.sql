@@ -32,10 +32,9 @@ ORDER BY created_at DESC, id DESC LIMIT :limit
 SELECT * FROM runs WHERE incident_id = :incident_id AND state = 'running' ORDER BY created_at, id
 
 -- name: last_ended
--- When the latest started run of a rule and key ended, but for one that found all well and changed nothing.
+-- When the latest started run of a rule and key ended.
 SELECT max(ended_at) AS at FROM runs
 WHERE rule = :rule AND key = :key AND state <> 'refused' AND ended_at IS NOT NULL
-AND NOT (state = 'verified' AND mutated = 0)
 
 -- name: last_acted
 -- When a run last meant to change a target.
