@@ -148,7 +148,7 @@ async def test_a_deployment_that_somebody_stopped_stays_stopped(cluster: Cluster
         await it.fire("PodCPUHigh", pod=POD)
         assert "stands at 0 pods; somebody stopped it" in it.failures((await answers(it, 5))[-1])
         await it.fire(EXHAUSTED)
-        assert "stands at 0; somebody stopped it" in it.failures((await answers(it, 6))[-1])
+        assert "there is no ready pod in" in it.failures((await answers(it, 6))[-1])
         assert await changeable(cluster) == stopped
 
         await it.fire("SecurityBreachSuspected")
