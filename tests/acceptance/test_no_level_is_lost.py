@@ -40,10 +40,18 @@ REASONS = {"acknowledged", "responded", "resolved", "nobody_to_reach", "the prio
 class Story:
     """A ladder, what happens in its time, and how the calls that send end, in their order."""
 
-    library: Library
+    levels: list[dict[str, Any]]
+    priority: dict[str, Any]
+    worse: dict[str, Any]
     ops: Sequence[Op]
     coming: Sequence[Coming]
     repeats: Repeat
+
+    def library(self) -> Library:
+        """The content it plays on."""
+        content = ladder(self.levels, ROLES, **self.priority)
+        worse = Priority.model_validate({"name": "Worse", "escalation": "ladder", **self.worse})
+        return replace(content, priorities={**content.priorities, "worse": worse})
 
 
 ROLES = mailed("r0", "r1", "r2")
@@ -91,10 +99,10 @@ def stories(draw: st.DrawFn) -> Story:
     levels = draw(st.lists(LEVELS, min_size=2, max_size=5))
     timed = iter(sorted((one for one in levels if "after" in one), key=lambda one: int(one["after"][:-1])))
     ordered = [next(timed) if "after" in one else one for one in levels]
-    content = ladder(ordered, ROLES, **draw(PRIORITY))
-    worse = Priority.model_validate({"name": "Worse", "escalation": "ladder", **draw(PRIORITY)})
     return Story(
-        library=replace(content, priorities={**content.priorities, "worse": worse}),
+        levels=ordered,
+        priority=draw(PRIORITY),
+        worse=draw(PRIORITY),
         ops=[draw(FIRST), *draw(st.lists(st.one_of(MOVES, MOVES, ACTS), min_size=2, max_size=9))],
         coming=draw(st.lists(COMING, max_size=20)),
         repeats=draw(st.sampled_from([Repeat.SAFE, Repeat.PROBE, Repeat.NEVER])),
@@ -116,7 +124,7 @@ def test_no_level_is_lost_and_nobody_is_told_twice(story: Story) -> None:
 
 async def _live_through(folder: Path, story: Story) -> None:
     """Let the story happen, then time go by, and look."""
-    async with house(folder, story.library) as home:
+    async with house(folder, story.library()) as home:
         home.voices.coming, home.voices.repeats = list(story.coming), story.repeats
         deaths = 0
         for op in [("breaks", 0), *story.ops]:

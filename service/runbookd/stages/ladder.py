@@ -142,7 +142,7 @@ def rearmed(levels: Sequence[IncidentLevel], now: datetime) -> list[IncidentLeve
     """Return the levels that are due after an acknowledgement has expired.
 
     Those that it had stopped come back, the first of them now and the others as long after it as they were. If none of
-    them pages, the last one that did is asked again.
+    them pages, the last one that did is asked again; if none ever has, the first that does.
     """
     stopped = [
         level for level in levels if level.state is LevelState.SKIPPED and level.reason == ACKNOWLEDGED
@@ -153,7 +153,10 @@ def rearmed(levels: Sequence[IncidentLevel], now: datetime) -> list[IncidentLeve
         return back
     paged = [level for level in levels if level.state is LevelState.FIRED and level.page and level.settled_at]
     last = max(paged, key=lambda level: (level.settled_at, level.number), default=None)
-    return back if last is None else [*back, replace(_pending(last, now), reason=AGAIN)]
+    if last is not None:
+        return [*back, replace(_pending(last, now), reason=AGAIN)]
+    first_page = handed_over(levels, now)
+    return back if first_page is None else [*back, first_page]
 
 
 def _pending(level: IncidentLevel, due_at: datetime) -> IncidentLevel:

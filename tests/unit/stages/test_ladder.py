@@ -239,3 +239,13 @@ def test_whoever_was_paged_last_is_asked_again() -> None:
     (back,) = rearmed(levels, at(33))
     assert (back.number, back.due_at, back.reason) == (1, at(33), AGAIN)
     assert rearmed([], at(33)) == []
+
+
+def test_who_was_never_paged_is_paged() -> None:
+    """Taken before its first page went out, and then forgotten: the level that an answer had stopped asks after all."""
+    policy = Escalation.model_validate([{"after": "1m", "unless": "responded", "page": ["l2"]}])
+    taken = replace(INCIDENT, acknowledged_at=at(0), responded_at=at(0))
+    levels = judge_levels(freeze_levels("i1", policy, NOON), taken, {}, at(1)).settled
+    (back,) = rearmed(levels, at(33))
+    assert (back.number, back.state, back.due_at) == (0, LevelState.PENDING, at(33))
+    assert judge_levels([back], replace(taken, acknowledged_at=None), {}, at(33)).fired
