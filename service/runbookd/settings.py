@@ -135,6 +135,13 @@ class RetentionSettings(BaseModel):
         default=timedelta(days=400),
         description="Resolved incidents, once no alert and run of theirs is left.",
     )
+    acts: Age = Field(
+        default=timedelta(days=90),
+        description="The keys of what people did, so that the same press told again is not done again.",
+    )
+    messages: Age = Field(
+        default=timedelta(days=90), description="Messages of no incident. Those of one go with it."
+    )
     ledger: Age = Field(
         default=timedelta(days=2557),
         description="Entries of the ledger: seven years. Archived, signed, before they go (`ledger.archives`).",

@@ -15,7 +15,8 @@ class Kept(StrEnum):
     """A kind of row, each with what is part of it. In this order, since the later are referred to by the earlier.
 
     `DELIVERIES`: with their bodies. `RUNS`: with steps and evidence. `INCIDENTS`: with their clocks,
-    levels and messages.
+    levels and messages. `ACTS`: the keys by which the same act told twice is done once.
+    `MESSAGES`: those of no incident.
     """
 
     DELIVERIES = "deliveries"
@@ -23,6 +24,8 @@ class Kept(StrEnum):
     RUNS = "runs"
     ALERTS = "alerts"
     INCIDENTS = "incidents"
+    ACTS = "acts"
+    MESSAGES = "messages"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

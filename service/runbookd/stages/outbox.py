@@ -32,6 +32,12 @@ EVERY = {
 BUTTONS = (
     {"id": "acknowledge", "label": "Acknowledge", "style": "primary"},
     {"id": "escalate", "label": "Escalate", "style": "danger"},
+    {
+        "id": "pause",
+        "label": "Pause automation",
+        "confirm": "No playbook changes anything any more, for any incident, and those at work stop after their step. "
+        "Alerts are still taken in and people are still paged. `runbookd resume` ends it.",
+    },
 )
 _SEVERITY = {"P0": "critical", "P1": "error", "P2": "warning", "P3": "info"}
 

@@ -19,6 +19,8 @@ _OLD = {
     Kept.RUNS: "old_runs",
     Kept.ALERTS: "old_alerts",
     Kept.INCIDENTS: "old_incidents",
+    Kept.ACTS: "old_acts",
+    Kept.MESSAGES: "old_messages",
 }
 _FORGET = {
     Kept.DELIVERIES: ("forget_body", "forget_delivery"),
@@ -26,6 +28,8 @@ _FORGET = {
     Kept.RUNS: ("forget_steps", "forget_evidence", "forget_run"),
     Kept.ALERTS: ("forget_links", "forget_counts", "forget_alert"),
     Kept.INCIDENTS: ("forget_clocks", "forget_levels", "forget_messages", "forget_incident"),
+    Kept.ACTS: ("forget_act",),
+    Kept.MESSAGES: ("forget_message",),
 }
 """The statements that delete a row with what is part of it, each by the row's `id`."""
 

@@ -34,6 +34,7 @@ from tests.contract.store.samples import (
     event,
     evidence,
     incident,
+    message,
     read,
     run,
     step,
@@ -241,3 +242,19 @@ async def test_a_whole_pruning(store: Store, tmp_path: Path) -> None:
     assert [row.what for row in (*rows, *left)] == ["w0", "w1", "w2", "young", "archived", "pruned"]
     assert list(broken_rows(left, previous=seal.hash, seq=seal.seq)) == []
     assert await read(store, "work.next_due") is None
+
+
+async def test_what_people_did_is_forgotten_by_its_age(store: Store) -> None:
+    """The key of an act goes, and an answer that was given; one that waits to be given and one of an incident stay."""
+    await write(store, "messages.act_once", "press", at(1))
+    answer = message("answer", key="answer", incident_id=None, settled_at=at(2))
+    page = message("page", key="page", incident_id="i1", settled_at=at(2))
+    for one in (answer, page, message("waiting", key="waiting", incident_id=None)):
+        await write(store, "messages.add", one)
+    assert (await old(store, Kept.ACTS), await old(store, Kept.MESSAGES)) == (["press"], ["answer"])
+    assert not await write(store, "messages.act_once", "press", at(3))
+    await write(store, "retention.forget", Kept.ACTS, ["press"])
+    await write(store, "retention.forget", Kept.MESSAGES, ["answer"])
+    assert await write(store, "messages.act_once", "press", at(3))
+    assert (await old(store, Kept.MESSAGES), await read(store, "messages.get", "answer")) == ([], None)
+    assert await read(store, "messages.get", "page") is not None

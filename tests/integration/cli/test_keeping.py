@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runbookd.model.retention import Kept
 from tests.integration.cli.conftest import Runbookd, alert
 
 Tell = Callable[..., Awaitable[None]]
@@ -113,10 +114,7 @@ async def test_pruning_is_counted_then_done(runbookd: Runbookd, told: Tell) -> N
     assert "is there already" in key.stderr
     assert (runbookd.folder / "ledger.key").stat().st_mode & 0o777 == 0o600
     (runbookd.folder / "ledger.pub").write_text(key.stdout)
-    ages = {
-        f"retention__{kind}": "0"
-        for kind in ("deliveries", "events", "runs", "alerts", "incidents", "ledger")
-    }
+    ages = {f"retention__{kind}": "0" for kind in (*Kept, "ledger")}
     unsigned = configured(runbookd, ledger__archives="archives", **ages)
     assert "ledger.archives needs a key" in unsigned("prune", code=2).stderr
     edit(runbookd.database, "UPDATE alerts SET resolved_at = first_seen")
@@ -134,6 +132,8 @@ async def test_pruning_is_counted_then_done(runbookd: Runbookd, told: Tell) -> N
         "runs": 0,
         "alerts": 0,
         "incidents": 0,
+        "acts": 0,
+        "messages": 0,
     } | {"ledger": entries - 1}  # what rules look back upon for a day stays
     assert "deliveries: 1 gone" in old("prune").stdout
     assert runbookd.json("events") == []

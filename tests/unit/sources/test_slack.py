@@ -17,6 +17,7 @@ from runbookd.model.event import Notification
 from runbookd.model.reasons import Answer
 from runbookd.sources.slack import parse
 from runbookd.stages.normalize import Limits
+from runbookd.stages.outbox import BUTTONS
 
 # The shape of https://docs.slack.dev/reference/interaction-payloads/block_actions-payload.
 PAYLOAD: dict[str, Any] = {
@@ -80,7 +81,7 @@ def test_a_press_becomes_an_act() -> None:
     )
 
 
-@pytest.mark.parametrize("button", ["escalate", "pause"])
+@pytest.mark.parametrize("button", [str(button["id"]) for button in BUTTONS])
 def test_each_button_asks_for_its_act(button: str) -> None:
     """The button's id is the word for it."""
     assert [act.do for act in read(pressed(action_id=button)).acts] == [button]

@@ -91,6 +91,7 @@ def test_slack_hears_of_an_incident_once_and_follows_it_in_a_thread() -> None:
     assert [(button["id"], button["value"]) for button in first["buttons"]] == [
         ("acknowledge", "inc-1"),
         ("escalate", "inc-1"),
+        ("pause", "inc-1"),
     ]
     _, update = call(message(Channel.SLACK, MessageKind.UPDATE), posted())
     assert (update["channel"], update["thread_ts"], "buttons" in update) == ("C1", "1.0", False)
@@ -101,7 +102,7 @@ def test_slack_hears_of_an_incident_once_and_follows_it_in_a_thread() -> None:
         "slack.update_message",
         "C1",
         "1.0",
-        2,
+        3,
     )
     over = message(Channel.SLACK, MessageKind.EDIT, words=WORDS | {"open": False})
     assert call(over, posted())[1]["buttons"] == []

@@ -100,3 +100,21 @@ DELETE FROM incidents WHERE id = :id
 -- name: forget_clocks
 -- Delete an incident's clocks.
 DELETE FROM clocks WHERE incident_id = :id
+
+-- name: old_acts
+-- Keys of what people did long ago.
+SELECT key AS id FROM acts WHERE done_at < :before ORDER BY done_at LIMIT :limit
+
+-- name: forget_act
+-- Delete the key of what somebody did.
+DELETE FROM acts WHERE key = :id
+
+-- name: old_messages
+-- Messages of long ago about no incident: answers to what somebody asked for.
+SELECT id FROM messages
+WHERE incident_id IS NULL AND created_at < :before AND settled_at IS NOT NULL
+ORDER BY created_at LIMIT :limit
+
+-- name: forget_message
+-- Delete a message.
+DELETE FROM messages WHERE id = :id
