@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runbookd.model.action import Call, Failure, Outcome, OutcomeState, Probed, Repeat
+from runbookd.model.action import NOT_SET, Call, Failure, Outcome, OutcomeState, Probed, Repeat
 from runbookd.model.escalation import Message, MessageKind, MessageState
 from runbookd.pipeline import Ports
 from runbookd.units.people import Act, Do, act
@@ -337,3 +337,18 @@ async def test_the_status_page_is_opened_before_it_is_told_on(tmp_path: Path) ->
             ]
             assert actions == expected
             assert all(one.settled for one in await home.lab.messages())
+
+
+async def test_a_public_incident_without_a_page_elsewhere_is_no_failure(tmp_path: Path) -> None:
+    """Where no Statuspage account is set, what is public stands on our own page: nothing has failed."""
+    content = ladder([{"after": "0m", "notify": ["statuspage"]}], ROLES)
+    async with house(tmp_path, content) as home:
+        none = Failure(kind=NOT_SET, message="no status page is set")
+        home.voices.failing = {"statuspage": [none, none]}
+        await home.breaks()
+        await home.mended()
+        said = [(one.state, one.reason, bool(one.words)) for one in await home.lab.messages()]
+        assert said == [
+            (MessageState.DROPPED, "own_page_only", True),
+            (MessageState.DROPPED, "nothing_to_change", True),
+        ]

@@ -78,6 +78,10 @@ class Spec:
     undoable: bool = False
 
 
+NOT_SET = "not_set"
+"""The kind of a failure when where a call would go is not in the settings."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """Why a call did not succeed. `kind` is a word for machines (timeout, refused, invalid, ...), `message` for people.

@@ -51,6 +51,8 @@ class Outbox:
         )
         if message.state is MessageState.SENT:
             said.info("sent", stage="escalate", incident=message.incident_id)
+        elif message.state is MessageState.DROPPED:
+            said.info("not needed", stage="escalate", incident=message.incident_id, reason=message.reason)
         else:
             said.warning("not sent", stage="escalate", incident=message.incident_id, reason=message.error)
         self._pipeline.wake()

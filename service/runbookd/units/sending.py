@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from runbookd.language.values import canonical_json, encode
-from runbookd.model.action import Call, Mode, OutcomeState, Probed, Repeat
+from runbookd.model.action import NOT_SET, Call, Mode, OutcomeState, Probed, Repeat
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
 from runbookd.stages.ladder import stopped_by
@@ -136,6 +136,9 @@ async def end_send(tx: Tx, desk: Desk, attempt: Attempt, outcome: Outcome, now: 
         await tx.messages.save(kept)
         await tx.work.reschedule(work, again)
         return kept
+    if message.channel is Channel.STATUSPAGE and told.reason == NOT_SET:  # it stands on our own page
+        own = replace(told, state=MessageState.DROPPED, reason="own_page_only", error=None)
+        return await _settle(tx, work, own, now)
     settled = await _settle(tx, work, replace(told, state=MessageState.FAILED), now)
     await _fall_through(tx, desk, settled, now)
     return settled

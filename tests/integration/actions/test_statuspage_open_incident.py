@@ -218,7 +218,7 @@ async def test_what_statuspage_would_refuse_is_not_sent(wrong: Mapping[str, obje
 async def test_without_a_page_the_setting_is_named() -> None:
     """Without `actions.statuspage` nothing is opened, and the message says what to set."""
     async with performing() as performer:
-        assert "actions.statuspage" in failed(await performer.perform(to_open()), "refused")
+        assert "actions.statuspage" in failed(await performer.perform(to_open()), "not_set")
         assert (await performer.probe(to_open()))[0] is Probed.UNKNOWN
 
 

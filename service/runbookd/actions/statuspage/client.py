@@ -22,6 +22,7 @@ from runbookd.actions.failures import Rejected, Unavailable, retry_after_of
 from runbookd.actions.fetch import Answer, Request, fetch, status_failure
 from runbookd.errors import ActionError
 from runbookd.language.fuzzy import did_you_mean
+from runbookd.model.action import NOT_SET
 from runbookd.model.base import Name
 
 LONGEST_NAME = 255
@@ -70,10 +71,10 @@ class Found:
 
 
 def page_of(context: Context) -> Statuspage:
-    """The page of the settings; raises Rejected (`refused`) when none is kept."""
+    """The page of the settings; raises Rejected (`not_set`) when none is kept."""
     if context.config.statuspage is None:
         message = "no status page is set; name it under `actions.statuspage` in the settings"
-        raise Rejected(message, kind="refused")
+        raise Rejected(message, kind=NOT_SET)
     return context.config.statuspage
 
 
