@@ -7,14 +7,19 @@ from pydantic import Field, RootModel, StringConstraints, model_validator
 from runbookd.model.base import Content, Duration, Name
 from runbookd.model.rule import Text
 
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;:]+@[^@\s<>,;:]+$", max_length=254)]
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+EMAIL = rf"{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*"
+"""A plain address (RFC 5321 section 4.1.2): no quotes, no comments, no address literal, ASCII only."""
+Email = Annotated[str, StringConstraints(pattern=f"^{EMAIL}$", max_length=254)]
 SlackPlace = Annotated[str, StringConstraints(pattern=r"^(#[\w-]{1,80}|[CDGUW][A-Z0-9]{6,20})$")]
 """A channel by name, or a channel, person or conversation by its id."""
 Reach = Annotated[
     str,
     StringConstraints(
         pattern=r"^([a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*(\.(primary|secondary))?"
-        r"|slack:(#[\w-]{1,80}|[CDGUW][A-Z0-9]{6,20})|email:[^@\s<>,;:]+@[^@\s<>,;:]+"
+        r"|slack:(#[\w-]{1,80}|[CDGUW][A-Z0-9]{6,20})"
+        rf"|email:{EMAIL}"
         r"|webhook:[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*|statuspage)$",
         max_length=300,
     ),

@@ -17,13 +17,11 @@ from email.headerregistry import Address, HeaderRegistry, MessageIDHeader
 from email.message import EmailMessage
 from email.utils import getaddresses
 
+from runbookd.model.people import EMAIL
+
 LONGEST_SUBJECT = 255
 """Characters; the rest is cut."""
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-ADDRESS = rf"^{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*$"
-"""A plain address (RFC 5321 section 4.1.2): no quotes, no comments, no address literal, ASCII only."""
-_ADDRESS = re.compile(ADDRESS)
+_ADDRESS = re.compile(EMAIL)
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _LONGEST_ID = 64
 _BREAKS = frozenset({"Cc", "Zl", "Zp"})
@@ -62,7 +60,7 @@ def parse_sender(written: str) -> Sender | None:
     """Read `runbookd <runbookd@example.com>` or a bare address; None when it is neither."""
     found = getaddresses([one_line(written)])
     name, address = found[0] if len(found) == 1 else ("", "")
-    return Sender(name, address) if _ADDRESS.match(address) else None
+    return Sender(name, address) if _ADDRESS.fullmatch(address) else None
 
 
 def message_id(key: str, sender: Sender) -> str:

@@ -11,20 +11,18 @@ and text as it is, but HTML is sent as given, so values in it have to be escaped
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from runbookd.actions.base import Action, Context
 from runbookd.actions.base import Params as BaseParams
 from runbookd.actions.base import Result as BaseResult
 from runbookd.actions.config import Email
 from runbookd.actions.email.client import RefusedRecipient, hand_over
-from runbookd.actions.email.mail import ADDRESS, Draft, Sender, compose, message_id, parse_sender
+from runbookd.actions.email.mail import Draft, Sender, compose, message_id, parse_sender
 from runbookd.actions.failures import Rejected
 from runbookd.model.action import Repeat, Spec
-
-Address = Annotated[str, StringConstraints(pattern=ADDRESS, max_length=254)]
+from runbookd.model.people import Email as Address
 
 
 class Params(BaseParams):
