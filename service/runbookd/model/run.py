@@ -129,6 +129,18 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A piece of evidence without its content. `size` is in bytes, `sha256` in hex."""
+
+    run_id: str
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
     """A target kept as a run left it, until a person releases it; the playbook says `holds_target`.
 

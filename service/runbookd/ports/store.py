@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runbookd.model.event import Delivery, DeliveryState, StoredEvent
     from runbookd.model.incident import Incident, IncidentClock
     from runbookd.model.retention import Kept
-    from runbookd.model.run import Evidence, Hold, Run, StepRecord
+    from runbookd.model.run import Evidence, Hold, Listed, Run, StepRecord
     from runbookd.model.work import Work, WorkKind
     from runbookd.ports.ledger import Ledger
     from runbookd.ports.people import Levels, Messages
@@ -211,6 +211,10 @@ class Runs(Protocol):
 
     async def evidence(self, run_id: str) -> list[Evidence]:
         """Every piece, in the order it was taken."""
+        ...
+
+    async def listed_evidence(self, run_id: str) -> list[Listed]:
+        """Every piece without its content, in the same order."""
         ...
 
     async def add_plan(self, plan_hash: str, text: str) -> None:

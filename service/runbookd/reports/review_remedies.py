@@ -15,7 +15,8 @@ from runbookd.reports.review_words import ENDS, said
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runbookd.units.record import Listed, Record
+    from runbookd.model.run import Listed
+    from runbookd.units.record import Record
 
 _OUTCOMES: Final[Mapping[StepState, str]] = {
     StepState.SUCCEEDED: "done",

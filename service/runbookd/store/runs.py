@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runbookd.errors import NotFound
 from runbookd.model.action import Mode
-from runbookd.model.run import Evidence, Hold, Run, RunState, StepRecord, StepState
+from runbookd.model.run import Evidence, Hold, Listed, Run, RunState, StepRecord, StepState
 from runbookd.store import columns
 
 if TYPE_CHECKING:
@@ -113,6 +113,20 @@ class Runs:
     async def evidence(self, run_id: str) -> list[Evidence]:
         """Every piece, in the order it was taken."""
         return [_evidence(row) for row in await self._driver.all("evidence", run_id=run_id)]
+
+    async def listed_evidence(self, run_id: str) -> list[Listed]:
+        """Every piece without its content, in the same order."""
+        return [
+            Listed(
+                run_id=row["run_id"],
+                name=row["name"],
+                media_type=row["media_type"],
+                size=row["size"],
+                sha256=row["sha256"],
+                taken_at=columns.moment(row["taken_at"]),
+            )
+            for row in await self._driver.all("listed_evidence", run_id=run_id)
+        ]
 
     async def add_plan(self, plan_hash: str, text: str) -> None:
         """Keep the frozen playbooks under their hash; once is enough."""

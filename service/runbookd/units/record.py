@@ -9,30 +9,17 @@ from runbookd.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from runbookd.model.alert import Alert
     from runbookd.model.audit import Entry
     from runbookd.model.escalation import IncidentLevel, Message
     from runbookd.model.incident import Incident, IncidentClock
-    from runbookd.model.run import Evidence, Hold, Run, StepRecord
+    from runbookd.model.run import Hold, Listed, Run, StepRecord
     from runbookd.ports import Tx
 
 _MOST_RUNS = 200
 MOST_ENTRIES = 5_000
 """Ledger entries that are read: the newest. An incident of two days with its messages has some hundred."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A piece of evidence without its content. `size` is in bytes, `sha256` in hex."""
-
-    run_id: str
-    name: str
-    media_type: str
-    size: int
-    sha256: str
-    taken_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,19 +65,8 @@ async def read_record(tx: Tx, incident_id: str) -> Record:
         alerts=await tx.alerts.of_incident(incident.id),
         runs=runs,
         steps={run.id: await tx.runs.steps(run.id) for run in runs},
-        evidence=[_listed(piece) for run in runs for piece in await tx.runs.evidence(run.id)],
+        evidence=[piece for run in runs for piece in await tx.runs.listed_evidence(run.id)],
         holds=[hold for hold in await tx.runs.holds() if hold.incident_id == incident.id],
         entries=[sealed.entry for sealed in entries],
         begins_late=len(entries) == MOST_ENTRIES,
-    )
-
-
-def _listed(piece: Evidence) -> Listed:
-    return Listed(
-        run_id=piece.run_id,
-        name=piece.name,
-        media_type=piece.media_type,
-        size=len(piece.content),
-        sha256=piece.sha256,
-        taken_at=piece.taken_at,
     )

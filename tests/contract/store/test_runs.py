@@ -189,6 +189,10 @@ async def test_evidence_in_the_order_taken(store: Store) -> None:
     for each in (*pieces, again):
         await write(store, "runs.add_evidence", each)
     assert await ask(store, "evidence", "r1") == [pieces[2], pieces[0], again]
+    listed = await ask(store, "listed_evidence", "r1")
+    assert [(one.name, one.size, one.sha256) for one in listed] == [
+        (one.name, len(one.content), one.sha256) for one in (pieces[2], pieces[0], again)
+    ]
 
 
 async def test_plan_is_kept_once(store: Store) -> None:

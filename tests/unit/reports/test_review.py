@@ -10,10 +10,10 @@ from runbookd.language.differences import Difference
 from runbookd.model.action import Mode
 from runbookd.model.escalation import Channel, IncidentLevel, LevelState, MessageKind, MessageState
 from runbookd.model.incident import ClockKind
-from runbookd.model.run import Hold, RunState, StepState
+from runbookd.model.run import Hold, Listed, RunState, StepState
 from runbookd.reports.review import Review, review_of
 from runbookd.reports.review_people import Took
-from runbookd.units.record import Listed, Record
+from runbookd.units.record import Record
 from tests.unit.reports.told import ID, NOON, alert, at, clock, entry, incident, message, record, run, step
 
 MINUTE = timedelta(minutes=1)

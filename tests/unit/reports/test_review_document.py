@@ -14,9 +14,9 @@ from runbookd.language.values import SecretRef
 from runbookd.model.action import Mode
 from runbookd.model.escalation import Channel, IncidentLevel, LevelState, MessageKind, MessageState
 from runbookd.model.incident import ClockKind
-from runbookd.model.run import RunState, StepState
+from runbookd.model.run import Listed, RunState, StepState
 from runbookd.reports.review_draft import draft
-from runbookd.units.record import Listed, Record
+from runbookd.units.record import Record
 from tests.unit.reports.told import ID, NOON, alert, at, clock, entry, incident, message, record, run, step
 
 SECTIONS = [

@@ -82,6 +82,11 @@ ON CONFLICT (run_id, name) DO UPDATE SET
     media_type = excluded.media_type, content = excluded.content, sha256 = excluded.sha256,
     taken_at = excluded.taken_at, incident_id = excluded.incident_id
 
+-- name: listed_evidence
+-- Every piece of evidence of a run without its content, which is not read for its length.
+SELECT run_id, name, media_type, length(content) AS size, sha256, taken_at
+FROM evidence WHERE run_id = :run_id ORDER BY taken_at, seq
+
 -- name: evidence
 -- Every piece of evidence of a run.
 SELECT * FROM evidence WHERE run_id = :run_id ORDER BY taken_at, seq
