@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from runbookd.bootstrap import Parts, wire
 from runbookd.settings import load_settings
 from runbookd.store.sqlite_file import prepare
+from tests.integration.cli.forks import Forks, forks
 
 SCRIPT = Path(sys.executable).parent / "runbookd"
 
@@ -70,6 +71,7 @@ class Runbookd:
     """The console script, in a folder of its own with rules, playbooks and a database `runbookd.db`."""
 
     folder: Path
+    forks: Forks
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -86,6 +88,10 @@ class Runbookd:
             playbooks=[self.folder / "playbooks"],
         )
 
+    def having(self, environment: dict[str, str]) -> Runbookd:
+        """The same in another environment."""
+        return replace(self, environment=environment)
+
     def begin(self, *args: str) -> subprocess.Popen[str]:
         """Start a command and leave it running."""
         return subprocess.Popen(
@@ -99,16 +105,7 @@ class Runbookd:
 
     def __call__(self, *args: str, code: int = 0, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command to its end, which has to be `code`."""
-        done = subprocess.run(
-            [SCRIPT, *self._shared(), *args],
-            cwd=self.folder,
-            env=self.variables(),
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = self.forks.run([*self._shared(), *args], self.folder, self.variables(), given)
         assert done.returncode == code, f"{args}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return done
@@ -126,15 +123,22 @@ class Runbookd:
         return {**kept, "COLUMNS": "100", **self.environment}
 
 
+@pytest.fixture(scope="session")
+def script() -> Iterator[Forks]:
+    """What runs commands."""
+    with forks() as made:
+        yield made
+
+
 @pytest.fixture
-def runbookd(tmp_path: Path) -> Runbookd:
+def runbookd(tmp_path: Path, script: Forks) -> Runbookd:
     """The console script in a folder with rules and playbooks, and no database yet."""
     (tmp_path / "rules").mkdir()
     (tmp_path / "playbooks").mkdir()
     (tmp_path / "rules" / "rules.yaml").write_text(RULES)
     for name, text in PLAYBOOKS.items():
         (tmp_path / "playbooks" / f"{name}.yaml").write_text(text)
-    return Runbookd(tmp_path)
+    return Runbookd(tmp_path, script)
 
 
 @pytest.fixture

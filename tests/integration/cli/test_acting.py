@@ -181,8 +181,7 @@ HOOKS = {"alertmanager": {"bearer": ["letmein"]}}
 
 def serving(runbookd: Runbookd, **environment: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     """Start the service, and wait until it says where it listens."""
-    started = Runbookd(
-        runbookd.folder,
+    started = runbookd.having(
         {"RUNBOOKD_WEB__PORT": "0", "RUNBOOKD_WEB__HOOKS": json.dumps(HOOKS), **environment},
     )
     process = started.begin("serve")
@@ -237,8 +236,7 @@ def test_a_port_that_is_taken_is_named(runbookd: Runbookd) -> None:
     """Two services on one port: the second says which port: exit code 2."""
     process, started = serving(runbookd)
     port = started["address"].rpartition(":")[2]
-    second = Runbookd(
-        runbookd.folder,
+    second = runbookd.having(
         {"RUNBOOKD_WEB__PORT": port, "RUNBOOKD_WEB__HOOKS": json.dumps(HOOKS)},
     )
     done = second("--database", "second.db", "serve", code=2)

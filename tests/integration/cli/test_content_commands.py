@@ -153,6 +153,6 @@ def test_completion_offers_names(runbookd: Runbookd, words: str, offered: str) -
         "COMP_WORDS": words,
         "COMP_CWORD": str(len(words.split(" ")) - 1),
     }
-    done = Runbookd(runbookd.folder, environment)()
+    done = runbookd.having(environment)()
     assert done.stderr == ""
     assert done.stdout.strip() == "" if not offered else f"plain,{offered}" in done.stdout.splitlines()

@@ -19,7 +19,7 @@ Tell = Callable[..., Awaitable[None]]
 
 def configured(runbookd: Runbookd, **variables: str) -> Runbookd:
     """The same script with settings in its environment."""
-    return Runbookd(runbookd.folder, {f"RUNBOOKD_{name.upper()}": value for name, value in variables.items()})
+    return runbookd.having({f"RUNBOOKD_{name.upper()}": value for name, value in variables.items()})
 
 
 def edit(database: Path, sql: str) -> None:

@@ -34,7 +34,7 @@ def keeping(runbookd: Runbookd, s3: S3, **variables: str) -> Runbookd:
         "aws__endpoint_url": s3.behind,
         **variables,
     }
-    return Runbookd(runbookd.folder, {f"RUNBOOKD_{name.upper()}": value for name, value in variables.items()})
+    return runbookd.having({f"RUNBOOKD_{name.upper()}": value for name, value in variables.items()})
 
 
 @pytest.fixture
@@ -117,5 +117,5 @@ def test_what_s3_needs_is_told_at_the_start(runbookd: Runbookd, s3: S3) -> None:
     hooks = '{"alertmanager": {"bearer": ["x"]}}'
     for setting in ("ledger__archives", "ledger__checkpoints_s3"):
         variables = {f"RUNBOOKD_{setting.upper()}": s3.address(), "RUNBOOKD_WEB__HOOKS": hooks}
-        it = Runbookd(runbookd.folder, variables)
+        it = runbookd.having(variables)
         assert f"{setting.replace('__', '.')} needs a key" in it("serve", code=2).stderr

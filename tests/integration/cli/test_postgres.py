@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -29,7 +28,7 @@ async def url(postgres: PostgresServer) -> AsyncIterator[str]:
 @pytest.fixture
 def on_postgres(runbookd: Runbookd, url: str) -> Runbookd:
     """The console script, told of the database by its variable."""
-    return replace(runbookd, environment={"RUNBOOKD_DATABASE_URL": url})
+    return runbookd.having({"RUNBOOKD_DATABASE_URL": url})
 
 
 async def test_the_schema_is_made_and_made_once(on_postgres: Runbookd) -> None:
@@ -71,7 +70,7 @@ async def test_only_serve_and_migrate_touch_the_schema(
 
 async def test_sqlite_has_the_same_command(runbookd: Runbookd) -> None:
     """On SQLite `migrate` makes the file; `--database` outranks the variable."""
-    there = replace(runbookd, environment={"RUNBOOKD_DATABASE_URL": "postgresql://nowhere.invalid/x"})
+    there = runbookd.having({"RUNBOOKD_DATABASE_URL": "postgresql://nowhere.invalid/x"})
     assert "applied 0001_start.sql" in there("migrate", "--database", "new.db").stdout
     assert "applied" not in there("migrate", "--database", "new.db").stdout
     assert "up to date" in there("migrate", "--database", "new.db").stdout
@@ -80,7 +79,7 @@ async def test_sqlite_has_the_same_command(runbookd: Runbookd) -> None:
 
 async def test_a_wrong_url_is_told_without_its_password(runbookd: Runbookd) -> None:
     """A URL of something else is refused by its name, never by its value."""
-    wrong = replace(runbookd, environment={"RUNBOOKD_DATABASE_URL": "mysql://ana:hidden@db/x"})
+    wrong = runbookd.having({"RUNBOOKD_DATABASE_URL": "mysql://ana:hidden@db/x"})
     error = wrong("status", code=2).stderr
     assert "database_url" in error
     assert "hidden" not in error

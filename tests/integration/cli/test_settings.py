@@ -70,7 +70,7 @@ def test_broken_json_is_told_by_its_variable(name: str, monkeypatch: pytest.Monk
 
 def test_a_misspelt_variable_is_bad_usage(runbookd: Runbookd) -> None:
     """It is exit code 2, for every command that reads the settings."""
-    done = Runbookd(runbookd.folder, {"RUNBOOKD_MOED": "observe"})("check", code=2)
+    done = runbookd.having({"RUNBOOKD_MOED": "observe"})("check", code=2)
     assert "Did you mean 'RUNBOOKD_MODE'?" in done.stderr
 
 
