@@ -114,6 +114,14 @@ async def test_a_channel_that_is_busy_falls_through_within_a_minute(tmp_path: Pa
         assert len(home.voices.tried) == 6
 
 
+async def test_a_channel_that_asks_for_a_long_wait_is_not_waited_for(tmp_path: Path) -> None:
+    """Told to come back in ten minutes, runbookd pages the secondary now."""
+    async with house(tmp_path, ladder(STEPS, mailed("l1", "l2", "l3", backups=True))) as home:
+        home.voices.failing = {"email": [replace(BUSY, kind="rate_limited", retry_after=600)]}
+        await home.breaks()
+        assert await home.heard() == [(0, "page l1.secondary")]
+
+
 async def test_when_somebody_has_it_a_failed_page_hurries_nobody(tmp_path: Path) -> None:
     """The secondary is still paged for the level, but the next level keeps its time."""
     levels = [{"after": "0m", "page": ["l1"]}, {"after": "10m", "page": ["l2"]}]

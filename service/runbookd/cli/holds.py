@@ -11,7 +11,7 @@ from runbookd.cli.complete import held_targets
 from runbookd.cli.database import change, look
 from runbookd.cli.group import ListGroup, examples
 from runbookd.cli.output import Column, length, moment, output_option, print_json, short, table
-from runbookd.cli.shared import Shared, actor, pass_shared
+from runbookd.cli.shared import REASON, Shared, actor, pass_shared
 from runbookd.errors import NotFound
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def list_(shared: Shared, output: str) -> None:
 @holds.command()
 @click.argument("target", shell_complete=held_targets)
 @click.option("--playbook", metavar="NAME", help="Whose hold, where several hold the target.")
-@click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the ledger with your name.")
+@REASON
 @pass_shared
 def release(shared: Shared, target: str, playbook: str | None, reason: str) -> None:
     """End a hold. What was changed there stays as it is: undo that first, by hand.

@@ -9,14 +9,14 @@ import click
 
 from runbookd.cli.database import change
 from runbookd.cli.group import examples
-from runbookd.cli.shared import Shared, actor, pass_shared
+from runbookd.cli.shared import REASON, Shared, actor, pass_shared
 
 if TYPE_CHECKING:
     from runbookd.ports import Tx
 
 
 @click.command(epilog=examples('runbookd pause --reason "network maintenance until 14:00"'))
-@click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the ledger with your name.")
+@REASON
 @pass_shared
 def pause(shared: Shared, reason: str) -> None:
     """Stop everything that changes anything, at once, for every service on the database.
@@ -37,7 +37,7 @@ def pause(shared: Shared, reason: str) -> None:
 
 
 @click.command(epilog=examples('runbookd resume --reason "maintenance is over"'))
-@click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the ledger with your name.")
+@REASON
 @pass_shared
 def resume(shared: Shared, reason: str) -> None:
     """Let runs act again. Runs that the pause stopped stay stopped."""

@@ -10,16 +10,13 @@ import click
 from runbookd.cli.complete import incident_ids
 from runbookd.cli.database import change, find_incident
 from runbookd.cli.group import examples
-from runbookd.cli.shared import Shared, actor, pass_shared
+from runbookd.cli.shared import REASON, Said, Shared, actor, pass_shared
 
 if TYPE_CHECKING:
     from runbookd.ports import Tx
     from runbookd.units.people import Done
 
 _INCIDENT = click.argument("incident", metavar="INCIDENT", shell_complete=incident_ids)
-_REASON = click.option(
-    "--reason", required=True, metavar="TEXT", help="Why; kept in the ledger with your name."
-)
 
 
 @click.command(epilog=examples("runbookd ack 7f3k9x2b"))
@@ -41,7 +38,7 @@ def ack(shared: Shared, incident: str) -> None:
 )
 @_INCIDENT
 @click.option("--priority", metavar="NAME", help="Give it this priority: its clocks and levels begin now.")
-@_REASON
+@REASON
 @pass_shared
 def escalate(shared: Shared, incident: str, priority: str | None, reason: str) -> None:
     """Tell the next level that pages now, whatever it waits for, or raise the priority."""
@@ -50,7 +47,7 @@ def escalate(shared: Shared, incident: str, priority: str | None, reason: str) -
 
 @click.command(epilog=examples('runbookd resolve 7f3k9x2b --reason "restarted by hand, users are served"'))
 @_INCIDENT
-@_REASON
+@REASON
 @pass_shared
 def resolve(shared: Shared, incident: str, reason: str) -> None:
     """End an incident, and tell everyone who was told of it. Its alerts may still be firing."""
@@ -59,7 +56,7 @@ def resolve(shared: Shared, incident: str, reason: str) -> None:
 
 @click.command(epilog=examples("runbookd assign 7f3k9x2b anna"))
 @_INCIDENT
-@click.argument("who")
+@click.argument("who", type=Said())
 @pass_shared
 def assign(shared: Shared, incident: str, who: str) -> None:
     """Say who leads: the incident commander, as messages call them."""
@@ -73,7 +70,7 @@ def assign(shared: Shared, incident: str, who: str) -> None:
     )
 )
 @_INCIDENT
-@click.argument("text")
+@click.argument("text", type=Said())
 @click.option(
     "--public",
     is_flag=True,
@@ -90,15 +87,19 @@ def act_on(
 ) -> Done:
     """Do it to the incident whose id `part` is, or is part of; a service on the database sends what is to be sent.
 
-    Raises NotFound, UsageError, and StoreError.
+    A file of rules or playbooks that somebody has broken is told of and done without. Raises NotFound, UsageError,
+    and StoreError.
     """
-    from runbookd.content.load import load
+    from runbookd.content.load import salvage
     from runbookd.runtime.ids import Ulids
     from runbookd.units.desk import Desk
     from runbookd.units.people import Act, Do, act
 
     settings = shared.settings()
-    desk = Desk.of(load(settings.rules, settings.playbooks, shared.catalogue()), Ulids())
+    library, problems = salvage(settings.rules, settings.playbooks, shared.catalogue())
+    for problem in problems:
+        click.echo(f"warning: {problem}; done without that file", err=True)
+    desk = Desk.of(library, Ulids())
 
     async def unit(tx: Tx) -> Done:
         found = await find_incident(tx, part)

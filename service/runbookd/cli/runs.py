@@ -26,7 +26,7 @@ from runbookd.cli.output import (
     short,
     table,
 )
-from runbookd.cli.shared import Shared, actor, pass_shared
+from runbookd.cli.shared import REASON, Shared, actor, pass_shared
 from runbookd.errors import NotFound
 from runbookd.language.differences import differences, was_dry_run
 from runbookd.model.action import Mode
@@ -142,7 +142,7 @@ def evidence(shared: Shared, run_id: str, name: str) -> None:
 
 @runs.command(epilog=examples('runbookd runs cancel 7f3k9x2b --reason "wrong cluster"'))
 @click.argument("run_id", metavar="ID", shell_complete=run_ids)
-@click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the ledger with your name.")
+@REASON
 @pass_shared
 def cancel(shared: Shared, run_id: str, reason: str) -> None:
     """Ask a run to stop at its next step border. Its `finally` steps are still done."""

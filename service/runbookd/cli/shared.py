@@ -50,6 +50,24 @@ pass_shared = click.make_pass_decorator(Shared)
 """Gives a command the shared options as its first argument."""
 
 
+class Said(click.ParamType[str]):
+    """Text that says something."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text; fails when it is blank."""
+        if not value.strip():
+            self.fail("it is empty; say something, it is kept with your name", param, ctx)
+        return value
+
+
+REASON = click.option(
+    "--reason", required=True, type=Said(), metavar="TEXT", help="Why; kept in the ledger with your name."
+)
+"""The option of every command whose reason others will ask for."""
+
+
 def actor() -> str:
     """Who asks, for the ledger: `cli:NAME`."""
     import getpass

@@ -66,6 +66,24 @@ def examine(rules: Folders, playbooks: Folders, catalogue: Catalogue) -> Report:
     )
 
 
+def salvage(rules: Folders, playbooks: Folders, catalogue: Catalogue) -> tuple[Library, tuple[Problem, ...]]:
+    """Return what stands without the files that have a mistake, and the mistakes; embedded tests are not run.
+
+    It is for what a person does about an incident, which must not wait until somebody's edit is mended. A file that
+    needs a broken one is left out with it. Raises ContentError when a folder cannot be read.
+    """
+    bodies, problems = read(find([*_several(rules), *_several(playbooks)]))
+    while True:
+        made = draft(bodies)
+        mistakes, _ = check(made, catalogue)
+        broken = {mistake.file for mistake in mistakes}
+        sound = [body for body in bodies if body[0] not in broken]
+        problems += mistakes
+        if len(sound) == len(bodies):
+            return made.library(version(bodies)), tuple(problems)
+        bodies = sound
+
+
 def _several(folders: Folders) -> Sequence[Path]:
     return [folders] if isinstance(folders, Path) else folders
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runbookd.actions.catalogue import ActionCatalogue
-from runbookd.content.load import examine, load
+from runbookd.content.load import examine, load, salvage
 from runbookd.errors import ContentError
 from runbookd.model.library import Library
 from tests.unit.content.catalogue import FakeCatalogue
@@ -361,3 +361,28 @@ def test_no_edit_crashes_it(tmp_path: Path, data: st.DataObject) -> None:
 def test_nothing_loads_as_nothing() -> None:
     """No folders are an empty library."""
     assert load([], [], CATALOGUE) == Library(version=load([], [], CATALOGUE).version)
+
+
+def test_what_stands_without_its_broken_files(tmp_path: Path) -> None:
+    """A broken file, and what needs it, are left out and told; the rest is there."""
+    write(
+        tmp_path / "rules",
+        {
+            "1.yaml": PRIORITIES,
+            "2.yaml": rules_named("good"),
+            "3.yaml": "rules: [",
+            "4.yaml": "rules:\n- {name: lost, priority: P1, match: ['a=\"b\"'], run: [{playbook: broken}]}\n",
+        },
+    )
+    write(tmp_path / "playbooks", {"broken.yaml": "playbook: broken\nsteps: 7\n"})
+    library, problems = salvage(tmp_path / "rules", tmp_path / "playbooks", CATALOGUE)
+    assert [rule.name for rule in library.rules] == ["good"]
+    assert list(library.priorities) == ["P1"]
+    assert {Path(problem.file).name for problem in problems} == {"3.yaml", "4.yaml", "broken.yaml"}
+
+
+def test_nothing_stands_when_everything_is_broken(tmp_path: Path) -> None:
+    """Then there is an empty library, and every mistake."""
+    folder = write(tmp_path, {"1.yaml": "rules: [", "2.yaml": ""})
+    library, problems = salvage(folder, [], CATALOGUE)
+    assert (list(library.rules), len(problems)) == ([], 2)

@@ -166,6 +166,13 @@ def test_the_status_page_is_opened_once_and_then_told_on() -> None:
         (MessageKind.PAGE, 1, 59, Failure(kind="timeout", message="", temporary=True), 2),
         (
             MessageKind.PAGE,
+            1,
+            0,
+            Failure(kind="rate_limited", message="", temporary=True, retry_after=600),
+            None,
+        ),
+        (
+            MessageKind.PAGE,
             2,
             0,
             Failure(kind="rate_limited", message="", temporary=True, retry_after=90),

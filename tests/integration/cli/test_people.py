@@ -1,0 +1,85 @@
+"""What a person does about an incident is a command, and is done whatever state the files are in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.integration.cli.conftest import Runbookd, alert
+
+Tell = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+async def incident(runbookd: Runbookd, told: Tell) -> str:
+    """The id of an open incident."""
+    await told(alert("Broken"))
+    (one,) = runbookd.json("incidents")
+    return str(one["id"])
+
+
+def acts(runbookd: Runbookd) -> list[tuple[str, str]]:
+    """What people did, and what they said, by the ledger; the first first."""
+    entries = runbookd.json("audit", "show")
+    return [
+        (one["what"], one["detail"].get("text", "")) for one in entries if one["what"].startswith("person_")
+    ]
+
+
+def test_each_command_does_its_act_once(runbookd: Runbookd, incident: str) -> None:
+    """Taken, handed on, written about and ended: each is in the ledger with who did it and why."""
+    short = incident[-8:]
+    assert "levels that wait for that stop" in runbookd("ack", short).stdout
+    assert "has it already" in "".join(runbookd("ack", short).stderr)
+    assert f"anna leads incident {incident}" in runbookd("assign", short, "anna").stdout
+    assert runbookd("note", short, "the vendor is on it").stdout.startswith("noted")
+    assert "is resolved" in runbookd("resolve", short, "--reason", "restarted by hand").stdout
+    assert "is over already" in runbookd("resolve", short, "--reason", "again").stderr
+    done = acts(runbookd)
+    assert sorted(done) == sorted(
+        [
+            ("person_acknowledge", ""),
+            ("person_assign", "anna"),
+            ("person_note", "the vendor is on it"),
+            ("person_resolve", "restarted by hand"),
+        ]
+    )
+    (shown,) = runbookd.json("incidents")
+    assert shown["state"] == "resolved"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("note", "ID", " "),
+        ("assign", "ID", ""),
+        ("resolve", "ID", "--reason", ""),
+        ("escalate", "ID", "--reason", "\t"),
+        ("pause", "--reason", ""),
+    ],
+    ids=lambda args: args[0],
+)
+def test_nothing_is_said_with_nothing(runbookd: Runbookd, incident: str, args: tuple[str, ...]) -> None:
+    """A blank text or reason is bad usage, and nothing is done."""
+    refused = runbookd(*(incident if one == "ID" else one for one in args), code=2)
+    assert "it is empty; say something" in refused.stderr
+    assert acts(runbookd) == []
+
+
+def test_an_incident_that_is_not_there(runbookd: Runbookd, incident: str) -> None:
+    """Its id is told, and where the others are listed."""
+    assert "runbookd incidents" in runbookd("ack", "nosuchid", code=3).stderr
+    assert (
+        "no priority 'P9'"
+        in runbookd("escalate", incident, "--priority", "P9", "--reason", "x", code=3).stderr
+    )
+
+
+def test_a_file_that_somebody_has_broken_stops_nobody(runbookd: Runbookd, incident: str) -> None:
+    """The incident is ended all the same, and the mistake is told with its place."""
+    (runbookd.folder / "rules" / "edited.yaml").write_text("rules: [\n")
+    done = runbookd("resolve", incident, "--reason", "mended by hand")
+    assert "is resolved" in done.stdout
+    assert "edited.yaml" in done.stderr
+    assert "done without that file" in done.stderr
