@@ -32,7 +32,7 @@ from runbookd.store.sqlite import open_sqlite
 from runbookd.units.desk import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from datetime import timedelta
 
     from aiohttp.web import AppRunner
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from runbookd.model.work import Work
     from runbookd.ports import Clock, Store
     from runbookd.reports.public_incidents import PublicPages
+    from runbookd.runtime.attendance import Attendance
     from runbookd.runtime.checkpoints import Checkpoints
     from runbookd.runtime.metrics import Metrics
     from runbookd.runtime.presence import Presence
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from runbookd.runtime.scheduler import Scheduler
     from runbookd.settings import Settings
     from runbookd.units.watch import Watch
+    from runbookd.web.health import Warn
 
 log = structlog.get_logger()
 
@@ -100,12 +102,13 @@ async def wire(
     watch: Watch | None = None,
     *,
     migrate: bool = True,
+    chain: str | None = None,
 ) -> AsyncIterator[Parts]:
     """Put the engine together, and take it apart again.
 
     `library` None reads the folders in the settings; `clock` None is the machine's, set by the database's. Without
-    `migrate` a schema that is not this version's, or not there, is refused and left as it is. Raises ContentError,
-    SettingsError, StoreError.
+    `migrate` a schema that is not this version's, or not there, is refused and left as it is. `chain` is the ledger's
+    on Postgres; None is the replica's own. Raises ContentError, SettingsError, StoreError.
     """
     own = SystemClock()
     clock = clock or own
@@ -113,7 +116,7 @@ async def wire(
     catalogue = ActionCatalogue(settings.actions)
     library = library or load(settings.rules, settings.playbooks, catalogue)
     async with AsyncExitStack() as stack:
-        store = await _open(settings, migrate=migrate)
+        store = await _open(settings, chain or settings.name, migrate=migrate)
         stack.push_async_callback(store.close)
         await own.agree(store)
         secrets = FilesAndEnvironment(settings.secrets_folder)
@@ -140,7 +143,7 @@ async def wire(
         yield parts
 
 
-async def _open(settings: Settings, *, migrate: bool) -> Store:
+async def _open(settings: Settings, chain: str, *, migrate: bool) -> Store:
     """Open the database the settings name. Raises StoreError."""
     if settings.database_url is None:
         if not migrate:
@@ -150,9 +153,7 @@ async def _open(settings: Settings, *, migrate: bool) -> Store:
 
     url = settings.database_url.get_secret_value()
     stall = min(5.0, settings.lease.total_seconds() / 4)
-    return await open_postgres(
-        url, chain=settings.name, queue=settings.database_queue, stall=stall, migrate=migrate
-    )
+    return await open_postgres(url, chain=chain, queue=settings.database_queue, stall=stall, migrate=migrate)
 
 
 def _desk(settings: Settings, library: Library, ids: Ulids) -> Desk:
@@ -199,6 +200,7 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
     # The doors' libraries are not for the CLI's other commands to pay for.
     from prometheus_client import CollectorRegistry
 
+    from runbookd.runtime.attendance import Attendance
     from runbookd.runtime.limits import only_server_of, raise_open_files
     from runbookd.runtime.metrics import Metrics
     from runbookd.runtime.reloader import Reloader
@@ -212,11 +214,13 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
         if settings.database_url is None:
             stack.enter_context(only_server_of(settings.database))
         parts = await stack.enter_async_context(wire(settings, watch=metrics))
-        await _join(parts)
+        attendance = Attendance(metrics)
+        await _join(parts, attendance)
         checkpoints = parts.keeping.checkpoints(parts.store, parts.clock, metrics)
         scheduler = _sweeps(parts, metrics, checkpoints)
         reloader = Reloader(parts.load, parts.pipeline, parts.store, parts.clock, metrics)
-        runner = await _listen(parts, registry, reloader)
+        warnings = {"reload": lambda: reloader.refused, "replica": attendance.trouble}
+        runner = await _listen(parts, registry, warnings)
         stack.push_async_callback(runner.cleanup)
         scheduler.start()
         stack.callback(scheduler.stop)
@@ -243,13 +247,11 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
         log.info("stopped", stage="execute")
 
 
-async def _join(parts: Parts) -> None:
+async def _join(parts: Parts, attendance: Attendance) -> None:
     """Take part in the work on this database, beginning with what an earlier life of this replica left."""
     name = parts.settings.name
-    if not await parts.store.attend(name, parts.worker.wake):
-        # It may be one that nobody can reach any more: its claims are left to run out.
-        log.warning("another process has this replica's name; give each its own", stage="execute", name=name)
-        return
+    if not await parts.store.attend(name, parts.worker.wake, attendance.told):
+        return  # it may be one that nobody can reach any more: its claims are left to run out
     inherited = await parts.store.write(lambda tx: tx.work.inherit(name))
     if inherited:
         log.info("work of an earlier life released", stage="execute", rows=inherited)
@@ -299,8 +301,8 @@ def _reconcile(parts: Parts) -> Callable[[Work], Awaitable[None]]:
     return ask
 
 
-async def _listen(parts: Parts, registry: CollectorRegistry, reloader: Reloader) -> AppRunner:
-    """Open the HTTP door."""
+async def _listen(parts: Parts, registry: CollectorRegistry, warnings: Mapping[str, Warn]) -> AppRunner:
+    """Open the HTTP door; `warnings` are what `/readyz` tells beside its checks."""
     from runbookd.runtime.people import People
     from runbookd.web.app import Inside, create_app
     from runbookd.web.health import content_loaded, queue_young, store_writable
@@ -314,7 +316,6 @@ async def _listen(parts: Parts, registry: CollectorRegistry, reloader: Reloader)
         "worker": parts.worker.turning,
         "deliveries": parts.pipeline.taking,
     }
-    warnings = {"reload": lambda: reloader.refused}
     people = People(parts.store, parts.clock, parts.pipeline)
     inside = Inside(parts.pipeline, people, parts.clock, _public_pages(parts))
     app = create_app(settings.web, inside, checks=checks, registry=registry, warnings=warnings)

@@ -97,6 +97,10 @@ class DamagedFile(StoreError):
     """An archive or checkpoint is not whole, or is of other entries than the ledger's; nothing was taken from it."""
 
 
+class DamagedLedger(StoreError):
+    """A chain of the ledger is broken; nothing of it is archived or deleted. `runbookd audit verify` says where."""
+
+
 class NotFound(RunbookdError):
     """There is nothing by that name or id."""
 

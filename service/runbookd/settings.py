@@ -34,6 +34,7 @@ from runbookd.model.retention import Ages, Kept
 from runbookd.model.watchdog import Watchdog
 from runbookd.runtime.config import HeartbeatConfig, LedgerConfig
 from runbookd.stages.plan import Reach
+from runbookd.store.postgres_url import fault_of
 from runbookd.web.config import WebConfig
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -187,7 +188,8 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None,
         description=(
-            "Postgres, for several replicas: postgresql://USER:PASSWORD@HOST/DATABASE. None: the SQLite file. "
+            "Postgres, for several replicas: postgresql://USER:PASSWORD@HOST/DATABASE, user and password "
+            "percent-encoded (`@` is %40, `/` is %2F), several hosts with commas between. None: the SQLite file. "
             "Needs the extra `postgres`; a pooler in between must keep sessions whole."
         ),
     )
@@ -268,8 +270,9 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise ValueError("it must begin with postgresql://")
+        fault = None if url is None else fault_of(url.get_secret_value())
+        if fault is not None:
+            raise ValueError(fault)
         return url
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -15,13 +16,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from runbookd.cli.main import cli
+from runbookd.errors import NotFound
 from runbookd.model.audit import Entry, LedgerRow, Stage
 from runbookd.model.retention import Ages, Kept
 from runbookd.runtime.checkpoint_keepers import FileKeeper
 from runbookd.runtime.checkpoints import Checkpoints
 from runbookd.runtime.metrics import Metrics
 from runbookd.runtime.retention import Archiving, Pruner
-from runbookd.stages.audit import GENESIS, chain_hash, seal
+from runbookd.stages.audit import GENESIS, chain_hash, row_of, seal
 from runbookd.stages.checkpoint import Signer, new_key, public_pem, read_statement, signer_of
 from runbookd.store.folder import Folder
 from runbookd.store.sqlite import open_sqlite
@@ -34,6 +36,7 @@ PLAYBOOK = "playbook: note\nsteps:\n  - {action: flow.log, with: {message: x}}\n
 TRIGGERS = (
     "ledger_never_changes",
     "ledger_never_forgets",
+    "ledger_only_grows",
     "ledger_anchors_hold",
     "ledger_anchors_never_change",
 )
@@ -199,6 +202,8 @@ EDITS: dict[str, Callable[[list[LedgerRow]], list[LedgerRow]]] = {
         rows[1]._replace(seq=3),
         *[row._replace(seq=row.seq + 1) for row in rows[2:]],
     ],
+    "put in before the first": lambda rows: [rows[0]._replace(seq=0), *rows],
+    "put in long before the first": lambda rows: [rows[0]._replace(seq=-40), *rows],
     "tail cut": lambda rows: rows[:-1],
     "tail cut to an older checkpoint": lambda rows: rows[:3],
     "all gone": lambda _: [],
@@ -237,7 +242,10 @@ def test_only_the_key_makes_it_look_right(place: Place, capsys: pytest.CaptureFi
     assert place.verify() == 1
     assert f"signed by the key {stranger.id}, which was not given" in capsys.readouterr().out
     place.checkpoints.write_text("")
-    assert place.verify() == 0
+    with pytest.raises(NotFound, match=r"there is no checkpoint in .*checkpoints\.jsonl; is that the file"):
+        place.verify()
+    shared = ("--database", str(place.folder / "store.db"))
+    assert not cli.main([*shared, "audit", "verify"], standalone_mode=False)
 
 
 def test_a_sealed_entry_does_not_fit_elsewhere(place: Place) -> None:
@@ -263,6 +271,34 @@ def test_a_pruned_ledger_is_whole(pruned: Place, capsys: pytest.CaptureFixture[s
     assert "checked 6 entries" in capsys.readouterr().out
     assert pruned.verify() == 0
     assert "chain main begins after entry 3, by a signed seal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("archives", [False, True])
+def test_what_was_pruned_cannot_be_put_in_again(
+    pruned: Place, capsys: pytest.CaptureFixture[str], *, archives: bool
+) -> None:
+    """A forged entry where others were archived is found, with the archives and without."""
+    against = ("--archives", str(pruned.archives)) if archives else ()
+    whole = pruned.rows()
+    for seq in (-1, 0, 1, 2, 3):
+        pruned.put([anew(whole[:1], 0)[0]._replace(seq=seq), *whole])
+        capsys.readouterr()
+        assert pruned.verify(*against) == 1
+        assert f"chain main, entry {seq}: was put in" in capsys.readouterr().out
+    pruned.put(whole)
+    assert pruned.verify(*against) == 0
+
+
+def test_what_waits_to_be_deleted_is_no_forgery(pruned: Place) -> None:
+    """Entries that are archived and still there, since the process that forgets them died, are the chain's own."""
+    (file,) = pruned.archives.iterdir()
+    rows = [row_of(line) for line in gzip.decompress(file.read_bytes()).splitlines()[:-1]]
+    left = pruned.rows()
+    for kept in (rows, rows[1:], rows[2:]):
+        pruned.put([*kept, *left])
+        assert pruned.verify() == 0
+    pruned.put([rows[0], rows[2], *left])
+    assert pruned.verify() == 1
 
 
 def test_nobody_can_prune_but_the_key(pruned: Place, capsys: pytest.CaptureFixture[str]) -> None:

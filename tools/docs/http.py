@@ -13,8 +13,7 @@ from prometheus_client import CollectorRegistry
 from runbookd.runtime.clock import SystemClock
 from runbookd.sources import HOOKS
 from runbookd.web import problems
-from runbookd.web.api import People
-from runbookd.web.app import Inside, create_app
+from runbookd.web.app import Everybody, Inside, create_app
 from runbookd.web.config import WebConfig
 from runbookd.web.hooks import Inbox
 from runbookd.web.problems import Problem
@@ -25,7 +24,7 @@ from tools.docs.markdown import page as make_page
 
 def application(registry: CollectorRegistry) -> web.Application:
     """Make the service's application, with every address and metric of its door."""
-    inside = Inside(cast("Inbox", None), cast("People", None), SystemClock(), cast("Pages", object()))
+    inside = Inside(cast("Inbox", None), cast("Everybody", None), SystemClock(), cast("Pages", object()))
     return create_app(WebConfig(), inside, checks={}, registry=registry)
 
 

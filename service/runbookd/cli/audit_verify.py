@@ -163,11 +163,14 @@ def _keys(files: tuple[Path, ...]) -> dict[str, Ed25519PublicKey] | None:
 
 def _database(shared: Shared, check: Check) -> None:
     """Check the chains in the database; a row that cannot even be read is a fault as any other."""
-    from runbookd.cli.ledger_walk import beginnings
+    from runbookd.cli.ledger_walk import beginnings, behind
 
     try:
         for chain, anchor in look(shared, beginnings).items():
             check.begin(chain, anchor)
+            fault = behind(shared, chain, anchor)
+            if fault is not None:
+                check.fail(f"chain {chain}, {fault}")
             follow_chain(shared, check, chain)
             if check.fault is not None:
                 return

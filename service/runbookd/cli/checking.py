@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from runbookd.model.audit import Anchor, LedgerRow
 
 
+_UNSURE = ", their signatures unchecked: give --public-key"
+
+
 class Check:
     """What a check came to: `fault` is the first there is, `notes` what could not be checked, `walks` the chains."""
 
@@ -31,7 +34,9 @@ class Check:
         self._wanted: dict[str, dict[int, str]] = {}
         self.walks: dict[str, Walk] = {}
         self.fault: str | None = None
-        self.notes: list[str] = []
+        self.notes = (
+            [f"archives of {archives.where}{_UNSURE}"] if archives is not None and keys is None else []
+        )
 
     @property
     def count(self) -> int:
@@ -45,9 +50,10 @@ class Check:
             self.fail(f"chain {chain}, entry {seq}: two different ones were signed or noted")
 
     def want_signed(self, file: Path) -> None:
-        """Hold the chains to every checkpoint of a file."""
+        """Hold the chains to every checkpoint of a file. Raises NotFound as `want_kept`."""
         lines = enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
-        self._want_all(str(file), ((f"{file}:{number}", line) for number, line in lines))
+        if not self._want_all(str(file), ((f"{file}:{number}", line) for number, line in lines)):
+            raise NotFound(f"there is no checkpoint in {file}; is that the file?")
 
     def want_kept(self, shelf: Shelf) -> None:
         """Hold the chains to every checkpoint of a place. Raises NotFound when there is none: it is the wrong one."""
@@ -65,8 +71,7 @@ class Check:
                 self.fail(f"{where}: {error}")
                 return count
             self.want(one.chain, one.seq, one.hash)
-        unsure = "" if self._keys is not None else ", their signatures unchecked: give --public-key"
-        self.notes.append(f"{count} checkpoints of {source}{unsure}")
+        self.notes.append(f"{count} checkpoints of {source}{'' if self._keys is not None else _UNSURE}")
         return count
 
     def walk(self, chain: str) -> Walk:

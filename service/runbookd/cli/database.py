@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 SEARCHED = 20_000
 """How many of the newest rows are searched for a part of an id."""
-_CHAIN = "cli"
+CHAIN = "cli"
 """The ledger chain of commands on Postgres, where each replica has one."""
 SHORTEST = 4
 """Letters a part of an id must have."""
@@ -40,7 +40,7 @@ def told(place: Path | str) -> str:
     """Name a database for people, without the password in a URL."""
     if not isinstance(place, str):
         return str(place)
-    from runbookd.store.postgres_connections import place as named
+    from runbookd.store.postgres_url import place as named
 
     return f"Postgres {named(place)}"
 
@@ -88,7 +88,7 @@ async def _open(place: Path | str) -> Store:
     if isinstance(place, str):
         from runbookd.store.postgres import open_postgres
 
-        return await open_postgres(place, chain=_CHAIN, migrate=False)
+        return await open_postgres(place, chain=CHAIN, migrate=False)
     from runbookd.store.sqlite import open_sqlite
 
     check(place)

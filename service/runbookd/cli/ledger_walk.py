@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from runbookd.cli.database import look
+from runbookd.stages.audit import GENESIS, put_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +27,21 @@ async def beginnings(tx: Tx) -> dict[str, Anchor | None]:
     anchors = {anchor.chain: anchor for anchor in await tx.ledger.anchors()}
     names = {head.chain for head in await tx.ledger.heads()} | anchors.keys()
     return {name: anchors.get(name) for name in sorted(names)}
+
+
+def behind(shared: Shared, chain: str, anchor: Anchor | None) -> str | None:
+    """Say what was put in behind where the database takes a chain up; None when nothing was.
+
+    Entries that are archived and wait to be deleted may be there; they are deleted from the first on, so that what is
+    left is whole whenever it is looked at.
+    """
+    seq, hash_ = (0, GENESIS) if anchor is None else (anchor.seq, anchor.hash)
+    while rows := look(shared, partial(_back, chain, seq)):
+        fault = put_in(rows, seq=seq, hash_=hash_)
+        if fault is not None:
+            return fault
+        seq, hash_ = rows[-1].seq - 1, rows[-1].previous
+    return None
 
 
 def pages(shared: Shared, chain: str, after: int) -> Iterator[list[LedgerRow]]:
@@ -64,6 +80,10 @@ class _Stretch:
             self.over = not rows or not self.taken
             if self.over:
                 return
+
+
+async def _back(chain: str, seq: int, tx: Tx) -> list[LedgerRow]:
+    return await tx.ledger.rows_back(chain, seq, _PAGE)
 
 
 async def _page(chain: str, after: int, tx: Tx) -> list[LedgerRow]:

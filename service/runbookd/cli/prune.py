@@ -6,10 +6,10 @@ import asyncio
 
 import click
 
+from runbookd.cli.database import CHAIN
 from runbookd.cli.group import examples
 from runbookd.cli.output import output_option, print_json
 from runbookd.cli.shared import Shared, actor, pass_shared
-from runbookd.errors import DamagedFile, PlaceUnavailable
 
 
 @click.command(epilog=examples("runbookd prune --dry-run"))
@@ -35,9 +35,10 @@ def prune(shared: Shared, *, dry_run: bool, output: str) -> None:
 async def _prune(shared: Shared, *, dry_run: bool) -> dict[str, int]:
     from runbookd.bootstrap import wire
     from runbookd.runtime.logs import set_up
+    from runbookd.runtime.retention import KEPT
 
     set_up("console", "ERROR")
-    async with wire(shared.settings(), migrate=False) as parts:
+    async with wire(shared.settings(), migrate=False, chain=CHAIN) as parts:
         if dry_run:
             return await parts.pruner().count()
         pruner = parts.pruner()
@@ -46,6 +47,6 @@ async def _prune(shared: Shared, *, dry_run: bool) -> dict[str, int]:
             raise click.UsageError("somebody else is pruning right now; there is nothing left to do")
         try:
             return await pruner.prune(work)
-        except (PlaceUnavailable, DamagedFile) as error:
+        except KEPT as error:
             message = f"the ledger is not archived, so what is left of it stays (all else is pruned): {error}"
             raise type(error)(message) from error

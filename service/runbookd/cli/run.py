@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 
 from runbookd.cli import exit_codes
 from runbookd.cli.complete import playbook_names
+from runbookd.cli.database import CHAIN
 from runbookd.cli.group import examples
 from runbookd.cli.output import at_terminal, console, length, output_option, print_json, short, style_of
 from runbookd.cli.shared import Shared, actor, pass_shared
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from runbookd.stages.plan import Answer
     from runbookd.units.manual import Request
 
+_MADE_WAY_WITHIN = timedelta(minutes=1)
+_LOOK_EVERY = 0.5
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -67,7 +71,8 @@ def run(
 ) -> int:
     """Run a playbook by hand, in this process, on the configured database, which has to be there.
 
-    The target's lock, protected targets and the budget bind it as they bind a rule; the pauses of rules do not.
+    The target's lock, protected targets and the budget bind it as they bind a rule; the pauses of rules do not. A
+    playbook that holds its target asks the run at work there to stop, and waits for that.
     Everything is in the journal and the ledger, with your name. Ctrl-C asks the run to stop at its next step border;
     a second one leaves it, to be carried on by the service. Exits with 1 when the run did not end well.
     """
@@ -98,7 +103,7 @@ def run(
     async def go() -> int:
         from runbookd.bootstrap import wire
 
-        async with wire(settings, library, migrate=False) as parts:
+        async with wire(settings, library, migrate=False, chain=CHAIN) as parts:
             return await _run(parts, request, output)
 
     return asyncio.run(go())
@@ -110,7 +115,7 @@ async def _run(parts: Parts, request: Request, output: str) -> int:
     from runbookd.stages.plan import Answer
 
     owner = f"cli/{parts.ids.new('w')}"
-    started, work = await _start(parts, request, owner)
+    started, work = await _start_when_free(parts, request, owner)
     if isinstance(started, Answer):
         return _refused(started, output)
     text = output == "text"
@@ -136,6 +141,23 @@ async def _run(parts: Parts, request: Request, output: str) -> int:
     finally:
         progress.close()
     return await _ended(parts, ended, steps, output)
+
+
+async def _start_when_free(parts: Parts, request: Request, owner: str) -> tuple[Run | Answer, Work | None]:
+    """Start the run, as soon as one that was asked to make way for it has stopped, if that is soon."""
+    from runbookd.model.reasons import Guard
+    from runbookd.stages.plan import Answer
+
+    end, told = parts.clock.now() + _MADE_WAY_WITHIN, False
+    while True:
+        started, work = await _start(parts, request, owner)
+        waits = isinstance(started, Answer) and started.reason is Guard.TARGET_WAITED_FOR
+        if not waits or parts.clock.now() >= end:
+            return started, work
+        if isinstance(started, Answer) and not told:
+            click.echo(f"{started.detail}; this one begins when it has", err=True)
+            told = True
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 async def _start(parts: Parts, request: Request, owner: str) -> tuple[Run | Answer, Work | None]:

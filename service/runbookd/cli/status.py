@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from runbookd.cli.database import database_of, look, told
 from runbookd.cli.group import examples
 from runbookd.cli.output import fields, length, moment, output_option, print_json
 from runbookd.cli.shared import Shared, pass_shared
+from runbookd.language.names import person
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from runbookd.model.audit import LedgerEntry
     from runbookd.ports import Tx
     from runbookd.runtime.presence import Service
+    from runbookd.stages.plan import Reach
 
 _COUNTED = 10_000
 _DAY = timedelta(days=1)
@@ -30,7 +32,8 @@ _DAY = timedelta(days=1)
 class Standing:
     """What `status` tells. `paused` is None when it is not; `services` are those of the last days, latest first.
 
-    `archiving` is what stands in the way of archives of the ledger; None when nothing does.
+    `bounds` is how much of the budget and the storm brake is used. `archiving` is what stands in the way of archives
+    of the ledger; None when nothing does.
 
     `messages` are those on their way, with when the oldest was made; `unsent` counts those of the last day that failed.
     """
@@ -46,6 +49,7 @@ class Standing:
     messages: tuple[int, datetime | None]
     unsent: int
     entries: int
+    bounds: Mapping[str, Any]
     archiving: Mapping[str, str] | None
     head: LedgerEntry | None
     services: Sequence[Service]
@@ -60,10 +64,10 @@ class Standing:
 @pass_shared
 def status(shared: Shared, output: str) -> None:
     """Say how things stand: the pause, open incidents, runs, the queue, the services, their content, the ledger."""
-    now = datetime.now(UTC)
+    now, reach = datetime.now(UTC), shared.settings().reach.bounds()
 
     async def unit(tx: Tx) -> Standing:
-        return await _standing(tx, now)
+        return await _standing(tx, reach, now)
 
     found = look(shared, unit)
     if output == "json":
@@ -72,10 +76,11 @@ def status(shared: Shared, output: str) -> None:
     fields(_told(found, now, told(database_of(shared))))
 
 
-async def _standing(tx: Tx, now: datetime) -> Standing:
+async def _standing(tx: Tx, reach: Reach, now: datetime) -> Standing:
     from runbookd.runtime.presence import services
     from runbookd.runtime.retention import ARCHIVING
     from runbookd.units.desk import PAUSED
+    from runbookd.units.pausing import bounds_now
 
     paused, archiving = await tx.switches.get(PAUSED), await tx.switches.get(ARCHIVING)
     priorities: dict[str, int] = {}
@@ -96,6 +101,7 @@ async def _standing(tx: Tx, now: datetime) -> Standing:
             one.created_at > now - _DAY for one in await tx.messages.recent(_COUNTED, {"state": "failed"})
         ),
         archiving=None if archiving is None else json.loads(archiving),
+        bounds=await bounds_now(tx, reach, now),
         entries=sum(head.seq for head in await tx.ledger.heads()),
         head=recent[-1] if recent else None,
         services=await services(tx),
@@ -110,6 +116,7 @@ def _told(found: Standing, now: datetime, database: str) -> list[tuple[str, str]
     return [
         ("database", database),
         ("acting", _acting(found)),
+        ("bounds", _bounds(found.bounds)),
         ("incidents", f"{total} open{f' ({by_priority})' if total else ''}"),
         ("alerts", f"{found.alerts} firing"),
         ("runs", f"{found.running} running"),
@@ -129,7 +136,18 @@ def _acting(found: Standing) -> str:
     if paused is None:
         return "ok, not paused"
     since = moment(datetime.fromisoformat(paused["at"]))
-    return f"paused since {since} UTC by {paused['by']}: {paused['reason']}"
+    return f"paused since {since} UTC by {person(paused['by'])}: {paused['reason']}"
+
+
+def _bounds(bounds: Mapping[str, Any]) -> str:
+    """How much of what all rules may do together is used, by the settings of whoever asks."""
+    budget, brake = bounds["budget"], bounds["brake"]
+    used = f"{budget['used']} of {budget['runs']} runs that act used in {budget['window']}"
+    return (
+        f"{used}; {brake['used']} of {brake['runs']} in {brake['window']} that pull the brake"
+        if brake["runs"]
+        else used
+    )
 
 
 def _queue(found: Standing, now: datetime) -> str:
@@ -196,6 +214,8 @@ def _shape(found: Standing, now: datetime, database: str) -> dict[str, object]:
     return {
         "database": database,
         "paused": found.paused,
+        "budget": found.bounds["budget"],
+        "brake": found.bounds["brake"],
         "open_incidents": found.incidents,
         "firing_alerts": found.alerts,
         "running_runs": found.running,

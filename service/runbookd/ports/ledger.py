@@ -40,6 +40,10 @@ class Ledger(Protocol):
         """Return the rows of a chain with seq > `after` as they stand, in order: for checks, which read them all."""
         ...
 
+    async def rows_back(self, chain: str, seq: int, limit: int) -> list[LedgerRow]:
+        """Return the rows of a chain from number `seq` on backwards, as they stand: what lies behind an anchor."""
+        ...
+
     async def anchors(self) -> list[Anchor]:
         """Return the latest anchor of every chain that has one, by the chain's name."""
         ...
@@ -51,6 +55,6 @@ class Ledger(Protocol):
         """
         ...
 
-    async def forget(self, chain: str, limit: int) -> int:
-        """Delete up to `limit` of a chain's oldest entries that its anchor covers; returns how many."""
+    async def forget(self, chain: str, first: int, limit: int) -> int:
+        """Delete up to `limit` entries of a chain from `first` on that its anchor covers; returns how many."""
         ...

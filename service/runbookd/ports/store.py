@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from runbookd.model.work import Work, WorkKind
     from runbookd.ports.ledger import Ledger
     from runbookd.ports.people import Levels, Messages
+    from runbookd.ports.world import Trouble
 
 T = TypeVar("T")
 
@@ -380,19 +381,17 @@ class Store(Protocol):
         """Run a unit that only reads, on one consistent state; it does not wait for writers."""
         ...
 
-    async def attend(self, name: str, wake: Callable[[], None]) -> bool:
+    async def attend(self, name: str, wake: Callable[[], None], trouble: Trouble | None = None) -> bool:
         """Be the replica of this name until `close`; whether no other living process has the name.
 
-        `wake` is called when another process left work to do; it may be called for nothing, and now and then not
-        be called at all, so whoever waits for work looks by itself as well.
+        `wake` is called when another process left work to do; now and then for nothing or not at all, so whoever waits
+        for work looks by itself as well. `trouble` is told every few seconds what keeps us from hearing of work or
+        from having the name; None when nothing does.
         """
         ...
 
     async def time(self) -> datetime | None:
-        """Return the time as the database tells all replicas; None where one machine has it for itself.
-
-        Raises StoreUnavailable.
-        """
+        """Return the time all replicas go by; None where one machine has it for itself. Raises StoreUnavailable."""
         ...
 
     async def close(self) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from pydantic import BaseModel
 
     from runbookd.model.action import Call, Outcome, Probed, Repeat, Spec
+
+
+Trouble: TypeAlias = "Callable[[str | None], None]"
+"""Is told what is wrong; None when nothing is."""
 
 
 class Clock(Protocol):

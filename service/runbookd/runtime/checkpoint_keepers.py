@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from typing import TYPE_CHECKING, Protocol, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import structlog
 
@@ -43,6 +43,10 @@ class Keeper(Protocol):
         """Return the end of a chain as this key signed it last; None when that is not known. `seq` is its end now."""
         ...
 
+    async def chains(self) -> set[str]:
+        """Return every chain that this key has signed an end of, as far as is known."""
+        ...
+
     async def keep(self, line: str) -> None:
         """Keep a checkpoint; it would outlive a power cut when this returns."""
         ...
@@ -61,12 +65,11 @@ class FileKeeper:
     async def last(self, chain: str, seq: int) -> End | None:
         """Return the chain's end in the file as it was found; lines of others are not ours to judge."""
         del seq
-        if self._found is None:
-            try:
-                self._found = await asyncio.to_thread(self._read)
-            except OSError as error:
-                raise PlaceUnavailable(f"{self._path}: {error.strerror}") from error
-        return self._found.get(chain)
+        return (await self._known()).get(chain)
+
+    async def chains(self) -> set[str]:
+        """Return the chains of the file as it was found."""
+        return set(await self._known())
 
     async def keep(self, line: str) -> None:
         """Add a line."""
@@ -74,6 +77,14 @@ class FileKeeper:
             await asyncio.to_thread(_append_line, self._path, line)
         except OSError as error:
             raise PlaceUnavailable(f"{self._path}: {error.strerror}") from error
+
+    async def _known(self) -> dict[str, End]:
+        if self._found is None:
+            try:
+                self._found = await asyncio.to_thread(self._read)
+            except OSError as error:
+                raise PlaceUnavailable(f"{self._path}: {error.strerror}") from error
+        return self._found
 
     def _read(self) -> dict[str, End]:
         found: dict[str, End] = {}
@@ -94,6 +105,10 @@ class LogKeeper:
 
     async def last(self, chain: str, seq: int) -> None:
         """Know nothing: the log is not read."""
+
+    async def chains(self) -> set[str]:
+        """Know none, as above."""
+        return set()
 
     async def keep(self, line: str) -> None:
         """Log it."""
@@ -128,6 +143,11 @@ class PlaceKeeper:
             if first == 0:
                 return None
             back *= _FURTHER
+
+    async def chains(self) -> set[str]:
+        """Return the chains of all files there, by their names."""
+        found = [_NAME.fullmatch(name) async for name in self._place.names(PREFIX)]
+        return {unquote(one["chain"]) for one in found if one and one["key"] == self._signer.id}
 
     async def keep(self, line: str) -> None:
         """Put it there; one that says the same of the same entry will do as well."""

@@ -33,6 +33,7 @@ class Checkpoints:
         self._store, self._clock, self._signer = store, clock, signer
         self._keepers, self._metrics = keepers, metrics
         self._kept: dict[tuple[str, str], End | None] = {}
+        self._chains: dict[str, set[str]] = {}
         self._all_signed_at = clock.now()
         metrics.checkpoint_age.set_function(self.age)
 
@@ -56,8 +57,27 @@ class Checkpoints:
             self._metrics.checkpoint_failures.labels("store").inc()
             log.error("no checkpoint: the ledger cannot be read", stage="audit", error=str(error))
             return
-        if all(signed) and len(working) == len(self._keepers):
+        gone = await self._gone({head.chain for head in heads}, working)
+        if all(signed) and not gone and len(working) == len(self._keepers):
             self._all_signed_at = now
+
+    async def _gone(self, there: set[str], working: list[Keeper]) -> bool:
+        """Report the chains that were signed once and are not there any more; whether there are any.
+
+        Pruning leaves of every chain its end, so none goes by itself.
+        """
+        for keeper in [one for one in working if one.name not in self._chains]:
+            await self._managed(keeper, self._learn(keeper), working)
+        signed = {chain for (_, chain), end in self._kept.items() if end is not None}
+        gone = signed.union(*self._chains.values()) - there
+        for chain in sorted(gone):
+            self._metrics.checkpoint_failures.labels("changed").inc()
+            log.error("the ledger was changed", stage="audit", chain=chain, fault="the whole chain is gone")
+        return bool(gone)
+
+    async def _learn(self, keeper: Keeper) -> None:
+        """Ask a keeper, once in the life of a process, which chains were signed before it."""
+        self._chains[keeper.name] = await keeper.chains()
 
     async def _sign(self, head: LedgerEntry, anchor: Anchor | None, working: list[Keeper]) -> bool:
         """Sign a chain where it is not; False when it was changed. A keeper that fails is `working` no more."""

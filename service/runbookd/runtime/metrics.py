@@ -50,6 +50,11 @@ class Metrics(Watch):
             ["result"],
             registry=registry,
         )
+        self.attendance_failures = Counter(
+            "runbookd_attendance_failures",
+            "Times the replica, asked every 5 s, did not hear of work others leave, or had not its name to itself.",
+            registry=registry,
+        )
         self._of_the_ledger(registry)
         self.queue_age = Gauge(
             "runbookd_queue_age_seconds", "Age of the oldest delivery not yet admitted.", registry=registry

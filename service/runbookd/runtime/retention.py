@@ -11,18 +11,19 @@ import json
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import structlog
 
-from runbookd.errors import DamagedFile, PlaceUnavailable, StoreError
+from runbookd.errors import DamagedFile, DamagedLedger, PlaceUnavailable, StoreError
 from runbookd.language.values import canonical_json
 from runbookd.model.audit import Anchor, Entry, LedgerRow, Stage
 from runbookd.model.retention import Ages, Kept
 from runbookd.model.work import Work, WorkKind
-from runbookd.stages.audit import GENESIS, Walk
-from runbookd.store.archives import write_archive
+from runbookd.stages.audit import GENESIS, Walk, put_in
+from runbookd.store.archives import archives_in, read_archive, write_archive
 from runbookd.units.watch import Watch
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ ARCHIVING = "archiving"
 """The switch that is set while archives cannot be written: JSON with `since`, `at` (the last try) and `error`."""
 COUNTED = 100_000
 """A dry run counts no further, for each kind."""
+KEPT = (PlaceUnavailable, DamagedFile, DamagedLedger)
+"""Why entries of the ledger that are old enough stay."""
 _BATCH = 200
 _ENTRIES_AT_ONCE = 1_000
 _ARCHIVE_ENTRIES = 50_000
@@ -93,8 +96,8 @@ class Pruner:
     async def prune(self, work: Work) -> dict[str, int]:
         """Forget all that is old enough, under a claim; returns how many rows of each kind. Raises LeaseLost.
 
-        Raises PlaceUnavailable and DamagedFile when an archive cannot be written, with everything else done and the
-        next try due.
+        Raises PlaceUnavailable and DamagedFile when an archive cannot be written, and DamagedLedger when a chain is
+        broken, with everything else done and the next try due.
         """
         gone = dict.fromkeys([*(kind.value for kind in Kept), "ledger"], 0)
         for kind in Kept:
@@ -102,7 +105,7 @@ class Pruner:
         try:
             async for count in self._forget_ledger(work):
                 gone["ledger"] += count
-        except (PlaceUnavailable, DamagedFile) as error:
+        except KEPT as error:
             await self._put_off(work, gone, error)
             raise
 
@@ -117,7 +120,7 @@ class Pruner:
 
     async def handle(self, work: Work) -> None:
         """Do a due row of work (the worker's handler)."""
-        with suppress(PlaceUnavailable, DamagedFile):  # told of, and due again
+        with suppress(*KEPT):  # told of, and due again
             await self.prune(work)
 
     async def _put_off(self, work: Work, gone: dict[str, int], error: StoreError) -> None:
@@ -162,7 +165,7 @@ class Pruner:
         for kind in Kept:
             before = self._before(kind)
             found[kind.value] = 0 if before is None else len(await self._old(kind, before, COUNTED))
-        found["ledger"] = sum([len(rows) async for rows in self._each_old_part()])
+        found["ledger"] = sum([len(rows) async for rows in self._each_old_part({})])
         return found
 
     def _before(self, kind: Kept) -> datetime | None:
@@ -197,15 +200,59 @@ class Pruner:
     async def _forget_ledger(self, work: Work) -> AsyncIterator[int]:
         """Archive what is old of every chain, then forget it; what an earlier time left over goes first.
 
-        Yields how many went, each time some did.
+        Yields how many went, each time some did. A chain that is broken stays whole, and no other waits for it: what
+        is wrong with it is raised at the end, as DamagedLedger.
         """
-        for anchor in await self._store.read(_anchors):
-            yield await self._forget_entries(anchor.chain, work)
-        if self._archiving is None:
-            return
-        async for rows in self._each_old_part():
-            await self._archive(self._archiving, rows, work)
-            yield await self._forget_entries(rows[0].chain, work)
+        heads, anchors = await self._store.read(_ends)
+        broken: dict[str, str] = {}
+        for chain in sorted(heads.keys() | anchors.keys()):
+            try:
+                first = await self._first_behind(chain, anchors.get(chain, (0, GENESIS)))
+            except (DamagedFile, DamagedLedger) as error:
+                broken[chain] = str(error)
+                continue
+            if chain in anchors:
+                yield await self._forget_entries(chain, first, anchors[chain][0], work)
+        if self._archiving is not None:
+            async for rows in self._each_old_part(broken):
+                await self._archive(self._archiving, rows, work)
+                yield await self._forget_entries(rows[0].chain, rows[0].seq, rows[-1].seq, work)
+        if broken:
+            faults = "; ".join(f"chain {chain}, {fault}" for chain, fault in broken.items())
+            raise DamagedLedger(f"it is broken: {faults}. `runbookd audit verify` looks at all of it")
+
+    async def _first_behind(self, chain: str, anchor: tuple[int, str]) -> int:
+        """Return the first entry that an anchor has left to be forgotten; the one after it when there is none.
+
+        All from there to the anchor are in archives then. Raises DamagedLedger for a row that was put in, and as
+        `Place.read` and `read_archive` do.
+        """
+        seq, hash_ = anchor
+        while rows := await self._store.read(partial(_back, chain, seq)):
+            fault = put_in(rows, seq=seq, hash_=hash_)
+            if fault is not None:
+                raise DamagedLedger(fault)
+            seq, hash_ = rows[-1].seq - 1, rows[-1].previous
+        if seq < anchor[0]:
+            await self._find_archives(chain, anchor, seq + 1)
+        return seq + 1
+
+    async def _find_archives(self, chain: str, anchor: tuple[int, str], first: int) -> None:
+        """Make sure that archives hold a chain from `first` to its anchor, whoever wrote that.
+
+        Raises DamagedFile, PlaceUnavailable.
+        """
+        end, hash_ = anchor
+        place = None if self._archiving is None else self._archiving.place
+        there = [] if place is None else [one for one in await archives_in(place) if one.chain == chain]
+        while end >= first:
+            archive = next((one for one in there if one.last == end), None)
+            if place is None or archive is None:
+                raise DamagedFile(
+                    f"entry {end}: was left behind an anchor, and no archive at `ledger.archives` holds it"
+                )
+            _, seal = await read_archive(place, archive, None, expected=hash_)
+            end, hash_ = archive.first - 1, seal.previous or GENESIS
 
     async def _archive(self, archiving: Archiving, rows: list[LedgerRow], work: Work) -> None:
         """Write an archive, and only when it is safe in its place and whole record that its entries may go."""
@@ -254,35 +301,37 @@ class Pruner:
         now = self._clock.now()
         await self._store.write(lambda tx: tx.work.hold(work, now, self._lease))
 
-    async def _forget_entries(self, chain: str, work: Work) -> int:
+    async def _forget_entries(self, chain: str, first: int, last: int, work: Work) -> int:
+        """Forget these entries of a chain, and no other that is put beside them meanwhile; returns how many went."""
         gone = 0
-        while True:
-            now = self._clock.now()
+        for begin in range(first, last + 1, _ENTRIES_AT_ONCE):
+            now, count = self._clock.now(), min(_ENTRIES_AT_ONCE, last + 1 - begin)
 
-            async def unit(tx: Tx, now: datetime = now) -> int:
+            async def unit(tx: Tx, begin: int = begin, now: datetime = now, count: int = count) -> int:
                 await tx.work.hold(work, now, self._lease)
-                return await tx.ledger.forget(chain, _ENTRIES_AT_ONCE)
+                return await tx.ledger.forget(chain, begin, count)
 
-            batch = await self._store.write(unit)
-            gone += batch
-            if batch == 0:
-                return gone
+            gone += await self._store.write(unit)
+        return gone
 
-    async def _each_old_part(self) -> AsyncIterator[list[LedgerRow]]:
-        """What is to be archived of each chain, in parts of one archive each; a chain that is broken stays whole."""
+    async def _each_old_part(self, broken: dict[str, str]) -> AsyncIterator[list[LedgerRow]]:
+        """What is to be archived of each chain, in parts of one archive each.
+
+        A chain that is `broken` stays whole; those found to be so are added, with what is wrong.
+        """
         if self._ages.ledger is None or self._archiving is None:
             return
         before = self._clock.now() - self._ages.ledger
         heads, anchors = await self._store.read(_ends)
         for chain, newest in heads.items():
+            if chain in broken:
+                continue
             walk = Walk(chain)
             walk.begin(*anchors.get(chain, (0, GENESIS)))
             while rows := await self._old_rows(walk.seq, chain, newest, before):
                 fault = walk.fault(rows)
                 if fault is not None:
-                    log.error(
-                        "the ledger is broken, and not archived", stage="audit", chain=chain, fault=fault
-                    )
+                    broken[chain] = fault
                     break
                 yield rows
 
@@ -307,8 +356,8 @@ def _is_older(row: LedgerRow, before: datetime) -> bool:
         return False
 
 
-async def _anchors(tx: Tx) -> list[Anchor]:
-    return await tx.ledger.anchors()
+async def _back(chain: str, seq: int, tx: Tx) -> list[LedgerRow]:
+    return await tx.ledger.rows_back(chain, seq, _ENTRIES_AT_ONCE)
 
 
 async def _ends(tx: Tx) -> tuple[dict[str, int], dict[str, tuple[int, str]]]:

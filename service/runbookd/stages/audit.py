@@ -77,6 +77,24 @@ def broken_rows(rows: Iterable[LedgerRow], *, previous: str = GENESIS, seq: int 
         previous, seq = hash_, number
 
 
+def put_in(rows: Iterable[LedgerRow], *, seq: int, hash_: str) -> str | None:
+    """Say which row does not belong behind entry `seq` of a chain, or is not it; None when all do.
+
+    The rows come backwards from it. Behind an anchor are entries that are archived and not yet deleted, each bound to
+    the anchor's hash by those after it; before the first entry of a chain there is nothing.
+    """
+    for row in rows:
+        if row.seq < 1:
+            return f"entry {row.seq}: was put in; a chain begins with entry 1"
+        if (row.seq, row.hash) != (seq, hash_):
+            return f"entry {row.seq}: was put in or changed; it is none of those that are in the archives"
+        fault = next(broken_rows([row], previous=row.previous, seq=row.seq - 1), None)
+        if fault is not None:
+            return fault
+        seq, hash_ = row.seq - 1, row.previous
+    return None
+
+
 def _broken(entries: Iterable[E], agree: Callable[[E], bool], *, previous: str, seq: int) -> Iterator[str]:
     for entry in entries:
         if entry.seq != seq + 1:

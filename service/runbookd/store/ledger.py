@@ -81,6 +81,12 @@ class Ledger:
         found = await self._driver.all("ledger_rows", chain=chain, after=after, limit=limit)
         return list(map(LedgerRow._make, found))
 
+    async def rows_back(self, chain: str, seq: int, limit: int) -> list[LedgerRow]:
+        """Return the rows of a chain from number `seq` on backwards, as they stand."""
+        await self.flush()
+        found = await self._driver.all("rows_back", chain=chain, seq=seq, limit=limit)
+        return list(map(LedgerRow._make, found))
+
     async def anchors(self) -> list[Anchor]:
         """Return the latest anchor of every chain that has one, by the chain's name."""
         rows = await self._driver.all("ledger_anchors")
@@ -94,9 +100,9 @@ class Ledger:
             "add_anchor", chain=anchor.chain, seq=anchor.seq, hash=anchor.hash, seal=anchor.seal
         )
 
-    async def forget(self, chain: str, limit: int) -> int:
-        """Delete up to `limit` of a chain's oldest entries that its anchor covers; returns how many."""
-        return await self._driver.run("forget_entries", chain=chain, limit=limit)
+    async def forget(self, chain: str, first: int, limit: int) -> int:
+        """Delete up to `limit` entries of a chain from `first` on that its anchor covers; returns how many."""
+        return await self._driver.run("forget_entries", chain=chain, first=first, limit=limit)
 
 
 def _sealed(row: Row) -> LedgerEntry:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from runbookd.ports import Tx
+    from runbookd.ports.world import Trouble
 
 T = TypeVar("T")
 
@@ -84,14 +85,14 @@ class PostgresStore:
                     break
         raise fault
 
-    async def attend(self, name: str, wake: Callable[[], None]) -> bool:
+    async def attend(self, name: str, wake: Callable[[], None], trouble: Trouble | None = None) -> bool:
         """Be the replica of this name until `close`; whether no other living process has the name."""
 
         def heard(process: int | None) -> None:
             if process is None or process not in {self._writing.process, self._deciding.process}:
                 wake()
 
-        self._presence = Presence(self._url, name, heard, PING_SECONDS)
+        self._presence = Presence(self._url, name, heard, trouble or _unheard, PING_SECONDS)
         return await self._presence.begin()
 
     async def time(self) -> datetime | None:
@@ -141,6 +142,11 @@ class PostgresStore:
                 driver.end()
                 if connection.is_in_transaction():
                     await connection.execute("ROLLBACK")
+
+
+def _unheard(trouble: str | None) -> None:
+    """Tell nobody."""
+    del trouble
 
 
 def _code(unit: object) -> object:

@@ -6,15 +6,15 @@ Session settings: https://www.postgresql.org/docs/current/runtime-config-client.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
-from runbookd.errors import StoreError, StoreUnavailable
+from runbookd.errors import SettingsError, StoreError, StoreUnavailable
 from runbookd.store.postgres_driver import Verdict, driver_errors, explain, judge
+from runbookd.store.postgres_url import place
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 _SESSION = {
     "synchronous_commit": "on",  # a commit is acknowledged when it is on disk, whatever the database's default
@@ -33,26 +33,20 @@ _SESSION = {
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
 """How long the network may keep an answer back: longer than the server may take for it."""
+_OF_PARAMETERS = {"42704", "22023"}
+"""What the server says of a parameter it does not know, or of a value that is none of its values."""
 _STATEMENTS = 300
 _ASKED = 8
 
 
-def place(url: str) -> str:
-    """Say which server and database a URL names, without user or password."""
-    parts = urlsplit(url)
-    host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
-    port = f":{parts.port}" if parts.port else ""
-    return f"{host}{port}{parts.path}"
-
-
 async def connect(url: str, name: str, **settings: str) -> Any:
-    """Open one connection; `settings` outrank those of a session. Raises StoreError, StoreUnavailable."""
+    """Open one connection; `settings` outrank those of a session.
+
+    Raises StoreError, StoreUnavailable, and SettingsError for a URL with a parameter that nobody knows.
+    """
     driver = _asyncpg()
-    try:
+    with _opening(url):
         return await driver.connect(url, **_arguments(name, settings))
-    except driver_errors() as error:
-        fault = explain(error)
-        raise type(fault)(f"The database {place(url)} cannot be opened. {fault}") from error
 
 
 def drop(connection: Any) -> None:
@@ -124,14 +118,27 @@ async def open_connections(url: str, name: str, most: int, stall: float) -> Conn
     """
     driver = _asyncpg()
     settings = {"idle_in_transaction_session_timeout": f"{round(stall * 1000)}ms"}
-    try:
+    with _opening(url):
         pool = await driver.create_pool(
             url, min_size=0, max_size=most, reset=_keep, **_arguments(name, settings)
         )
+    return Connections(pool)
+
+
+@contextmanager
+def _opening(url: str) -> Iterator[None]:
+    """Say which database could not be opened, and why; of a URL that the driver cannot read, nothing is shown."""
+    try:
+        yield
     except driver_errors() as error:
+        if getattr(error, "sqlstate", None) in _OF_PARAMETERS:
+            raise SettingsError(
+                f"a parameter of database_url is neither the driver's nor a setting of Postgres ({error})"
+            ) from error
         fault = explain(error)
         raise type(fault)(f"The database {place(url)} cannot be opened. {fault}") from error
-    return Connections(pool)
+    except ValueError:
+        raise StoreError("The driver of Postgres cannot read database_url; correct it.") from None
 
 
 def _asyncpg() -> Any:

@@ -46,6 +46,7 @@ class Verdict(Enum):
 
 _CONFLICTS = {"40001", "40P01"}
 _LOST_CLASSES = {"08", "57P01", "57P02", "57P03", "25P03", "25P04", "25006"}
+_POOLER = "a pooler in between gives our sessions to others (PgBouncer needs `pool_mode = session`)"
 _MEANINGS = {
     "53100": "its disk is full: free some space",
     "53200": "it has no memory left: give it more",
@@ -56,6 +57,8 @@ _MEANINGS = {
     "58": "it reported an I/O error: look at its log",
     "28": "it does not let us in: check user, password and pg_hba.conf",
     "3D000": "there is no such database: make it with createdb, or correct the URL",
+    "42P05": _POOLER,
+    "26000": _POOLER,
     "42501": "the right to do this is missing: the user must own the schema runbookd uses",
     "22": "a value cannot be kept",
     "23": "the row contradicts one that is there",
@@ -87,11 +90,17 @@ def judge(error: Exception) -> Verdict:
 def explain(error: Exception) -> StoreError:
     """Turn the driver's error into ours: StoreUnavailable for what may pass, StoreError for the rest."""
     verdict, state = judge(error), _state(error)
-    detail = f"{type(error).__name__}: {error}" if state is None else f"{state}: {error}"
+    said = str(error).partition("\nHINT:")[0]  # asyncpg's own of a pooler is for those who write programs
+    detail = f"{type(error).__name__}: {said}" if state is None else f"{state}: {said}"
     if verdict is Verdict.LASTING and state is None:
         return StoreError(f"The driver of Postgres refused: {error}.")
     if verdict is Verdict.CONFLICT:
         return StoreUnavailable(f"Other transactions were first, again and again; try again ({detail}).")
+    if verdict is Verdict.LOST and _takes_no_writes(error):
+        return StoreUnavailable(
+            "The Postgres server takes no writes: it is a standby, or was made read-only. Name the primary in "
+            f"database_url, or all hosts with commas between ({detail})."
+        )
     if verdict is Verdict.LOST:
         return StoreUnavailable(
             f"The Postgres server cannot be reached for now: see whether it runs, and the network to it ({detail})."
@@ -102,6 +111,14 @@ def explain(error: Exception) -> StoreError:
     if verdict is Verdict.PASSING:
         return StoreUnavailable(f"Postgres cannot do this for now: {meaning} ({detail}).")
     return StoreError(f"Postgres refused: {meaning} ({detail}).")
+
+
+def _takes_no_writes(error: Exception) -> bool:
+    import asyncpg  # as above
+
+    return isinstance(
+        error, asyncpg.ReadOnlySQLTransactionError | asyncpg.exceptions.TargetServerAttributeNotMatched
+    )
 
 
 def _state(error: Exception) -> str | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runbookd.errors import StoreError
-from runbookd.store.postgres_connections import connect, place
+from runbookd.store.postgres_connections import connect
 from runbookd.store.postgres_driver import driver_errors, explain
-from runbookd.store.schema import Migration, migrations_of, missing
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from runbookd.store.postgres_url import place
+from runbookd.store.schema import Migration, applied_of, migrations_of, missing
 
 _LOCK = 0x72626B64
 """`rbkd`: the advisory lock under which a schema is changed."""
@@ -58,9 +56,17 @@ async def _missing(connection: Any) -> list[Migration]:
     known = migrations_of("postgres")
     if await connection.fetchval("SELECT to_regclass('migrations')") is None:
         return known
-    rows = await connection.fetch("SELECT version, checksum FROM migrations")
-    applied: Mapping[int, str] = {row["version"]: row["checksum"] for row in rows}
-    return missing(known, applied)
+    rows = await connection.fetch("SELECT * FROM migrations")
+    columns = await connection.fetch(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'migrations'::regclass AND attnum BETWEEN 1 AND 3 "
+        "AND NOT attisdropped ORDER BY attnum"
+    )
+    if [row["attname"] for row in columns] != ["version", "name", "checksum"]:
+        raise StoreError(
+            "it has a table `migrations` of another program: this is that program's database. Give runbookd one of "
+            "its own, and name it in database_url."
+        )
+    return missing(known, applied_of(rows))
 
 
 async def _apply(connection: Any, migration: Migration) -> str:
@@ -70,11 +76,13 @@ async def _apply(connection: Any, migration: Migration) -> str:
             "CREATE TABLE IF NOT EXISTS migrations "
             "(version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL)"
         )
+        await connection.execute("ALTER TABLE migrations ADD COLUMN IF NOT EXISTS needs BIGINT")
         await connection.execute(migration.text)
         await connection.execute(
-            "INSERT INTO migrations (version, name, checksum) VALUES ($1, $2, $3)",
+            "INSERT INTO migrations (version, name, checksum, needs) VALUES ($1, $2, $3, $4)",
             migration.version,
             migration.name,
             migration.checksum,
+            migration.needs,
         )
     return migration.name

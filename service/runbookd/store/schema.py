@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runbookd.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+_NEEDS = re.compile(r"^-- needs: (?P<version>\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One numbered step of the schema; `checksum` is the SHA-256 of its text in hex."""
+    """One numbered step of the schema; `checksum` is the SHA-256 of its text in hex.
+
+    `needs` is the lowest version that may go on beside it: a program that knows migrations up to there may still use
+    the database. Its text says so in a line `-- needs: N`; None is only those who know it.
+    """
 
     version: int
     name: str
     text: str
     checksum: str
+    needs: int | None = None
+
+
+class Applied(NamedTuple):
+    """A migration as the database tells of it; `needs` as above."""
+
+    name: str
+    checksum: str
+    needs: int | None = None
 
 
 def migrations_of(engine: str) -> list[Migration]:
@@ -30,23 +46,33 @@ def migrations_of(engine: str) -> list[Migration]:
         if file.name.endswith(".sql"):
             text = file.read_text(encoding="utf-8")
             checksum = hashlib.sha256(text.encode()).hexdigest()
-            found.append(Migration(int(file.name.partition("_")[0]), file.name, text, checksum))
+            said = _NEEDS.search(text)
+            needs = None if said is None else int(said["version"])
+            found.append(Migration(int(file.name.partition("_")[0]), file.name, text, checksum, needs))
     return sorted(found, key=lambda migration: migration.version)
 
 
-def missing(known: list[Migration], applied: Mapping[int, str]) -> list[Migration]:
-    """Return what is yet to be applied; `applied` are checksums by version.
+def applied_of(rows: Iterable[Sequence[Any]]) -> dict[int, Applied]:
+    """Read the rows of the table of migrations; in older ones the last column, `needs`, is not there yet."""
+    return {version: Applied(*others) for version, *others in rows}
 
-    Raises StoreError when what was applied is not what this version knows.
+
+def missing(known: list[Migration], applied: Mapping[int, Applied]) -> list[Migration]:
+    """Return what is yet to be applied; `applied` is what the database tells, by version.
+
+    A database of a newer version will do where each migration of it that is not known here can be shared. Raises
+    StoreError when one cannot, and when what was applied is not what this version knows.
     """
-    newest = max(applied, default=0)
-    if newest > known[-1].version:
-        raise StoreError(
-            f"it was written by a newer runbookd (schema {newest}; this one knows up to {known[-1].version}). "
-            "Install that version, or restore a backup made before it."
-        )
+    newest = known[-1].version
+    for version, one in sorted(applied.items()):
+        if version > newest and (one.needs is None or one.needs > newest):
+            raise StoreError(
+                f"it was brought up to date by a newer runbookd, and {one.name} cannot be shared with this one (schema "
+                f"{version}; this one knows up to {newest}). Start the newer version in place of this one."
+            )
     for migration in known:
-        if applied.get(migration.version, migration.checksum) != migration.checksum:
+        there = applied.get(migration.version)
+        if there is not None and there.checksum != migration.checksum:
             raise StoreError(
                 f"its schema was made by another {migration.name} than the one installed. Install the version that "
                 "made it; a released migration is never edited."

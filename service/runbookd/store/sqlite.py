@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runbookd.ports import Tx
+    from runbookd.ports.world import Trouble
 
 T = TypeVar("T")
 
@@ -66,9 +67,9 @@ class SqliteStore:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._read, unit)
 
-    async def attend(self, name: str, wake: Callable[[], None]) -> bool:
+    async def attend(self, name: str, wake: Callable[[], None], trouble: Trouble | None = None) -> bool:
         """Be the one replica there is: a file is served by one process, and nobody else leaves work for long."""
-        del name, wake
+        del name, wake, trouble
         return True
 
     async def time(self) -> datetime | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runbookd.errors import StoreError, StoreUnavailable
-from runbookd.store.schema import missing
+from runbookd.store.schema import applied_of, missing
 from runbookd.store.sqlite_driver import explain
 from runbookd.store.sqlite_file import APPLICATION_ID, BUSY_SECONDS, migrations
 
@@ -138,7 +138,7 @@ def _check_ours(file: sqlite3.Connection, path: Path) -> None:
     if application != APPLICATION_ID:
         raise StoreError(f"{path} is not a database of runbookd")
     try:
-        missing(migrations(), dict(file.execute("SELECT version, checksum FROM migrations").fetchall()))
+        missing(migrations(), applied_of(file.execute("SELECT * FROM migrations")))
     except StoreError as error:
         raise StoreError(f"{path} cannot be used: {error}") from None
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runbookd.errors import StoreError, StoreUnavailable
-from runbookd.store.schema import Migration, migrations_of, missing
+from runbookd.store.schema import Migration, applied_of, migrations_of, missing
 from runbookd.store.sqlite_driver import explain
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _missing(file: sqlite3.Connection) -> list[Migration]:
     """Return what is yet to be applied; raises StoreError when what was applied is not what this version knows."""
     if not file.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migrations'").fetchone():
         return migrations()
-    return missing(migrations(), dict(file.execute("SELECT version, checksum FROM migrations")))
+    return missing(migrations(), applied_of(file.execute("SELECT * FROM migrations")))
 
 
 def _migrate(file: sqlite3.Connection) -> list[str]:
@@ -140,15 +140,18 @@ def _migrate(file: sqlite3.Connection) -> list[str]:
     try:
         file.execute(
             "CREATE TABLE IF NOT EXISTS migrations "
-            "(version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL) STRICT"
+            "(version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, needs INTEGER) STRICT"
         )
+        columns = [name for (name,) in file.execute("SELECT name FROM pragma_table_info('migrations')")]
+        if "needs" not in columns:
+            file.execute("ALTER TABLE migrations ADD COLUMN needs INTEGER")
         waiting = _missing(file)
         for migration in waiting:
             for statement in _statements(migration.text):
                 file.execute(statement)
             file.execute(
-                "INSERT INTO migrations (version, name, checksum) VALUES (?, ?, ?)",
-                (migration.version, migration.name, migration.checksum),
+                "INSERT INTO migrations (version, name, checksum, needs) VALUES (?, ?, ?, ?)",
+                (migration.version, migration.name, migration.checksum, migration.needs),
             )
         file.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         file.execute("COMMIT")

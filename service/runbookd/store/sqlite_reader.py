@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from runbookd.errors import StoreError, StoreUnavailable
+from runbookd.store.schema import applied_of, missing
 from runbookd.store.sqlite_driver import SqliteDriver, explain
 from runbookd.store.sqlite_file import APPLICATION_ID, connect, migrations
 from runbookd.store.transaction import Transaction, complete
@@ -59,15 +60,12 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("SELECT application_id FROM pragma_application_id").fetchone()
     if application != APPLICATION_ID:
         raise StoreError(f"{path} is not a database of runbookd; check the path given with --database")
-    (newest,) = connection.execute("SELECT max(version) FROM migrations").fetchone()
-    known = migrations()[-1].version
-    if newest < known:
+    try:
+        waiting = missing(migrations(), applied_of(connection.execute("SELECT * FROM migrations")))
+    except StoreError as error:
+        raise StoreError(f"the database {path} cannot be used: {error}") from None
+    if waiting:
         raise StoreError(
-            f"the database {path} was left by an older runbookd (schema {newest}; this one reads {known}); "
-            "`runbookd serve` brings it up to date when it starts"
-        )
-    if newest > known:
-        raise StoreError(
-            f"the database {path} was written by a newer runbookd (schema {newest}; this one reads {known}); "
-            "install that version"
+            f"the database {path} was left by an older runbookd (it has no {waiting[0].name}); `runbookd migrate` "
+            "brings it up to date, and so does `runbookd serve` when it starts"
         )

@@ -6,7 +6,7 @@ act is `POST /v1/incidents/{incident}/{act}`:
 | act | what it does | its body |
 |---|---|---|
 | `acknowledge` | a person has it: levels that wait for that stop, pagers are quiet | `text`: why |
-| `escalate` | the next level that pages is told now; with `priority` it becomes that | `text`, `priority` |
+| `escalate` | the next level that pages is told now; with a higher `priority` it becomes that | `text`, `priority` |
 | `resolve` | it is over; everyone told before is told so | `text` |
 | `assign` | who leads it from now on | `text`: their name, needed |
 | `note` | something written down; a `public` one goes out as the promised update | `text`, needed; `public` |
@@ -21,7 +21,7 @@ done once, however often it is sent: `changed` is false from the second time on.
 | 400 | the body is not JSON |
 | 401 | no token, or nobody's |
 | 404 | there is no such incident, or no such act |
-| 409 | the incident is over; nothing was done |
+| 409 | the incident is over, or the priority is lower than it has; nothing was done |
 | 413, 415 | larger than 64 KiB; compressed |
 | 422 | a field, key, filter or priority that there is not, or that is not as it has to be; the answer names it |
 | 503 | temporary: send it again, with the same `Idempotency-Key` |
@@ -30,22 +30,31 @@ done once, however often it is sent: `changed` is false from the second time on.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import fields
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from runbookd.errors import RunbookdError
 from runbookd.model.base import Name
-from runbookd.stages.normalize import bad_character, kind_of
 from runbookd.stages.receive import read_json
 from runbookd.units.people import Act, Do, Done
-from runbookd.web.auth import header_values
+from runbookd.web.asking import (
+    MOST_BODY,
+    MOST_DEEP,
+    MOST_HELD,
+    Closed,
+    Plain,
+    Unfit,
+    key_of,
+    read_fields,
+    refused_answer,
+    stranger,
+    unfit_answer,
+)
 from runbookd.web.body import BodyReader, BodyRefused
-from runbookd.web.problems import Problem, answer, problem, unavailable
+from runbookd.web.problems import answer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -56,32 +65,8 @@ if TYPE_CHECKING:
     from runbookd.units.showing import Shown
     from runbookd.web.auth import Tokens
 
-_MOST_BODY: Final = 64 * 1024
-_MOST_HELD: Final = 4 * 1024 * 1024
-_MOST_DEEP: Final = 8
-_LONGEST_FAULT: Final = 1000
-_KEY: Final = re.compile(rb"[\x21-\x7e]{1,255}")
 _NEED_TEXT: Final = frozenset({Do.ASSIGN, Do.NOTE})
 _INCIDENT: Final = "{incident:[a-z0-9-]{1,64}}"
-
-
-def _plain(text: str) -> str:
-    problem_of = bad_character(text)
-    if problem_of is not None:
-        raise ValueError(f"has {problem_of}")
-    return text
-
-
-Plain = Annotated[str, AfterValidator(_plain)]
-
-
-class Closed(BaseModel):
-    """Base of what is read here: unknown fields are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-T = TypeVar("T", bound=Closed)
 
 
 class Told(Closed):
@@ -101,10 +86,6 @@ class Wanted(Closed):
     limit: int = Field(50, ge=1, le=500)
 
 
-class Unfit(RunbookdError):
-    """Something of a request is not as it has to be; the message says what."""
-
-
 class People(Protocol):
     """Who carries out what is asked for here. Each raises StoreUnavailable when the database cannot be used."""
 
@@ -113,7 +94,7 @@ class People(Protocol):
         ...
 
     async def act(self, wanted: Act) -> Done:
-        """Do it. Raises NotFound for an incident that is not there, and Conflict for one that is over."""
+        """Do it. Raises NotFound for an incident that is not there, Conflict for what cannot be done to it now."""
         ...
 
     async def incidents(self, limit: int, filters: Mapping[str, str]) -> list[Incident]:
@@ -132,7 +113,7 @@ class Api:
         """Serve whoever has one of the tokens; without any, nobody."""
         self._people = people
         self._tokens = tokens
-        self._reader = BodyReader(max_body=_MOST_BODY, max_held=_MOST_HELD, timeout=read_timeout)
+        self._reader = BodyReader(max_body=MOST_BODY, max_held=MOST_HELD, timeout=read_timeout)
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Add every address."""
@@ -144,11 +125,11 @@ class Api:
     async def get_incidents(self, request: web.Request) -> web.Response:
         """List incidents, newest first. Filters: `state` (open or resolved), `rule`, `priority`; `limit` 1 to 500."""
         if self._tokens.holder(request.headers) is None:
-            return self._stranger()
+            return stranger(self._tokens)
         try:
-            wanted = _read(Wanted, dict(request.query))
+            wanted = read_fields(Wanted, dict(request.query))
         except Unfit as unfit:
-            return _unfit(unfit)
+            return unfit_answer(unfit)
         filters = wanted.model_dump(exclude={"limit"}, exclude_none=True)
         found = await self._people.incidents(wanted.limit, filters)
         return answer(HTTPStatus.OK, {"incidents": [incident_shape(incident) for incident in found]})
@@ -156,14 +137,14 @@ class Api:
     async def get_incident(self, request: web.Request) -> web.Response:
         """Show one incident with its clocks, the levels of its escalation and its messages, without their addresses."""
         if self._tokens.holder(request.headers) is None:
-            return self._stranger()
+            return stranger(self._tokens)
         shown = await self._people.incident(request.match_info["incident"])
         return answer(
             HTTPStatus.OK,
             {
                 **incident_shape(shown.incident),
                 "clocks": [_shape(clock, "incident_id") for clock in shown.clocks],
-                "levels": [_shape(level, "incident_id") for level in shown.levels],
+                "levels": [{**_shape(level, "incident_id"), "number": level.place} for level in shown.levels],
                 "messages": [message_shape(message) for message in shown.messages],
             },
         )
@@ -172,19 +153,15 @@ class Api:
         """Do something about an incident, in the name of the token's holder."""
         holder = self._tokens.holder(request.headers)
         if holder is None:
-            return self._stranger()
+            return stranger(self._tokens)
         try:
             body = await self._reader.read(request)
         except BodyRefused as refused:
-            temporary = refused.status == HTTPStatus.SERVICE_UNAVAILABLE
-            response = unavailable(refused.problem, str(refused)) if temporary else None
-            response = response or problem(refused.status, refused.problem, str(refused))
-            response.force_close()
-            return response
+            return refused_answer(refused)
         try:
             wanted = self._wanted(request, body, holder)
         except Unfit as unfit:
-            return _unfit(unfit)
+            return unfit_answer(unfit)
         finally:
             self._reader.release(body)
         done = await self._people.act(wanted)
@@ -194,7 +171,7 @@ class Api:
     def _wanted(self, request: web.Request, body: bytes, holder: str) -> Act:
         """Understand an act. Raises PayloadError for what is not JSON, and Unfit."""
         do, incident_id = Do(request.match_info["act"]), request.match_info["incident"]
-        told = _read(Told, read_json(body, max_depth=_MOST_DEEP) if body else {})
+        told = read_fields(Told, read_json(body, max_depth=MOST_DEEP) if body else {})
         if do in _NEED_TEXT and not told.text.strip():
             raise Unfit(f"text: `{do}` needs it")
         if told.public and do is not Do.NOTE:
@@ -204,7 +181,7 @@ class Api:
         if told.priority is not None and told.priority not in self._people.priorities():
             known = ", ".join(self._people.priorities())
             raise Unfit(f"priority: there is no {told.priority}; there are: {known}")
-        key = _key(request)
+        key = key_of(request)
         return Act(
             do=do,
             incident_id=incident_id,
@@ -213,14 +190,6 @@ class Api:
             text=told.text,
             priority=told.priority,
             public=told.public,
-        )
-
-    def _stranger(self) -> web.Response:
-        return problem(
-            HTTPStatus.UNAUTHORIZED,
-            Problem.UNAUTHORIZED,
-            "the API needs a bearer token of those set as `web.api_tokens`",
-            headers={"WWW-Authenticate": self._tokens.challenge},
         )
 
 
@@ -249,30 +218,3 @@ def message_shape(message: Message) -> dict[str, object]:
 
 def _shape(noun: Any, *without: str) -> dict[str, object]:
     return {each.name: getattr(noun, each.name) for each in fields(noun) if each.name not in without}
-
-
-def _key(request: web.Request) -> str | None:
-    """Return the request's Idempotency-Key, None without one. Raises Unfit."""
-    values = header_values(request.headers, "Idempotency-Key")
-    if not values:
-        return None
-    if len(values) > 1 or not _KEY.fullmatch(values[0]):
-        raise Unfit("Idempotency-Key: expected one, of 1 to 255 visible ASCII characters")
-    return values[0].decode()
-
-
-def _read(kind: type[T], value: object) -> T:
-    """Understand fields. Raises Unfit that names each that is wrong, and never what it holds."""
-    if not isinstance(value, dict):
-        raise Unfit(f"expected object, got {kind_of(value)}")
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        faults = (
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)
-        )
-        raise Unfit("; ".join(faults)[:_LONGEST_FAULT]) from None
-
-
-def _unfit(unfit: Unfit) -> web.Response:
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, Problem.INVALID_REQUEST, str(unfit))

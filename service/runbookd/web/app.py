@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aiohttp import web
 
@@ -17,6 +17,7 @@ from runbookd.web.hooks import SIGNED_BODY, SIGNED_HELD, Hooks, Inbox, Readers
 from runbookd.web.problems import problems
 from runbookd.web.signatures import SCHEMES, Signatures, signatures
 from runbookd.web.status import Pages, Status
+from runbookd.web.switch import Switch, Switching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 _ADVICE = "; raise max_body, or group alerts into smaller groups"
 
 
+class Everybody(People, Switching, Protocol):
+    """Who carries out what people ask for: about an incident, and about all that is changed anywhere."""
+
+
 class Inside(NamedTuple):
     """What the doors lead to: where deliveries go, who carries out what people ask for, and the time.
 
@@ -37,7 +42,7 @@ class Inside(NamedTuple):
     """
 
     inbox: Inbox
-    people: People
+    people: Everybody
     clock: Clock
     pages: Pages | None = None
 
@@ -65,12 +70,15 @@ def create_app(
         clock=inside.clock,
         registry=registry,
     )
-    api = Api(inside.people, tokens(config.api_tokens), config.read_timeout)
+    known_tokens = tokens(config.api_tokens)
+    api = Api(inside.people, known_tokens, config.read_timeout)
+    switch = Switch(inside.people, known_tokens, config.read_timeout)
     metrics_door = credentials(HookAuth(bearer=[config.metrics_bearer])) if config.metrics_bearer else None
     health = Health(checks, warnings=warnings or {}, registry=registry, metrics_door=metrics_door)
     app = web.Application(middlewares=[problems], client_max_size=config.max_body)
     app.router.add_post("/v1/hooks/{source}", hooks.post)
     api.add_to(app.router)
+    switch.add_to(app.router)
     if inside.pages is not None:
         Status(inside.pages).add_to(app.router)
     app.router.add_get("/healthz", health.healthz)

@@ -12,7 +12,7 @@ import pytest
 from runbookd.errors import StoreError
 from runbookd.model.audit import LedgerEntry, Stage
 from runbookd.ports import Store, Tx
-from runbookd.stages.audit import GENESIS, broken_links
+from runbookd.stages.audit import GENESIS, broken_links, put_in
 from tests.contract.store.conftest import Opener, Raw
 from tests.contract.store.samples import T0, at, entry, write
 
@@ -32,7 +32,7 @@ async def tamper(engine: str, raw: Raw) -> Raw:
     """A function that changes the ledger with the triggers taken off."""
 
     async def change(sql: str, *values: str) -> None:
-        for trigger in ("ledger_never_changes", "ledger_never_forgets"):
+        for trigger in ("ledger_never_changes", "ledger_never_forgets", "ledger_only_grows"):
             on = "" if engine == "sqlite" else " ON ledger"
             await raw(f"DROP TRIGGER IF EXISTS {trigger}{on}")
         await raw(sql, *values)
@@ -161,6 +161,52 @@ async def test_recent_entries_of_all_chains_are_merged(opened: Opener) -> None:
     assert await recent(2) == ["w1", "w3"]
     assert await recent(9, run_id="r") == ["w1", "w2", "w3"]
     assert await recent(9, chain="other") == ["w2"]
+
+
+_PUT_IN = (
+    "INSERT INTO ledger (chain, seq, text, previous, hash, stage, what)"
+    " SELECT chain, %s, replace(text, 'one', 'the board said yes'), previous, hash, stage, what FROM ledger"
+    " WHERE seq = 1"
+)
+
+
+@pytest.mark.parametrize("seq", [-7, 0, 4, 99])
+async def test_an_entry_comes_only_behind_the_last(store: Store, raw: Raw, seq: int) -> None:
+    """The database itself takes no entry before the first, and none that leaves a gap."""
+    await append(store, "one", "two")
+    with pytest.raises(
+        (sqlite3.IntegrityError, asyncpg.IntegrityConstraintViolationError), match="but at its end"
+    ):
+        await raw(_PUT_IN % seq)
+    assert len(await read(store)) == 2
+
+
+@pytest.mark.parametrize("seq", [-7, 0])
+async def test_what_was_put_in_before_the_first_is_found(store: Store, tamper: Raw, seq: int) -> None:
+    """A row before entry 1 is read by whoever reads backwards from the beginning, and told."""
+    await append(store, "one")
+    assert await store.read(lambda tx: tx.ledger.rows_back("main", 0, 9)) == []
+    await tamper(_PUT_IN % seq)
+    rows = await store.read(lambda tx: tx.ledger.rows_back("main", 0, 9))
+    assert put_in(rows, seq=0, hash_=GENESIS) == f"entry {seq}: was put in; a chain begins with entry 1"
+
+
+async def test_what_an_anchor_covers_is_told_from_what_was_put_in(store: Store, tamper: Raw) -> None:
+    """Entries that wait to be deleted are bound to their anchor; one between them, changed or alone, is not."""
+    await append(store, "one", "two", "three", "four", "five")
+    rows = await store.read(lambda tx: tx.ledger.rows("main", 0, 4))
+
+    async def fault() -> str | None:
+        there = await store.read(lambda tx: tx.ledger.rows_back("main", 4, 9))
+        return put_in(there, seq=4, hash_=rows[3].hash)
+
+    assert await fault() is None
+    await tamper("DELETE FROM ledger WHERE seq = 1")
+    assert await fault() is None
+    await tamper("DELETE FROM ledger WHERE seq = 3")
+    assert await fault() == ("entry 2: was put in or changed; it is none of those that are in the archives")
+    await tamper("UPDATE ledger SET what = 'x' WHERE seq = 4")
+    assert await fault() == "entry 4: its columns differ from the text that was hashed"
 
 
 @pytest.mark.parametrize("sql", ["UPDATE ledger SET what = 'x'", "DELETE FROM ledger"])

@@ -10,12 +10,14 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from runbookd.errors import StoreError, StoreUnavailable
+from runbookd.errors import SettingsError, StoreError, StoreUnavailable
 from runbookd.model.work import WorkKind
 from runbookd.ports import Store, Tx
-from runbookd.store import postgres, postgres_connections, postgres_driver, postgres_schema
+from runbookd.settings import load_settings
+from runbookd.store import postgres, postgres_driver, postgres_schema
 from runbookd.store.postgres import PostgresStore, open_postgres
 from runbookd.store.postgres_driver import Verdict, explain, judge, query_of
+from runbookd.store.postgres_url import fault_of, place
 from runbookd.store.statements import statements
 from tests.contract.store.samples import alert, at, delivery, read, run, write
 from tests.postgres import PostgresServer
@@ -217,7 +219,10 @@ async def test_an_empty_database_is_made_ready_by_whoever_comes(postgres: Postgr
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("INSERT INTO migrations VALUES (999, '0999_later.sql', 'x')", r"newer runbookd \(schema 999"),
+        (
+            "INSERT INTO migrations VALUES (999, '0999_later.sql', 'x')",
+            r"newer runbookd, and 0999_later\.sql",
+        ),
         ("UPDATE migrations SET checksum = 'x' WHERE version = 1", r"another 0001_start\.sql"),
     ],
 )
@@ -259,7 +264,14 @@ async def test_a_missing_driver_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         (asyncpg.SerializationError("x"), Verdict.CONFLICT, "Other transactions were first"),
         (asyncpg.DeadlockDetectedError("x"), Verdict.CONFLICT, "Other transactions were first"),
         (asyncpg.AdminShutdownError("x"), Verdict.LOST, "cannot be reached"),
-        (asyncpg.ReadOnlySQLTransactionError("x"), Verdict.LOST, "cannot be reached"),
+        (asyncpg.ReadOnlySQLTransactionError("x"), Verdict.LOST, "takes no writes: it is a standby"),
+        (
+            asyncpg.exceptions.TargetServerAttributeNotMatched("x"),
+            Verdict.LOST,
+            "takes no writes: it is a standby",
+        ),
+        (asyncpg.DuplicatePreparedStatementError("x"), Verdict.LASTING, "pool_mode = session"),
+        (asyncpg.InvalidSQLStatementNameError("x"), Verdict.LASTING, "pool_mode = session"),
         (asyncpg.InterfaceError("connection is closed"), Verdict.LOST, "cannot be reached"),
         (ConnectionResetError("x"), Verdict.LOST, "cannot be reached"),
         (TimeoutError(), Verdict.LOST, "cannot be reached"),
@@ -288,8 +300,49 @@ def test_errors_are_told_in_an_operators_words(error: Exception, verdict: Verdic
         ("postgresql://db/ops?sslmode=require", "db/ops"),
         ("postgresql:///ops?host=/run/postgresql", "/run/postgresql/ops"),
         ("postgresql://ana@/ops", "localhost/ops"),
+        ("postgresql://ana:secret@db1:5432,db2:5433/ops", "db1:5432,db2:5433/ops"),
+        ("postgresql://[::1]:5432,db2/ops", "[::1]:5432,db2/ops"),
+        ("postgresql://ana:secret@/ops?host=/run/a,/run/b&port=1,2", "/run/a,/run/b/ops"),
+        ("postgres://ana:se%40cr%2Fet@db/ops", "db/ops"),
+        ("postgresql://ana:12/secret@db/ops", "of database_url"),
     ],
 )
 def test_a_place_is_named_without_its_password(url: str, told: str) -> None:
     """A database is named by server, port and name alone."""
-    assert postgres_connections.place(url) == told
+    assert place(url) == told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ana:12/Secret0word@db/ops",
+        "postgresql://ana:Secret@0word@db/ops",
+        "postgresql://ana:Secret?0word@db/ops",
+        "postgresql://ana:Secret#0word@db/ops",
+        "postgresql://ana:Secret#0word",
+        "postgresql://ana:Secret[0word@db/ops",
+        "postgresql://ana:Secret0word/ops",
+        "postgresql://[::1/Secret0word",
+        "postgresql://db:5432:Secret0word/ops",
+        "postgresql://db1:5432,db2:Secret0word/ops",
+        "postgresql://db:70000/Secret0word",
+        "postgresql://db:0/Secret0word",
+        "postgresql:///Secret0word?port=5432,x",
+        "postgresql://db/ops?Secret0word",
+        "mysql://ana:Secret0word@db/ops",
+    ],
+)
+async def test_of_a_url_that_cannot_be_read_nothing_is_shown(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told what is wrong with it, by the settings and by whoever opens it all the same; no part of it is told."""
+    fault = fault_of(url)
+    assert fault is not None
+    monkeypatch.setenv("RUNBOOKD_DATABASE_URL", url)
+    with pytest.raises(SettingsError, match="database_url") as settings:
+        load_settings(None)
+    with pytest.raises(StoreError) as opened:
+        await open_postgres(url)
+    for said in (fault, place(url), str(settings.value), str(opened.value)):
+        assert "ecret" not in said
+        assert "0word" not in said

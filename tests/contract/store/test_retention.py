@@ -167,13 +167,13 @@ async def test_deliveries_and_events_are_forgotten(store: Store) -> None:
 async def test_only_archived_entries_are_forgotten(store: Store, raw: Raw) -> None:
     """Entries go up to the anchor and no further, in batches; the database refuses every other deletion."""
     await write(store, "ledger.append", [entry(f"w{n}") for n in range(6)])
-    assert await write(store, "ledger.forget", "main", 99) == 0
+    assert await write(store, "ledger.forget", "main", 1, 99) == 0
     rows = await read(store, "ledger.rows", "main", 0, 99)
     assert list(broken_rows(rows)) == []
     anchor = Anchor(chain="main", seq=4, hash=rows[3].hash, seal="sealed")
     await write(store, "ledger.archived", anchor)
     assert await read(store, "ledger.anchors") == [anchor]
-    assert [await write(store, "ledger.forget", "main", 3) for _ in range(3)] == [3, 1, 0]
+    assert [await write(store, "ledger.forget", "main", first, 3) for first in (1, 4, 5)] == [3, 1, 0]
     with pytest.raises(
         (sqlite3.IntegrityError, asyncpg.IntegrityConstraintViolationError), match="cannot be"
     ):

@@ -157,8 +157,10 @@ async def test_empty_file_becomes_a_database(path: Path) -> None:
 async def test_newer_database_is_refused(path: Path) -> None:
     """A database of a newer version is refused with both versions."""
     await make(path)
-    edit(path, "INSERT INTO migrations VALUES (999, '0999_later.sql', 'x')")
-    with pytest.raises(StoreError, match=r"newer runbookd \(schema 999; this one knows up to \d+\)"):
+    edit(path, "INSERT INTO migrations VALUES (999, '0999_later.sql', 'x', NULL)")
+    with pytest.raises(
+        StoreError, match=r"newer runbookd, and 0999_later.sql .*\(schema 999; this one knows up to \d+\)"
+    ):
         await open_sqlite(path)
 
 

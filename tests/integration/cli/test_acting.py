@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from runbookd.language.names import person
 from tests.integration.cli.conftest import Runbookd
 
 ME = f"cli:{getpass.getuser()}"
@@ -165,7 +166,7 @@ def test_a_pause_stops_runs_and_makes_new_ones_observe(runbookd: Runbookd) -> No
     assert "cancelled (paused)" in out
     paused = runbookd.json("status")["paused"]
     assert (paused["by"], paused["reason"]) == (ME, "maintenance")
-    assert f"by {ME}: maintenance" in runbookd("status").stdout
+    assert f"by {person(ME)}: maintenance" in runbookd("status").stdout
     observed = runbookd("run", "note", "--input", "host=db-2")
     assert "nothing will be changed" in observed.stderr
     assert "observed in" in observed.stdout
@@ -263,7 +264,7 @@ def test_a_held_target_is_listed_and_released_by_a_person(runbookd: Runbookd) ->
     assert "hosts/db-1" in runbookd("holds").stdout
     assert "hosts/db-1: `runbookd holds`" in runbookd("status").stdout
     refused = runbookd("run", "note", "--input", "host=db-1", code=1).stdout
-    assert "target_held: target hosts/db-1 is as stop left it" in refused
+    assert "target_on_hold: target hosts/db-1 is as stop left it" in refused
     assert "runbookd holds release hosts/db-1 --reason TEXT" in refused
     assert (
         "held are: hosts/db-1 (by stop)"
@@ -280,3 +281,17 @@ def test_a_held_target_is_listed_and_released_by_a_person(runbookd: Runbookd) ->
     assert runbookd.json("holds") == []
     runbookd("run", "note", "--input", "host=db-1")
     assert runbookd.json("audit", "show", "--what", "target_released")[0]["actor"] == ME
+
+
+@pytest.mark.usefixtures("database")
+def test_what_a_person_shuts_goes_before_what_is_at_work_there(runbookd: Runbookd) -> None:
+    """The run at work on the target is asked to stop, and the person's begins as soon as it has; both hold it then."""
+    text = (runbookd.folder / "playbooks" / "note.yaml").read_text(encoding="utf-8")
+    shut = text.replace("playbook: note", "playbook: shut\nholds_target: true", 1)
+    (runbookd.folder / "playbooks" / "shut.yaml").write_text(shut, encoding="utf-8")
+    process, identity = begun(runbookd)
+    done = runbookd("run", "shut", "--input", "host=db-1")
+    assert f"run {identity} is at work there and asked to stop; this one begins when it has" in done.stderr
+    assert "gives way to shut, started by hand" in process.communicate(timeout=40)[0]
+    assert process.returncode == 1
+    assert [hold["playbook"] for hold in runbookd.json("holds")] == ["shut"]

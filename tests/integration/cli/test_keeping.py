@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from runbookd.model.retention import Kept
+from runbookd.stages.checkpoint import new_key
 from tests.integration.cli.conftest import Runbookd, alert
 
 Tell = Callable[..., Awaitable[None]]
@@ -141,6 +142,22 @@ async def test_pruning_is_counted_then_done(runbookd: Runbookd, told: Tell) -> N
     _verified(runbookd, entries)
 
 
+async def test_a_broken_chain_is_not_pruned_in_silence(runbookd: Runbookd, told: Tell) -> None:
+    """Who prunes by hand hears it, and `status` and the ledger tell it as they do of archives that fail."""
+    await told(alert("DiskFull", host="db-1", severity="critical"))
+    (runbookd.folder / "ledger.key").write_bytes(new_key())
+    old = configured(
+        runbookd, ledger__archives="archives", ledger__key_file="ledger.key", retention__ledger="0"
+    )
+    edit(runbookd.database, "DROP TRIGGER ledger_never_changes")
+    edit(runbookd.database, "UPDATE ledger SET what = 'x' WHERE seq = 2")
+    error = old("prune", code=4).stderr
+    assert "it is broken: chain main, entry 2: its columns differ" in error
+    assert "runbookd audit verify" in error
+    assert "chain main, entry 2" in runbookd("status").stdout
+    assert runbookd.json("audit", "show", "--what", "archiving_failed")
+
+
 def _verified(runbookd: Runbookd, archived: int) -> None:
     """Check what is left, alone, with its archive, and exported."""
     against = ("--public-key", "ledger.pub")
@@ -149,6 +166,8 @@ def _verified(runbookd: Runbookd, archived: int) -> None:
     whole = runbookd.json("audit", "verify", *against, "--archives", "archives")
     assert whole["checked"] == alone["checked"] + archived - 1
     assert "unchecked" in runbookd("audit", "verify").stdout
+    unsigned = runbookd.json("audit", "verify", "--archives", "archives")
+    assert "archives of archives, their signatures unchecked: give --public-key" in unsigned["notes"]
     runbookd("audit", "export", "--to", "left.jsonl")
     exported = runbookd.json("audit", "verify", "--file", "left.jsonl", *against)
     assert exported["head"] == alone["head"]
@@ -158,6 +177,14 @@ def _verified(runbookd: Runbookd, archived: int) -> None:
     seal = json.loads(lines[0]) | {"seq": 1}
     (runbookd.folder / "forged.jsonl").write_text("".join([json.dumps(seal) + "\n", *lines[1:]]))
     assert "seal" in runbookd("audit", "verify", "--file", "forged.jsonl", *against, code=1).stdout
+
+
+async def test_no_checkpoint_is_no_proof(runbookd: Runbookd, told: Tell) -> None:
+    """A file without a checkpoint, and an empty folder of S3, get the same answer: that it may be the wrong one."""
+    await told(alert("DiskFull", host="db-1", severity="critical"))
+    (runbookd.folder / "c.jsonl").write_text("")
+    error = runbookd("audit", "verify", "--checkpoints", "c.jsonl", code=3).stderr
+    assert "there is no checkpoint in c.jsonl; is that the file?" in error
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ async def prune(shared: Shared, signer: Signer) -> None:
         rows = await tx.ledger.rows("main", 0, PRUNED)
         seal = signer.seal(rows[0], rows[-1], T0)
         await tx.ledger.archived(Anchor(chain="main", seq=PRUNED, hash=rows[-1].hash, seal=seal))
-        assert await tx.ledger.forget("main", COUNT) == PRUNED
+        assert await tx.ledger.forget("main", 1, COUNT) == PRUNED
 
     await store.write(unit)
     await store.close()

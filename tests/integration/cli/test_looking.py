@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 
+import pytest
+
 from runbookd.bootstrap import wire
 from tests.integration.cli.conftest import Runbookd, alert
 
@@ -50,10 +52,20 @@ async def test_a_run_is_shown_step_by_step(runbookd: Runbookd, told: Tell) -> No
     shown = runbookd.json("runs", "show", run["id"])
     assert [step["path"] for step in shown["steps"]] == ["steps/say", "steps/keep"]
     assert shown["inputs"] == {"host": "db-1", "times": 1}
+    assert "host=db-1  times=1" in text
     assert runbookd("runs", "evidence", run["id"], "listing").stdout == "a\nb\n"
     assert "it kept: listing" in runbookd("runs", "evidence", run["id"], "lsting", code=3).stderr
     (failed,) = runbookd.json("runs", "--playbook", "give-up")
     assert "nothing helps" in runbookd("runs", "show", failed["id"]).stdout
+
+
+@pytest.mark.usefixtures("database")
+def test_long_inputs_are_cut_for_people(runbookd: Runbookd) -> None:
+    """A whole program that was given as an input is shown by its beginning; JSON has all of it."""
+    runbookd("run", "note", "--input", f"host=db-1{'x' * 200}")
+    (run,) = runbookd.json("runs")
+    assert f"host=db-1{'x' * 76}…" in runbookd("runs", "show", run["id"]).stdout.replace("\n", "")
+    assert runbookd.json("runs", "show", run["id"])["inputs"]["host"] == f"db-1{'x' * 200}"
 
 
 async def test_events_are_shown_with_every_rules_reason(runbookd: Runbookd, told: Tell) -> None:

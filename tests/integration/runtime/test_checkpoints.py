@@ -6,11 +6,13 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from runbookd.runtime.checkpoint_keepers import FileKeeper, LogKeeper
+from runbookd.runtime.checkpoint_keepers import FileKeeper, Keeper, LogKeeper, PlaceKeeper
+from runbookd.runtime.checkpoints import Checkpoints
 from runbookd.stages.checkpoint import read_statement
 from runbookd.store.folder import Folder
 from runbookd.store.sqlite import open_sqlite
@@ -66,6 +68,37 @@ async def test_a_changed_chain_is_never_signed(ledger: Ledger, tmp_path: Path, c
     for one in (checkpoints, again):
         await one.sign()
     assert len(file.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("keeper", ["file", "log", "place"])
+async def test_a_chain_that_vanished_is_reported(ledger: Ledger, tmp_path: Path, keeper: str) -> None:
+    """A whole chain that was signed and is gone is told each time, by who signed it and by those who come later."""
+
+    def made() -> Checkpoints:
+        kept: dict[str, Keeper] = {
+            "file": FileKeeper(tmp_path / "checkpoints.jsonl", SIGNER),
+            "log": LogKeeper(),
+            "place": PlaceKeeper(Folder(tmp_path / "kept"), SIGNER),
+        }
+        return ledger.checkpoints(kept[keeper])
+
+    other = await open_sqlite(tmp_path / "store.db", chain="web/2-1")
+    await Ledger(other, ledger.clock, ledger.place).note(2)
+    await other.close()
+    await ledger.note(1)
+    checkpoints = made()
+    await checkpoints.sign()
+    assert ledger.metric("checkpoint_failures_total", reason="changed") == 0
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as database:
+        database.execute("DROP TRIGGER ledger_never_forgets")
+        database.execute("DELETE FROM ledger WHERE chain <> 'main'")
+    ledger.clock.at += timedelta(minutes=5)
+    await checkpoints.sign()
+    assert ledger.metric("checkpoint_failures_total", reason="changed") == 1
+    assert checkpoints.age() == 300
+    if keeper != "log":
+        await made().sign()
+        assert ledger.metric("checkpoint_failures_total", reason="changed") == 2
 
 
 async def test_checkpoints_go_on_past_what_was_pruned(ledger: Ledger, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runbookd.errors import DamagedFile, LeaseLost, PlaceUnavailable
+from runbookd.errors import DamagedFile, DamagedLedger, LeaseLost, PlaceUnavailable
 from runbookd.model.audit import Anchor
 from runbookd.model.event import Delivery, DeliveryState
 from runbookd.model.retention import Ages, Kept
@@ -103,8 +103,62 @@ async def test_a_broken_chain_is_not_archived(ledger: Ledger, tmp_path: Path) ->
     with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as file:
         file.execute("DROP TRIGGER ledger_never_changes")
         file.execute("UPDATE ledger SET what = 'gone' WHERE seq = 2")
-    assert await ledger.prune() == {}
-    assert len(await ledger.rows()) == 4
+    with pytest.raises(DamagedLedger, match="it is broken: chain main, entry 2: its columns differ"):
+        await ledger.prune()
+    assert [row.what for row in await ledger.rows()] == ["go", "gone", "go", "go", "archiving_failed"]
+    assert "chain main, entry 2" in ((await ledger.archiving()) or {})["error"]
+    assert ledger.metric("archive_failures_total") == 1
+
+
+async def test_a_broken_chain_keeps_no_other_from_being_archived(ledger: Ledger, tmp_path: Path) -> None:
+    """One chain is broken, and stays; the others go into their archives, and it is told all the same."""
+    await ledger.note(2)
+    other = await open_sqlite(tmp_path / "store.db", chain="another")
+    await Ledger(other, ledger.clock, ledger.place).note(2)
+    await other.close()
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as file:
+        file.execute("DROP TRIGGER ledger_never_changes")
+        file.execute("UPDATE ledger SET what = 'gone' WHERE seq = 1 AND chain = 'another'")
+    ledger.clock.at += 40 * DAY
+    await ledger.note(1)
+    with pytest.raises(DamagedLedger, match="chain another, entry 1"):
+        await ledger.prune()
+    assert [archive.chain for archive in await archives_in(ledger.place)] == ["main"]
+    assert (await ledger.rows())[0].seq == 3
+
+
+async def test_a_row_put_in_behind_an_anchor_is_never_deleted(ledger: Ledger, tmp_path: Path) -> None:
+    """What was pruned is put in again, forged: it is told, and it stays for people to look at."""
+    await ledger.old(3)
+    await ledger.prune()
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as file:
+        file.execute("DROP TRIGGER ledger_only_grows")
+        file.execute(
+            "INSERT INTO ledger (chain, seq, text, previous, hash, stage, what)"
+            " SELECT chain, 2, replace(text, 'go', 'the board said yes'), previous, hash, stage, what"
+            " FROM ledger WHERE seq = 4"
+        )
+    ledger.clock.at += 40 * DAY
+    await ledger.note(1)
+    with pytest.raises(DamagedLedger, match="chain main, entry 2: was put in or changed"):
+        await ledger.prune()
+    assert [row.seq for row in await ledger.rows()][:3] == [2, 4, 5]
+
+
+async def test_an_anchor_without_an_archive_lets_nothing_go(ledger: Ledger) -> None:
+    """Whoever owns the database may write an anchor; entries go by it only if archives hold them, of whatever key."""
+    await ledger.old(5)
+    rows = await ledger.rows()
+    seal = signer_of(new_key()).seal(rows[0], rows[2], NOON)
+    anchor = Anchor(chain="main", seq=3, hash=rows[2].hash, seal=seal)
+    await ledger.store.write(lambda tx: tx.ledger.archived(anchor))
+    with pytest.raises(DamagedLedger, match="entry 3: was left behind an anchor, and no archive"):
+        await ledger.prune()
+    assert [row.seq for row in await ledger.rows()][:3] == [1, 2, 3]
+    await write_archive(ledger.place, rows[:2], signer_of(new_key()), NOON)
+    await write_archive(ledger.place, rows[2:3], SIGNER, NOON)
+    ledger.clock.at += timedelta(hours=1)
+    assert (await ledger.prune())["ledger"] >= 3
 
 
 async def test_a_left_over_archive_is_used(ledger: Ledger) -> None:
@@ -128,7 +182,7 @@ async def test_a_half_forgotten_part_is_forgotten_later(ledger: Ledger) -> None:
 
     async def died(tx: Tx) -> None:
         await tx.ledger.archived(Anchor(chain="main", seq=3, hash=rows[2].hash, seal=seal.line))
-        await tx.ledger.forget("main", 1)
+        await tx.ledger.forget("main", 1, 1)
 
     await ledger.store.write(died)
     assert await ledger.prune() == {"ledger": 2}

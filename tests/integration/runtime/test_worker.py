@@ -19,6 +19,7 @@ from runbookd.model.run import RunState
 from runbookd.model.work import WorkKind
 from runbookd.pipeline import Pipeline, Ports
 from runbookd.ports import Store, Tx
+from runbookd.ports.world import Trouble
 from runbookd.runtime.worker import Worker
 from tests.acceptance.engine import Engine, alert, engine
 from tests.acceptance.hands import Hands
@@ -74,9 +75,9 @@ class FlakyStore:
         """Read."""
         return await self.inner.read(unit)
 
-    async def attend(self, name: str, wake: Callable[[], None]) -> bool:
+    async def attend(self, name: str, wake: Callable[[], None], trouble: Trouble | None = None) -> bool:
         """Attend."""
-        return await self.inner.attend(name, wake)
+        return await self.inner.attend(name, wake, trouble)
 
     async def time(self) -> datetime | None:
         """Tell the time."""

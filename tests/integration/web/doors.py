@@ -16,8 +16,7 @@ from runbookd.errors import PayloadError, StoreUnavailable
 from runbookd.model.event import Delivery
 from runbookd.sources import SOURCES
 from runbookd.stages.receive import Receipt, dead_letter, take_delivery
-from runbookd.web.api import People
-from runbookd.web.app import Inside, create_app
+from runbookd.web.app import Everybody, Inside, create_app
 from runbookd.web.config import WebConfig
 from runbookd.web.health import Check, Warn
 from runbookd.web.hooks import Inbox
@@ -169,7 +168,7 @@ async def serving(
         {"port": 0, "hooks": {"alertmanager": {"bearer": [TOKEN]}}, **(config or {})}
     )
     if not isinstance(inside, Inside):
-        inside = Inside(inside, cast("People", None), StandingClock())
+        inside = Inside(inside, cast("Everybody", None), StandingClock())
     app = create_app(settings, inside, checks=checks or {}, registry=registry, warnings=warnings)
     runner = await serve(app, settings)
     try:

@@ -42,7 +42,7 @@ async def test_acknowledge(home: House) -> None:
     answer = await act(home, incident, "acknowledge", text="on it")
     assert answer.status == 200
     assert answer.json["changed"] is True
-    assert answer.json["said"].startswith("api:console has incident")
+    assert answer.json["said"].startswith("console has incident")
     assert answer.json["incident"]["acknowledged_by"] == "api:console"
     assert answer.json["incident"]["acknowledged_at"] == "2026-01-05T12:00:02Z"
     assert home.pagerduty.account.incidents[0].status == "acknowledged"
@@ -231,6 +231,28 @@ async def test_a_filter_that_there_is_not_is_named(home: House, query: str) -> N
     assert answer.json["detail"].split(":")[0] in query
 
 
+async def test_a_level_is_called_by_one_number(home: House) -> None:
+    """Whoever asks for help, and whoever looks at the incident or its ledger, reads of the same level."""
+    incident = await home.trouble()
+    said = (await act(home, incident, "escalate", text="more")).json["said"]
+    await home.work()
+    assert said == f"level 2 of incident {incident.id} is told now"
+    levels = (await home.api("GET", f"/v1/incidents/{incident.id}")).json["levels"]
+    assert [level["number"] for level in levels if level["state"] == "fired"] == [1, 2]
+    told = [entry.entry.detail for entry in await home.entries("message_sent")]
+    assert {str(one["for"]) for one in told if one["kind"] == "page"} == {"level 1", "level 2"}
+    assert [entry.entry.detail["level"] for entry in await home.entries("level_fired")] == [1, 2]
+
+
+async def test_a_priority_is_raised_and_never_lowered(home: House) -> None:
+    """The refusal is a sentence, and a conflict: nothing was done."""
+    incident = await home.trouble()
+    answer = await act(home, incident, "escalate", priority="P3", text="not so bad")
+    assert answer.status == 409
+    assert "P3 is lower than P1, and a priority can only be raised" in answer.json["detail"]
+    assert (await home.incident(incident)).priority == "P1"
+
+
 async def test_one_incident_is_shown_with_all_about_people(home: House) -> None:
     """Clocks, levels and messages with their words and what became of them; no address of anybody, and no secret."""
     incident = await home.trouble()
@@ -242,7 +264,11 @@ async def test_one_incident_is_shown_with_all_about_people(home: House) -> None:
         {"fingerprint": "Down", "source": "alertmanager"},
     )
     assert [clock["kind"] for clock in shown["clocks"]] == ["acknowledge", "respond"]
-    assert [level["state"] for level in shown["levels"]] == ["fired", "pending", "pending"]
+    assert [(level["number"], level["state"]) for level in shown["levels"]] == [
+        (1, "fired"),
+        (2, "pending"),
+        (3, "pending"),
+    ]
     states = {(message["channel"], message["state"]) for message in shown["messages"]}
     assert {("slack", "sent"), ("pagerduty", "sent")} <= states
     assert all("address" not in message for message in shown["messages"])

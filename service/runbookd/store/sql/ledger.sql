@@ -49,9 +49,13 @@ ORDER BY chain, seq
 -- Record where an archive ends.
 INSERT INTO ledger_anchors (chain, seq, hash, seal) VALUES (:chain, :seq, :hash, :seal)
 
+-- name: rows_back
+-- As `ledger_rows`, from an entry on backwards.
+SELECT chain, seq, text, previous, hash, stage, what, delivery_id, event_id, incident_id, run_id FROM ledger
+WHERE chain = :chain AND seq <= :seq ORDER BY seq DESC LIMIT :limit
+
 -- name: forget_entries
--- Delete the oldest entries of a chain, no further than its last anchor.
+-- Delete entries of a chain from one on, no further than its last anchor.
 DELETE FROM ledger
-WHERE chain = :chain
-AND seq < (SELECT min(oldest.seq) FROM ledger AS oldest WHERE oldest.chain = :chain) + :limit
+WHERE chain = :chain AND seq >= :first AND seq < :first + :limit
 AND seq <= (SELECT max(ledger_anchors.seq) FROM ledger_anchors WHERE ledger_anchors.chain = :chain)
