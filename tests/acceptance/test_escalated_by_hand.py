@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from runbookd.errors import Conflict
 from runbookd.model.escalation import MessageKind
+from runbookd.model.library import Library
 from runbookd.units.people import Do
-from tests.acceptance.people import house, ladder, library, mailed
+from tests.acceptance.engine import NOON
+from tests.acceptance.people import SECOND, house, ladder, library, mailed
 
 PRIORITIES = {"matrix-p1": "P1"}
+
+
+def lasting(escalation: str) -> Library:
+    """An incident that takes this ladder, whose acknowledgements do not expire."""
+    rule = {"escalation": escalation, "priority": PRIORITIES.get(escalation, "P0")}
+    content = library(rule)
+    priority = content.priorities[rule["priority"]].model_copy(update={"ack_expires": None})
+    return replace(content, priorities={**content.priorities, rule["priority"]: priority})
 
 
 @pytest.mark.parametrize(
@@ -28,9 +40,7 @@ async def test_the_manual_trigger_tells_the_next_level_at_once(
     tmp_path: Path, escalation: str, minute: int, expected: str
 ) -> None:
     """Whatever it waits for, a breach or a time, and even when somebody has the incident; then not again."""
-    async with house(
-        tmp_path, library({"escalation": escalation, "priority": PRIORITIES.get(escalation, "P0")})
-    ) as home:
+    async with house(tmp_path, lasting(escalation)) as home:
         await home.breaks()
         await home.minutes(minute)
         await home.lab.act(Do.ACKNOWLEDGE)
@@ -48,11 +58,123 @@ async def test_the_manual_trigger_tells_the_next_level_at_once(
         assert [who for _, who in await home.heard()].count(expected) == 1
 
 
-async def test_with_no_level_left_the_manual_trigger_tells_everyone_again(tmp_path: Path) -> None:
-    """It is said so, and nobody is paged twice."""
-    async with house(tmp_path, ladder([{"after": "0m", "page": ["l1"]}], mailed("l1"))) as home:
+@pytest.mark.parametrize("unless", ["acknowledged", "responded"])
+async def test_a_level_that_an_answer_had_stopped_is_told_when_more_help_is_wanted(
+    tmp_path: Path, unless: str
+) -> None:
+    """Whoever has it wants the next one, who was left to sleep: they are paged, once, though somebody has it."""
+    levels = [
+        {"after": "0m", "page": ["l1"]},
+        {"after": "1m", "unless": unless, "page": ["l2"]},
+        {"after": "2m", "unless": unless, "page": ["l3"]},
+    ]
+    async with house(tmp_path, ladder(levels, mailed("l1", "l2", "l3"))) as home:
+        incident = await home.breaks()
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(5)
+        assert await home.states(incident) == ["fired", "skipped", "skipped"]
+        said = [(await home.lab.act(Do.ESCALATE, text="the database is gone")).said for _ in range(2)]
+        assert said == [
+            f"level 2 of incident {incident.id} is told now",
+            f"level 3 of incident {incident.id} is told now",
+        ]
+        await home.minutes(30)
+        assert await home.heard() == [(0, "page l1"), (5, "page l2"), (5, "page l3")]
+        assert await home.states(incident) == ["fired"] * 3
+
+
+async def test_a_level_that_leads_to_nobody_is_passed_over(tmp_path: Path) -> None:
+    """Its role has gone from the files: the next one is told, though somebody has the incident."""
+    levels = [{"after": f"{minute}m", "page": [f"l{minute}"]} for minute in (0, 20, 40)]
+    async with house(tmp_path, ladder(levels, mailed("l0", "l40"))) as home:
         await home.breaks()
-        done = await home.lab.act(Do.ESCALATE, text="more")
-        assert "no level left" in done.said
-        assert len(await home.sent(MessageKind.PAGE)) == 1
-        assert len(await home.sent(MessageKind.UPDATE)) == 1
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(1)
+        await home.lab.act(Do.ESCALATE, text="more")
+        assert await home.heard() == [(0, "page l0"), (1, "page l40")]
+
+
+async def test_with_no_level_left_the_last_is_asked_again(tmp_path: Path) -> None:
+    """It is said so; each time, and nobody reads an update that tells nothing."""
+    levels = [{"after": "0m", "page": ["l1"]}, {"after": "1m", "page": ["l2"]}]
+    content = ladder(levels, mailed("l1", "l2"), announce=["statuspage", "slack:#incidents"])
+    async with house(tmp_path, content) as home:
+        incident = await home.breaks()
+        await home.minutes(2)
+        await home.lab.act(Do.ACKNOWLEDGE)
+        for minute in (3, 4):
+            await home.minutes(minute)
+            done = await home.lab.act(Do.ESCALATE, text="more")
+            assert done.said == f"every level of incident {incident.id} has paged; level 2 is asked again"
+        await home.minutes(9)
+        assert await home.heard() == [(0, "page l1"), (1, "page l2"), (3, "page l2"), (4, "page l2")]
+        assert await home.sent(MessageKind.UPDATE) == []
+
+
+async def test_with_no_level_that_pages_those_inside_are_told_that_help_is_wanted(tmp_path: Path) -> None:
+    """Why is for them; the public hears nothing of it."""
+    levels = [{"after": "0m", "notify": ["l1"]}]
+    async with house(tmp_path, ladder(levels, mailed("l1"), announce=["statuspage"])) as home:
+        await home.breaks()
+        done = await home.lab.act(Do.ESCALATE, text="nobody here knows the database")
+        await home.minutes(1)
+        assert done.said.endswith("has no level that pages; asked for help: 1 address")
+        (update,) = await home.sent(MessageKind.UPDATE)
+        assert update.contact == "l1"
+        assert "More help is asked for: nobody here knows the database" in str(update.words["body"])
+
+
+# a rise in priority ------------------------------------------------------------------------------------------
+
+
+async def test_a_rise_is_told_to_everyone_who_was_told_before(tmp_path: Path) -> None:
+    """On every channel but pagers, by an update of its own; an edit in place would reach nobody's eye."""
+    content = library({"priority": "P1"})
+    async with house(tmp_path, content) as home:
+        await home.breaks()
+        await home.minutes(31)
+        await home.lab.act(Do.ESCALATE, priority="P0", text="customers are cut off")
+        await home.lab.move(SECOND)
+        told = [one for one in await home.sent(MessageKind.UPDATE) if "raised" in str(one.facts["reason"])]
+        assert sorted((one.contact, one.channel.value) for one in told) == [
+            ("L1 Support", "email"),
+            ("L1 Support", "slack"),
+            ("slack:#incidents", "slack"),
+        ]
+        for message in told:
+            assert "Raised from P1 to P0." in str(message.words["body"])
+        assert {one.contact for one in await home.sent(MessageKind.OPENED) if one.created_at > NOON} >= {
+            "Product Manager",
+            "statuspage",
+        }
+
+
+async def test_a_priority_is_not_lowered(tmp_path: Path) -> None:
+    """It is refused with a sentence: clocks, levels and promises stay, and nobody is told anything."""
+    async with house(tmp_path, library()) as home:
+        incident = await home.breaks()
+        await home.minutes(1)
+        before = (await home.lab.alerts_and_clocks(incident), await home.lab.levels(incident))
+        for lower in ("P1", "P3"):
+            with pytest.raises(
+                Conflict, match=f"{lower} is lower than P0, and a priority can only be raised"
+            ):
+                await home.lab.act(Do.ESCALATE, priority=lower, text="not so bad")
+        assert (await home.lab.alerts_and_clocks(incident), await home.lab.levels(incident)) == before
+        assert (await home.lab.incidents())[0].priority == "P0"
+        assert await home.entries("person_escalate") == []
+
+
+async def test_priorities_rank_as_they_stand_in_the_content(tmp_path: Path) -> None:
+    """Not by their names; one that has gone from the files is lower than none."""
+    content = library({"priority": "calm"})
+    p0 = content.priorities["P0"]
+    named = {"worst": p0, "amiss": p0, "calm": p0}
+    async with house(tmp_path, replace(content, priorities=named)) as home:
+        await home.breaks()
+        assert (await home.lab.act(Do.ESCALATE, priority="amiss", text="x")).changed
+        with pytest.raises(Conflict):
+            await home.lab.act(Do.ESCALATE, priority="calm", text="x")
+        gone = replace(content, priorities={"worst": p0, "calm": p0})
+        home.lab.pipeline.desk = home.lab.pipeline.desk.using(gone)
+        assert (await home.lab.act(Do.ESCALATE, priority="calm", text="x")).changed

@@ -113,7 +113,7 @@ async def test_the_review_says_what_happened(story: Story) -> None:
     review = await story.review()
     assert (review.priority, review.over, review.duration) == ("P0", True, 33 * MINUTE)
     assert review.acknowledged is not None
-    assert (review.acknowledged.who, review.acknowledged.after) == ("anna (Slack)", 6 * MINUTE)
+    assert (review.acknowledged.who, review.acknowledged.after) == ("anna", 6 * MINUTE)
     assert review.responded is not None
     assert (review.responded.who, review.responded.after) == ("automation: take-back", 0 * MINUTE)
     assert review.resolved is not None
@@ -149,9 +149,9 @@ async def test_the_timeline_is_in_order_and_complete(story: Story) -> None:
         (2, "The page to L2 Engineering by mail did not get through: nobody is there", "runbookd"),
         (5, "The time to acknowledge ran out", "runbookd"),
         (5, "Page, level 4 of the escalation, sent to L2 Engineering (backup) (mail)", "runbookd"),
-        (6, "Acknowledged", "anna (Slack)"),
+        (6, "Acknowledged", "anna"),
         (10, "take-back did its steps, but the trouble was not gone", "runbookd"),
-        (20, "Note: A new release is on its way.", "anna (Slack)"),
+        (20, "Note: A new release is on its way.", "anna"),
         (30, "The time to resolve ran out", "runbookd"),
         (33, "Alert Down resolved", "alertmanager"),
         (33, "Incident resolved", "runbookd"),

@@ -106,7 +106,7 @@ async def test_nobody_acknowledges(tmp_path: Path, escalation: str) -> None:
         levels = await home.lab.levels(incident)
         entries = await home.entries("level_fired")
         assert {level.state for level in levels} == {LevelState.FIRED}
-        assert [entry.entry.detail["level"] for entry in entries] == [level.number for level in levels]
+        assert [entry.entry.detail["level"] for entry in entries] == [level.place for level in levels]
         assert {entry.entry.detail["late_seconds"] for entry in entries} == {0.0}
 
 
@@ -241,7 +241,7 @@ async def test_a_reload_in_the_middle_changes_no_level(tmp_path: Path) -> None:
 
 
 async def test_an_acknowledgement_expires_and_the_ladder_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """Whoever took it and says nothing is not waited for: the stopped levels come back, as far apart as they were."""
+    """Whoever took it and says nothing is asked first; the stopped levels follow, as far apart as they were."""
     levels = [
         {"after": "0m", "page": ["l1"]},
         {"after": "5m", "unless": "acknowledged", "page": ["l2"]},
@@ -254,10 +254,54 @@ async def test_an_acknowledgement_expires_and_the_ladder_goes_on_where_it_stoppe
         await home.minutes(30)
         assert await home.states(incident) == ["fired", "skipped", "skipped"]
         await home.minutes(60)
-        assert await home.heard() == [(0, "page l1"), (31, "page l2"), (34, "page l3")]
+        assert await home.heard() == [(0, "page l1"), (31, "page l1"), (36, "page l2"), (39, "page l3")]
         (expired,) = await home.entries("acknowledgement_expired")
         assert expired.entry.detail["by"] == "anna"
         assert (await home.lab.incidents())[0].acknowledged_at is None
+
+
+async def test_whoever_took_it_is_asked_and_not_who_heard_of_it_since(tmp_path: Path) -> None:
+    """The shipped P0: taken by L2 after three minutes, and given up; managers hear of the breach, L2 of the expiry."""
+    async with house(tmp_path, library({"escalation": "system-down"})) as home:
+        await home.breaks()
+        await home.minutes(3)
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(60)
+        assert sorted(told for told in await home.heard() if told[0] > 3) == [
+            (5, "tell Engineering Manager"),
+            (10, "page L3 Senior"),
+            (30, "page Engineering Manager"),
+            (30, "tell CTO"),
+            (33, "page L2 Engineering"),
+        ]
+
+
+async def test_whoever_has_it_and_is_heard_of_keeps_it(tmp_path: Path) -> None:
+    """By a second acknowledgement, a note or an assignment, at any door; another person's note changes nothing."""
+    levels = [{"after": "0m", "page": ["l1"]}]
+    async with house(tmp_path, ladder(levels, mailed("l1"), ack_expires="30m")) as home:
+        await home.breaks()
+        await home.minutes(1)
+        await home.lab.act(Do.ACKNOWLEDGE, actor="slack:anna")
+        signs: list[tuple[int, Do, str, str, int]] = [
+            (20, Do.ACKNOWLEDGE, "slack:anna", "", 50),
+            (40, Do.NOTE, "pagerduty:anna", "the disk is full", 70),
+            (50, Do.NOTE, "cli:eve", "still down here", 70),
+            (60, Do.ASSIGN, "cli:anna", "ben", 90),
+            (80, Do.NOTE, "slack:ben", "cleaning up", 110),
+        ]
+        for minute, do, actor, text, until in signs:
+            await home.minutes(minute)
+            done = await home.lab.act(do, actor=actor, text=text)
+            assert done.changed
+            (incident,) = await home.lab.incidents()
+            assert incident.acknowledged_until == NOON + until * MINUTE
+        (incident,) = await home.lab.incidents()
+        assert (incident.acknowledged_at, incident.acknowledged_by) == (NOON + MINUTE, "slack:anna")
+        await home.minutes(109)
+        assert await home.heard() == [(0, "page l1")]
+        await home.minutes(110)
+        assert await home.heard() == [(0, "page l1"), (110, "page l1")]
 
 
 async def test_when_an_acknowledgement_stopped_nothing_the_last_who_was_paged_is_asked_again(
@@ -336,7 +380,7 @@ async def test_what_an_older_priority_had_stopped_does_not_come_back(tmp_path: P
 
 
 async def test_a_level_of_an_older_priority_does_not_come_back(tmp_path: Path) -> None:
-    """Nor does one that the acknowledgement had stopped before the rise."""
+    """Nor does one that the acknowledgement had stopped before the rise: the first level of the new one asks."""
     low = [{"after": "2m", "unless": "acknowledged", "page": ["l1"]}]
     content = ladder([{"after": "1h", "page": ["l2"]}], mailed("l1", "l2"), ack_expires="30m")
     low_priority = Priority.model_validate({"name": "High", "escalation": "low"})
@@ -352,7 +396,7 @@ async def test_a_level_of_an_older_priority_does_not_come_back(tmp_path: Path) -
         await home.minutes(5)
         await home.lab.act(Do.ESCALATE, priority="P0", text="worse")
         await home.minutes(70)
-        assert await home.heard() == [(65, "page l2")]
+        assert await home.heard() == [(35, "page l2")]
         (expired,) = await home.entries("acknowledgement_expired")
         assert expired.entry.at == NOON + 35 * MINUTE
 

@@ -100,7 +100,7 @@ async def test_a_channel_that_is_always_busy_is_given_up(
     async with house(tmp_path, ladder(levels, ROLES)) as home:
         home.voices.failing = {"email": [BUSY] * 999}
         await home.breaks()
-        await home.lab.move(timedelta(hours=3))
+        await home.lab.move(longest + 2 * MINUTE)
         (message,) = await home.lab.messages()
         assert message.state is MessageState.FAILED
         assert message.settled_at is not None

@@ -51,7 +51,7 @@ class Story:
         """The content it plays on."""
         content = ladder(self.levels, ROLES, **self.priority)
         worse = Priority.model_validate({"name": "Worse", "escalation": "ladder", **self.worse})
-        return replace(content, priorities={**content.priorities, "worse": worse})
+        return replace(content, priorities={"worse": worse, **content.priorities})
 
 
 ROLES = mailed("r0", "r1", "r2")
@@ -200,12 +200,12 @@ def _is_settled(
     One that was told and is asked again may end otherwise than it did the first time.
     """
     said = [one.entry for one in entries if one.entry.incident_id == incident.id]
-    fired = any(one.what == "level_fired" and one.detail["level"] == level.number for one in said)
+    fired = any(one.what == "level_fired" and one.detail["level"] == level.place for one in said)
     unreached = {one.detail["for"] for one in said if one.what == "nobody_reached"}
     pages = [
         one
         for one in own
-        if one.kind is MessageKind.PAGE and f"{one.facts['reason']} ".startswith(f"level {level.number} ")
+        if one.kind is MessageKind.PAGE and f"{one.facts['reason']} ".startswith(f"level {level.place} ")
     ]
     if level.state is LevelState.PENDING:
         assert level.due_at is None, level

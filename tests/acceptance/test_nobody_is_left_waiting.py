@@ -122,6 +122,37 @@ async def test_a_channel_that_asks_for_a_long_wait_is_not_waited_for(tmp_path: P
         assert await home.heard() == [(0, "page l1.secondary")]
 
 
+async def test_when_no_page_gets_through_the_ladder_begins_anew(tmp_path: Path) -> None:
+    """Mail is out of order for half an hour: once it works again the first level is told, and the next after it."""
+    async with house(tmp_path, ladder(STEPS, mailed("l1", "l2", "l3"))) as home:
+        home.voices.deaf = {"example.com"}
+        await home.breaks()
+        await home.minutes(30)
+        assert await home.heard() == []
+        home.voices.deaf = set()
+        await home.minutes(60)
+        heard = await home.heard()
+        assert heard[0][1] == "page l1"
+        assert 30 < heard[0][0] <= 60
+        assert [who for _, who in heard] == ["page l1", "page l2", "page l3"]
+        begun = [one for one in await home.entries("nobody_reached") if one.entry.detail["anew_at"]]
+        assert 1 <= len(begun) <= 4
+
+
+async def test_when_it_is_over_or_somebody_has_it_nothing_begins_anew(tmp_path: Path) -> None:
+    """No page got through, and nobody needs one any more."""
+    for do in (Do.ACKNOWLEDGE, Do.RESOLVE):
+        folder = tmp_path / do.value
+        folder.mkdir()
+        async with house(folder, ladder(STEPS, mailed("l1", "l2", "l3"))) as home:
+            home.voices.deaf = {"example.com"}
+            await home.breaks()
+            await home.lab.act(do)
+            home.voices.deaf = set()
+            await home.minutes(120)
+            assert [one for one in await home.heard() if "page" in one[1]] == []
+
+
 async def test_when_somebody_has_it_a_failed_page_hurries_nobody(tmp_path: Path) -> None:
     """The secondary is still paged for the level, but the next level keeps its time."""
     levels = [{"after": "0m", "page": ["l1"]}, {"after": "10m", "page": ["l2"]}]

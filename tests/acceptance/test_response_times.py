@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from runbookd.cli.incidents import standing
 from runbookd.model.incident import Incident
 from runbookd.units.people import Do
 from tests.acceptance.engine import NOON
@@ -35,6 +36,13 @@ async def clocks_said(home: House, clock: str) -> list[tuple[str, object, object
         for one in await home.entries("clock_met", "clock_breached")
         if one.entry.detail.get("clock") == clock
     ]
+
+
+async def stands(home: House, kind: str) -> str:
+    """How `incidents show` says that a clock of the newest incident stands."""
+    _, clocks = await home.lab.alerts_and_clocks((await home.lab.incidents())[-1])
+    (clock,) = [one for one in clocks if one.kind.value == kind]
+    return standing(clock, home.lab.clock.now())
 
 
 async def deadline(home: House, incident: Incident, kind: str) -> datetime:
@@ -80,9 +88,12 @@ async def test_a_time_that_is_not_kept(tmp_path: Path, priority: str, clock: str
         said = {one.entry.detail.get("detail") for one in await home.entries("clock_breached")}
         assert f"{clock} deadline passed" in said
         assert (await home.lab.incidents())[0].escalation_reason == "clock_breached"
+        assert await stands(home, clock) == "breached by 0.0s, and still not met"
+        await home.lab.move(54 * SECOND)
         await home.lab.act(MEETS[clock], text="x")
         await home.lab.move(60 * MINUTE)
-        assert len(await clocks_said(home, clock)) == 1
+        assert (await clocks_said(home, clock))[1:] == [("clock_met", NOON + minutes * MINUTE, 54.0)]
+        assert await stands(home, clock) == "met 54s late"
         assert home.breaches(clock) == 1
 
 

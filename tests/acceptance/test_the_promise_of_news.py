@@ -124,7 +124,11 @@ async def test_who_leads_is_reminded_and_then_it_is_a_breach(tmp_path: Path, lea
         await home.minutes(11)
         assert await home.sent(MessageKind.REMINDER) == []
         await home.minutes(12)
-        (reminder,) = await home.sent(MessageKind.REMINDER, "#incidents")
+        (reminder,) = await home.sent(MessageKind.REMINDER)
+        assert reminder.contact == "slack:C1", "only where those are who lead: the incident's channel"
+        assert reminder.words["subject"] == (
+            f"News of {incident.id[-8:]} ({incident.title}) is promised in 3 minutes, at 12:15 UTC"
+        )
         assert f"runbookd note {incident.id[-8:]} --public TEXT" in str(reminder.words["body"])
         await home.lab.act(Do.ASSIGN if leads == "acknowledges" else Do.ACKNOWLEDGE, text="anna")
         await home.lab.act(Do.NOTE, text="nothing to tell yet")  # looked at again: no second reminder
@@ -142,6 +146,29 @@ async def test_who_leads_is_reminded_and_then_it_is_a_breach(tmp_path: Path, lea
         await home.minutes(45)
         assert home.breaches("update") == 3
         assert len(await home.entries("update_reminded")) == 3
+        assert len(await home.sent(MessageKind.REMINDER)) == 3, "one for each promise"
+
+
+@pytest.mark.parametrize(
+    ("contact", "place"),
+    [
+        ({"slack": "#l1", "email": "l1@example.com"}, "l1/slack"),
+        ({"email": "l1@example.com"}, "l1/email"),
+        ({"pagerduty": {"service_key": "${secret.pd_l1}"}}, None),
+    ],
+)
+async def test_without_a_channel_the_reminder_goes_where_it_was_first_told(
+    tmp_path: Path, contact: dict[str, str], place: str | None
+) -> None:
+    """In Slack if anybody was told there, else by mail; who was only rung is not rung again for that."""
+    roles = {"l1": {"primary": contact}, "l2": {"primary": {"slack": "#l2"}}}
+    levels = [{"after": "0m", "page": ["l1"]}, {"after": "14m", "notify": ["l2"]}]
+    async with house(tmp_path, ladder(levels, roles, update_every="15m")) as home:
+        await home.breaks()
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(13)
+        told = [f"{one.contact}/{one.channel}" for one in await home.sent(MessageKind.REMINDER)]
+        assert told == ([place] if place is not None else [])
 
 
 async def test_a_public_note_is_the_promised_update(tmp_path: Path) -> None:
@@ -181,6 +208,23 @@ async def test_when_an_acknowledgement_expires_automation_has_the_promise_again(
         await home.minutes(60)
         assert home.breaches("update") == 1
         assert await updates(home) == [30, 44, 58]
+
+
+async def test_after_that_an_assignee_leads_no_more(tmp_path: Path) -> None:
+    """Who was assigned and took it is not heard of either: no promise waits for them, until they are assigned anew."""
+    async with house(tmp_path, library()) as home:
+        await home.breaks()
+        await home.lab.act(Do.ASSIGN, text="ben")
+        await home.lab.act(Do.ACKNOWLEDGE, actor="slack:ben")
+        await home.minutes(60)
+        assert home.breaches("update") == 1
+        assert await updates(home) == [30, 44, 58]
+        (expired,) = await home.entries("acknowledgement_expired")
+        assert expired.entry.detail["assignee"] == "ben"
+        assert (await home.lab.incidents())[0].assignee is None
+        assert (await home.lab.act(Do.ASSIGN, text="ben")).changed
+        await home.minutes(73)
+        assert home.breaches("update") == 2
 
 
 async def test_news_that_an_outage_delayed_is_told_at_once_and_is_a_breach(tmp_path: Path) -> None:

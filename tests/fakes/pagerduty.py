@@ -4,8 +4,8 @@ What it knows is written in https://developer.pagerduty.com/docs/events-api-v2/o
 the REST API's reference. Where those are silent (the words of some refusals, 413 for a request beyond 512 KB, whether a
 "character" is a UTF-16 unit) it is the stricter of what could be.
 
-It has no escalation of its own: nobody's phone rings, and nothing is acknowledged but by `acknowledge`, as a person
-would in the app, or by an event.
+It has no escalation of its own: phones ring when an incident opens (`account.rung`) and not again, and nothing is
+acknowledged but by `acknowledge`, as a person would in the app, or by an event.
 """
 
 from __future__ import annotations

@@ -56,6 +56,15 @@ class Shift:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """A time at which the phones of a service's people rang, and the key of the alert they rang for."""
+
+    at: datetime
+    service: str
+    key: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Incident:
     """An incident with its one alert; `key` is the alert's, `events` the triggers it took in, oldest first."""
@@ -97,6 +106,10 @@ class Incident:
 class Account:
     """Everything kept. `services` are ids by integration key; `dropped` the events without an open alert.
 
+    `rung` are the times that phones rang: when an incident opened. A trigger for one that is open rings nobody, be it
+    triggered or acknowledged: https://developer.pagerduty.com/docs/events-api-v2/overview/. What an escalation policy
+    of PagerDuty rings besides is not known here.
+
     `tells_keys` is whether an incident names the key of its alert. The reference of `GET /incidents` says that it does
     not, though it is found by that key; the sample webhooks have a key, and do not say whose.
     """
@@ -107,6 +120,7 @@ class Account:
     shifts: list[Shift] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
     dropped: list[dict[str, Any]] = field(default_factory=list)
+    rung: list[Ring] = field(default_factory=list)
     tells_keys: bool = True
     tell: Callable[..., None] = lambda *_: None
     made: int = 0
@@ -160,6 +174,7 @@ class Account:
             events=[event],
         )
         self.incidents.append(opened)
+        self.rung.append(Ring(opened.created_at, service, opened.key))
         self._said("incident.triggered", opened, None)
 
     def change(self, incident: Incident, status: str, user: User | None) -> Incident:

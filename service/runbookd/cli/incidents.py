@@ -24,6 +24,7 @@ from runbookd.cli.output import (
     table,
 )
 from runbookd.cli.shared import Shared, pass_shared
+from runbookd.language.names import person
 from runbookd.stages.audit import merged
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def show(shared: Shared, incident_id: str, output: str) -> None:
             {
                 **incident_shape(incident),
                 "clocks": [noun(clock, "incident_id") for clock in clocks],
-                "levels": [noun(level, "incident_id") for level in reached.levels],
+                "levels": [{**noun(level, "incident_id"), "number": level.place} for level in reached.levels],
                 "messages": [message_shape(message) for message in reached.messages],
                 "alerts": [noun(alert) for alert in alerts],
                 "runs": [run_shape(run) for run in reversed(runs)],
@@ -180,7 +181,7 @@ def _print_head(incident: Incident, now: datetime) -> None:
             ("opened", f"{moment(incident.opened_at)} UTC"),
             ("resolved", f"{moment(incident.resolved_at)} UTC" if incident.resolved_at else ""),
             ("acknowledged", _acknowledged(incident)),
-            ("leads", incident.assignee or ""),
+            ("leads", person(incident.assignee)),
             ("channel", f"#{incident.channel['name']}" if incident.channel else ""),
             ("escalated", f"{moment(escalated)} UTC  {incident.escalation_reason}" if escalated else ""),
         ]
@@ -190,7 +191,7 @@ def _print_head(incident: Incident, now: datetime) -> None:
 def _acknowledged(incident: Incident) -> str:
     if incident.acknowledged_at is None:
         return ""
-    return f"{moment(incident.acknowledged_at)} UTC  by {incident.acknowledged_by or 'automation'}"
+    return f"{moment(incident.acknowledged_at)} UTC  by {person(incident.acknowledged_by) or 'automation'}"
 
 
 def _print_clocks(clocks: list[IncidentClock], now: datetime) -> None:
@@ -207,7 +208,7 @@ def _print_people(reached: Reached, now: datetime) -> None:
         heading("Escalation")
         rows = [
             [
-                str(level.number + 1),
+                str(level.place),
                 level.state.value + (f" ({level.reason})" if level.reason else ""),
                 moment(level.due_at) if level.due_at else f"when {level.on_breach} is breached",
                 ", ".join((*(f"page {one}" for one in level.page), *level.notify)),
@@ -231,8 +232,9 @@ def _print_people(reached: Reached, now: datetime) -> None:
 def standing(clock: IncidentClock, now: datetime) -> str:
     """Say how a clock stands at a time."""
     if clock.breached_at is not None:
-        late = (clock.met_at or now) - clock.due_at
-        return f"breached by {length(late)}{'' if clock.met_at else ', and still not met'}"
+        if clock.met_at is not None:
+            return f"met {length(clock.met_at - clock.due_at)} late"
+        return f"breached by {length(now - clock.due_at)}, and still not met"
     if clock.met_at is not None:
         return f"met with {length(clock.due_at - clock.met_at)} to spare"
     left = clock.due_at - now

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runbookd.cli.output import Column, at_terminal, length, moment, short, table
 from runbookd.cli.shapes import written
 from runbookd.language.differences import lines
+from runbookd.language.names import person
 from runbookd.model.audit import Stage
 from runbookd.model.reasons import StepReason
 
@@ -51,7 +52,7 @@ def summary(entry: Entry) -> str:
         text = _match(detail)
     else:
         text = _named(detail)
-    by = f" (by {entry.actor})" if entry.actor != "runbookd" else ""
+    by = f" (by {person(entry.actor)})" if entry.actor != "runbookd" else ""
     doubtful = (
         "path" in detail and detail.get("reason") == StepReason.IN_DOUBT
     )  # says what a person has to do

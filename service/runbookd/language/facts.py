@@ -28,7 +28,9 @@ class Fact:
 FACTS: Mapping[str, Fact] = {
     "service": Fact("what people call the system: `vars.service_name`", "Shop", public=True),
     "status_page": Fact(
-        "address of the status page: `vars.status_page_url`", "https://status.example.com", public=True
+        "address of the status page, `vars.status_page_url`, if the incident is shown there",
+        "https://status.example.com",
+        public=True,
     ),
     "incident.id": Fact("its id", "inc-01jgtqv3m0x7b2c4d6f8h0k2n4", always=True),
     "incident.short_id": Fact("the end of its id", "h0k2n4p6", public=True, always=True),
@@ -36,7 +38,12 @@ FACTS: Mapping[str, Fact] = {
     "incident.priority": Fact("name of its priority", "P0", public=True, always=True),
     "incident.priority_name": Fact("what people call that", "Critical", public=True, always=True),
     "incident.title": Fact("what the trouble is", "https://shop.example.com is down", always=True),
-    "incident.state": Fact("Investigating, Mitigating or Resolved", "Mitigating", public=True, always=True),
+    "incident.state": Fact(
+        "Investigating, Mitigating (somebody, or a remedy, is at work on it) or Resolved",
+        "Mitigating",
+        public=True,
+        always=True,
+    ),
     "incident.opened_at": Fact("when it opened", _NOON, public=True, always=True),
     "incident.acknowledged_at": Fact("when a person took it", _NOON + timedelta(minutes=4)),
     "incident.acknowledged_by": Fact("who did", "anna"),
@@ -48,7 +55,13 @@ FACTS: Mapping[str, Fact] = {
     "incident.impact": Fact("what it means for users, as the alert's annotations say", "Nobody can buy."),
     "incident.channel": Fact("the Slack channel made for it", "#incident-20260105-1200"),
     "incident.url": Fact("where it is shown", "https://runbookd.example.com/incidents/inc-01jg"),
-    "incident.why_escalated": Fact("why automation handed it to people", "run unverified"),
+    "incident.why_escalated": Fact(
+        "why it was first handed to people: what became of a run, or the time that ran out", "run unverified"
+    ),
+    "why": Fact(
+        "what made this very message, if a level of the escalation did: its time, a time that ran out, a person",
+        "level 3: not acknowledged after 10 minutes",
+    ),
     "update.number": Fact("how many updates were told", 2, public=True, always=True),
     "update.next_at": Fact("when the next one is promised", _NOON + timedelta(minutes=30), public=True),
     "update.next_in": Fact("how long that is from now", timedelta(minutes=14, seconds=58), public=True),
@@ -67,7 +80,10 @@ FACTS: Mapping[str, Fact] = {
     "alerts[].since": Fact("since when it fires", _NOON - timedelta(minutes=2)),
     "level": Fact("the highest level of the escalation that was told, from 1", 2),
     "lateness": Fact("how much too late this message is, after the service was down", timedelta(minutes=7)),
-    "resolution": Fact("what mended it", "rollback-deployment by automation, verified"),
+    "resolution": Fact(
+        "what mended it: the remedy of automation, and what a person said who ended it",
+        "rollback-deployment by automation, verified",
+    ),
     "review_due_at": Fact("when the post-incident review is due", _NOON + timedelta(days=1), public=True),
     "checklist.name": Fact("the schedule of a checklist", "morning-checklist"),
     "checklist.at": Fact("when it was begun", _NOON),

@@ -64,6 +64,11 @@ FILTERS: Mapping[str, Filter] = {
         datetime,
         lambda moment: f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
     ),
+    "time": Filter(
+        "the time of day of a timestamp: `12:00 UTC`",
+        datetime,
+        lambda moment: f"{moment.astimezone(UTC):%H:%M} UTC",
+    ),
     "length": Filter("how many items a list has", list, len),
     "upper": Filter("a text in capitals", str, str.upper),
     "lower": Filter("a text in small letters", str, str.lower),

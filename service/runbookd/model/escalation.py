@@ -41,6 +41,11 @@ class IncidentLevel:
     settled_at: datetime | None = None
     reason: str | None = None
 
+    @property
+    def place(self) -> int:
+        """The number of the level as people are told it, from 1."""
+        return self.number + 1
+
 
 class Channel(StrEnum):
     """The ways to people. Each has a lane of work of its own, so that one that hangs holds up no other."""
@@ -128,9 +133,10 @@ class ActRequest:
 
     `what` is the door's name for it, `key` its name for this very act: the same told twice is done once. `do` None
     asks for nothing, and `recorded` says why. `incident_id` is ours, `about` the door's own id of the same; each is
-    empty when it is not told. `who` is the door's id of the person, `name` what it calls them. `text` is a note, or
-    who it is assigned to. `at` is when it was done, None when the door vouches that it was just now. `reply_to` is
-    where the person can be answered, empty when nowhere.
+    empty when it is not told. `ring` is which of the pages that rang it was done on, None when the door does not
+    tell. `who` is the door's id of the person, `name` what it calls them. `text` is a note, or who it is assigned to.
+    `at` is when it was done, None when the door vouches that it was just now. `reply_to` is where the person can be
+    answered, empty when nowhere.
     """
 
     what: str
@@ -138,6 +144,7 @@ class ActRequest:
     do: Doing | None = None
     recorded: Answer = Answer.NOT_ASKED
     incident_id: str = ""
+    ring: int | None = None
     about: str = ""
     who: str = ""
     name: str = ""

@@ -59,7 +59,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentClock:
-    """One deadline of an incident. Met, breached or (both None) still running.
+    """One deadline of an incident. Met, breached, both when it was met too late, or (both None) still running.
 
     A resolved incident stops its clocks, but for that of the review, which then begins.
     """

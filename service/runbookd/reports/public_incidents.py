@@ -22,6 +22,7 @@ from runbookd.reports.status_page import (
     as_json,
     as_rss,
 )
+from runbookd.stages.outbox import public_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -106,7 +107,7 @@ def _public(incident: Incident, messages: Sequence[Message], priority: str) -> P
     return PublicIncident(
         slug=incident.id[-8:],
         title=str(messages[0].words.get("subject") or "Service disruption"),
-        state=PublicState.RESOLVED if resolved else PublicState.INVESTIGATING,
+        state=PublicState.RESOLVED if resolved else PublicState(public_state(messages[-1])),
         priority=priority,
         opened_at=incident.opened_at,
         updated_at=messages[-1].created_at,
@@ -116,9 +117,8 @@ def _public(incident: Incident, messages: Sequence[Message], priority: str) -> P
 
 
 def _update(message: Message) -> PublicUpdate:
-    over = message.kind is MessageKind.RESOLVED
     return PublicUpdate(
         at=message.created_at,
-        state=PublicState.RESOLVED if over else PublicState.INVESTIGATING,
+        state=PublicState(public_state(message)),
         text=str(message.words.get("body", "")),
     )

@@ -19,6 +19,7 @@ from runbookd.reports.review_people import (
     Took,
     commander,
     levels,
+    reason_of_the_end,
     resolved,
     responded,
     told,
@@ -41,7 +42,8 @@ class Review:
 
     `began_at` is when the first alert began to fire, as its sender says; None without an alert. `duration` is from
     when the incident opened to its end, or to now. `acknowledged` is by a person, or by automation where the
-    priority lets it; `responded` is by whoever was first at work on it. `news_promised` tells that updates were due
+    priority lets it; `responded` is by whoever was first at work on it. `resolved_because` is what a person said who
+    ended it, else empty. `news_promised` tells that updates were due
     by times, `broken_news` are those times at which none came. `left_out` counts lines of the timeline that are not
     told, `begins_late` tells that there are even older entries in the ledger. `findings` are facts that ask for
     something to be done.
@@ -62,6 +64,7 @@ class Review:
     acknowledged: Took | None
     responded: Took | None
     resolved: Took | None
+    resolved_because: str
     promises: tuple[Promise, ...]
     news_promised: bool
     broken_news: tuple[datetime, ...]
@@ -99,6 +102,7 @@ def review_of(record: Record, now: datetime) -> Review:
         acknowledged=took(record),
         responded=responded(record),
         resolved=resolved(record),
+        resolved_because=reason_of_the_end(record) if incident.resolved_at is not None else "",
         promises=tuple(judged),
         news_promised=any(clock.kind is ClockKind.UPDATE for clock in record.clocks),
         broken_news=tuple(broken_news(record)),

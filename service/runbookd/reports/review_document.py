@@ -12,6 +12,7 @@ from runbookd.model.escalation import LevelState
 from runbookd.model.incident import ClockKind
 from runbookd.model.run import RunState
 from runbookd.reports.document import Blank, Bullets, Code, Document, Heading, Paragraph, Table
+from runbookd.reports.review_people import ALERTS_ENDED, PAGE
 from runbookd.reports.review_words import counted, listed, moment, with_detail
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _LEVELS: Final = {
     LevelState.PENDING: "not due yet",
     LevelState.FIRED: "told",
     LevelState.SKIPPED: "not needed",
-    LevelState.COLLAPSED: "told together with a later one",
+    LevelState.COLLAPSED: "paged nobody",
 }
 _GOOD: Final = frozenset({RunState.VERIFIED, RunState.SUCCEEDED})
 
@@ -78,6 +79,7 @@ def _summary(review: Review) -> Iterator[Block]:
     yield Heading("Incident Summary")
     yield Paragraph(" ".join(_sentences(review)))
     end = moment(review.resolved_at) if review.over else "not over"
+    first = ", it was over first" if review.over else ""
     yield Table(
         ("Fact", "Value"),
         (
@@ -88,8 +90,8 @@ def _summary(review: Review) -> Iterator[Block]:
             ("First alert", moment(review.began_at)),
             ("Opened - resolved", f"{moment(review.opened_at)} - {end}"),
             ("Duration", in_words(review.duration)),
-            ("Time to acknowledge (MTTA)", _took(review.acknowledged, "nobody acknowledged")),
-            ("First response", _took(review.responded, "nobody was at work on it")),
+            ("Time to acknowledge (MTTA)", _took(review.acknowledged, f"nobody acknowledged{first}")),
+            ("First response", _took(review.responded, f"nobody was at work on it{first}")),
             ("Time to resolve (MTTR)", _took(review.resolved, "not resolved")),
             ("Incident commander", review.commander or "nobody"),
             ("Impact, as the alert says", review.impact or Blank("brief description of the impact")),
@@ -112,7 +114,7 @@ def _sentences(review: Review) -> Iterator[str]:
     if review.acknowledged is not None:
         yield f"{review.acknowledged.who} acknowledged after {in_words(review.acknowledged.after)}."
     else:
-        yield "No person acknowledged."
+        yield f"No person acknowledged{' before it was over' if review.over else ''}."
     missed = [f"to {_TO[one.kind]}" for one in review.promises if one.kept is False]
     missed += ["of news"] * bool(review.broken_news)
     if missed:
@@ -147,6 +149,8 @@ def _promise(one: Promise) -> tuple[Words, ...]:
     name = f"to {_TO[one.kind]}{', at an earlier priority' if one.earlier else ''}"
     if one.kept is None:
         result = "still running"
+    elif one.by_end:
+        result = "kept, for it was over before" if one.kept else "missed, and nobody did before it was over"
     elif one.kept:
         result = "kept" if one.by is None else f"kept, {in_words(one.by)} to spare"
     else:
@@ -189,15 +193,21 @@ def _resolution(review: Review) -> Iterator[Block]:
     yield Heading("Resolution")
     yield Heading("Immediate Fix", 3)
     fixes = [one for one in review.remedies if one.state in _GOOD and not one.observing and one.deeds]
-    if fixes:
-        yield Bullets(tuple(f"{one.playbook}{_on(one)}, by automation" for one in fixes))
+    done = [f"{one.playbook}{_on(one)}, by automation" for one in fixes]
+    if review.resolved_because and review.resolved is not None:
+        done.append(f"By {review.resolved.who}: {review.resolved_because}")
+    if done:
+        yield Bullets(tuple(done))
     else:
         yield Paragraph(Blank("what was done to resolve it; no remedy of automation is known to have"))
     yield Heading("Verification", 3)
     verified = [one for one in review.remedies if one.state is RunState.VERIFIED]
     proofs: list[Words] = [with_detail(f"{one.playbook} {one.end}", one.message) for one in verified]
     if review.resolved is not None:
-        proofs.append(f"The incident ended by {review.resolved.who}.")
+        by_itself = review.resolved.who == ALERTS_ENDED
+        proofs.append(
+            f"The incident {'ended with its alerts' if by_itself else f'was ended by {review.resolved.who}'}."
+        )
     proofs.append(Blank("how it was verified that the fix holds"))
     yield Bullets(tuple(proofs))
 
@@ -243,7 +253,7 @@ def _deeds(one: Remedy) -> Table:
 def _people(review: Review) -> Iterator[Block]:
     yield Heading("Who Was Told")
     if review.levels:
-        rows = tuple(_level(one) for one in review.levels[:_MOST_ROWS])
+        rows = tuple(_level(one, over=review.over) for one in review.levels[:_MOST_ROWS])
         yield Table(("Level", "Due", "Whom", "Result"), rows)
     if not review.told:
         yield Paragraph("Nobody was told by runbookd.")
@@ -255,9 +265,19 @@ def _people(review: Review) -> Iterator[Block]:
     yield Table(("First", "Last", "Who", "By", "What", "Got through"), tuple(shown))
 
 
-def _level(one: Rung) -> tuple[Words, ...]:
+def _level(one: Rung, *, over: bool) -> tuple[Words, ...]:
     due = moment(one.due_at) if one.due_at is not None else f"when the time to {one.on_breach} runs out"
-    return str(one.number), due, listed(one.whom), with_detail(_LEVELS[one.state], one.reason)
+    return str(one.number), due, listed(one.whom), with_detail(_standing(one, over=over), one.reason)
+
+
+def _standing(one: Rung, *, over: bool) -> str:
+    """Say how a level stands. One that waits for nothing but its time is told after the end as well."""
+    if one.state is LevelState.PENDING and over:
+        return "told when it is due, though the incident has ended"
+    noticed = [each for each in one.whom if not each.startswith(PAGE)]
+    if one.state is LevelState.COLLAPSED and noticed:
+        return f"paged nobody, told {listed(noticed)}"
+    return _LEVELS[one.state]
 
 
 def _told(one: Told) -> tuple[Words, ...]:

@@ -12,11 +12,21 @@ from typing import TYPE_CHECKING, Final
 
 from runbookd.language import media
 from runbookd.language.differences import differences
+from runbookd.language.names import person
 from runbookd.model.action import Mode
 from runbookd.model.incident import ClockKind
 from runbookd.model.reasons import Answer, Escalate, Guard, StepReason
 from runbookd.model.run import StepState
-from runbookd.reports.review_words import ENDS, actor, listed, moment, party, said, with_detail
+from runbookd.reports.review_words import (
+    ENDS,
+    SERVICE,
+    listed,
+    moment,
+    needless,
+    party,
+    said,
+    with_detail,
+)
 
 if TYPE_CHECKING:
     from runbookd.model.audit import Entry
@@ -45,14 +55,12 @@ _NOISE: Final = frozenset(
 def in_words(entry: Entry, incident: Incident) -> str:
     """Say what an entry tells; empty for what is not told here."""
     what, detail = entry.what, entry.detail
-    if what in _NOISE or what.startswith("message_"):
+    if _is_noise(entry):
         return ""
     if "path" in detail:
         return _step(detail, what)
     if what.startswith("run_") and entry.run_id is not None:
         return with_detail(f"{detail.get('playbook')} {ENDS.get(what, said(what))}", detail.get("message"))
-    if what == Escalate.CLOCK and "clock" not in detail:
-        return ""  # the clock's own entry says it
     if what in _SAYING:
         return _SAYING[what](detail, incident)
     if "priority" in detail and "rule" in detail:
@@ -62,6 +70,16 @@ def in_words(entry: Entry, incident: Incident) -> str:
         return with_detail(f"Automation did not begin {remedy}, {said(what)}", detail.get("detail"))
     why = detail.get("text") or detail.get("detail") or detail.get("reason")
     return with_detail(_PHRASES.get(what, said(what).capitalize()), detail.get("target"), why)
+
+
+def _is_noise(entry: Entry) -> bool:
+    """Whether an entry says nothing, or what another says as well."""
+    what, detail = entry.what, entry.detail
+    if what in _NOTHING_WITHOUT_TEXT:
+        return not str(detail.get("text") or "").strip()
+    of_the_clock = what == Escalate.CLOCK and "clock" not in detail  # the clock has an entry of its own
+    by_somebody = what == "incident_resolved" and entry.actor != SERVICE  # who ended it has one
+    return what in _NOISE or what.startswith("message_") or of_the_clock or by_somebody
 
 
 def _step(detail: Detail, what: str) -> str:
@@ -106,16 +124,19 @@ def _fired(detail: Detail, incident: Incident) -> str:
 
 
 def _skipped(detail: Detail, _: Incident) -> str:
-    return with_detail(f"{_level(detail)} was not needed", said(detail.get("reason")))
+    return with_detail(f"{_level(detail)} was not needed", needless(detail.get("reason")))
 
 
-def _collapsed(detail: Detail, _: Incident) -> str:
-    return with_detail(f"{_level(detail)} was told together with a later one", _late(detail))
+def _collapsed(detail: Detail, incident: Incident) -> str:
+    """Say that a level's pages were left out, and who was told all the same."""
+    whom = [party(one, incident) for one in _texts(detail.get("notify"))]
+    told = f"only {listed(whom)} told" if whom else ""
+    what = f"{_level(detail)} paged nobody, for a later level was due as well"
+    return with_detail(what, told, _late(detail))
 
 
 def _level(detail: Detail) -> str:
-    number = detail.get("level")
-    return f"Level {number + 1 if isinstance(number, int) else number} of the escalation"
+    return f"Level {detail.get('level')} of the escalation"
 
 
 def _late(detail: Detail) -> str:
@@ -133,11 +154,11 @@ def _broken(detail: Detail, _: Incident) -> str:
 
 def _reminded(detail: Detail, incident: Incident) -> str:
     who = detail.get("of") or incident.assignee
-    return f"{actor(str(who)) if who else 'Who leads'} was reminded that news is promised"
+    return f"{person(str(who)) if who else 'Who leads'} was reminded that news is promised"
 
 
 def _expired(detail: Detail, _: Incident) -> str:
-    return f"The acknowledgement of {actor(str(detail.get('by') or 'automation'))} expired"
+    return f"The acknowledgement of {person(str(detail.get('by') or 'automation'))} expired"
 
 
 def _nobody(detail: Detail, incident: Incident) -> str:
@@ -145,7 +166,7 @@ def _nobody(detail: Detail, incident: Incident) -> str:
 
 
 def _unreached(detail: Detail, incident: Incident) -> str:
-    then = "the next level does not wait" if detail.get("next_level") else "there is no other level"
+    then = "the next level does not wait" if detail.get("another_level") else "there is no other level"
     return f"No way to {party(detail.get('contact'), incident)} was left, and {then}"
 
 
@@ -168,6 +189,8 @@ def _texts(value: object) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list | tuple) else []
 
 
+_NOTHING_WITHOUT_TEXT: Final = frozenset({"person_assign", "person_note"})
+"""What says nothing if nobody wrote anything."""
 _PHRASES: Final[Mapping[str, str]] = {
     "cancel_requested": "Automation was asked to stop",
     "incident_resolved": "Incident resolved",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runbookd.language.media import in_words
+from runbookd.language.names import person
 from runbookd.model.escalation import MessageKind, MessageState
 from runbookd.model.reasons import StepReason
 from runbookd.model.run import RunState, StepState
 from runbookd.reports.review_promises import broken_news
 from runbookd.reports.review_remedies import how_it_ended
-from runbookd.reports.review_words import CHANNELS, ENDS, KINDS, actor, counted, party, said, with_detail
+from runbookd.reports.review_words import CHANNELS, ENDS, KINDS, counted, party, said, with_detail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,8 +63,8 @@ def _people(record: Record) -> Iterator[str]:
             who = party(entry.detail.get("reach"), record.incident)
             yield with_detail(f"Nobody could be reached as {who}", said(entry.detail.get("why")))
         elif entry.what == "acknowledgement_expired":
-            yield f"{actor(str(entry.detail.get('by')))} took the incident, and then the acknowledgement expired"
-        elif entry.what == "nobody_reached" and not entry.detail.get("next_level"):
+            yield f"{person(str(entry.detail.get('by')))} took the incident, and then the acknowledgement expired"
+        elif entry.what == "nobody_reached" and not entry.detail.get("another_level"):
             yield "A page reached nobody, and no level of the escalation was left"
 
 
@@ -72,6 +73,7 @@ def _broken(record: Record, promises: Sequence[Promise]) -> Iterator[str]:
         if promise.kept is False:
             by = f" by {in_words(promise.by)}" if promise.by is not None else ""
             still = "" if promise.met_at is not None or promise.earlier else ", and it is not met yet"
+            still = ", and nobody did before it was over" if promise.by_end else still
             yield f"The time to {promise.kind.value} was missed{by}{still}"
     broken = len(broken_news(record))
     if broken:

@@ -7,18 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from runbookd.language.names import person
 from runbookd.model.action import Mode
 from runbookd.model.escalation import LevelState, MessageKind, MessageState
 from runbookd.reports.review_promises import acknowledged
-from runbookd.reports.review_words import CHANNELS, KINDS, SERVICE, actor, party, said
+from runbookd.reports.review_words import CHANNELS, KINDS, SERVICE, needless, party, said
+from runbookd.stages.ladder import RESOLVED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from runbookd.model.escalation import Message
+    from runbookd.model.escalation import IncidentLevel, Message
     from runbookd.units.record import Record
 
 AUTOMATION: Final = "automation"
+ALERTS_ENDED: Final = "the end of its alerts"
+"""Who ended an incident that nobody did."""
+PAGE: Final = "page "
+"""How those begin whom a level pages, not only tells."""
 
 _SILENT = frozenset({MessageKind.EDIT, MessageKind.REPLY, MessageKind.CHANNEL, MessageKind.REVIEW})
 """Kinds of messages that tell nobody anything new; they are counted only if they failed."""
@@ -72,13 +78,13 @@ class Rung:
 def commander(record: Record) -> str:
     """Return who led: who was assigned, else who took it first; empty when nobody did."""
     first = acknowledged(record)
-    return actor(record.incident.assignee or (first[1] if first is not None else ""))
+    return person(record.incident.assignee or (first[1] if first is not None else ""))
 
 
 def took(record: Record) -> Took | None:
     """Return who acknowledged first; None when nobody did."""
     first = acknowledged(record)
-    return None if first is None else _took(record, first[0], actor(first[1]) or AUTOMATION)
+    return None if first is None else _took(record, first[0], person(first[1]) or AUTOMATION)
 
 
 def responded(record: Record) -> Took | None:
@@ -87,7 +93,7 @@ def responded(record: Record) -> Took | None:
     if at is None:
         return None
     if first is not None and first[0] <= at and first[1]:
-        return _took(record, at, actor(first[1]))
+        return _took(record, at, person(first[1]))
     ran = next((run.playbook for run in record.runs if run.mode is Mode.ACT and run.created_at >= at), "")
     return _took(record, at, f"{AUTOMATION}: {ran}" if ran else AUTOMATION)
 
@@ -98,7 +104,13 @@ def resolved(record: Record) -> Took | None:
     if at is None:
         return None
     by = next((one.actor for one in reversed(record.entries) if one.what == "incident_resolved"), SERVICE)
-    return _took(record, at, "the end of its alerts" if by == SERVICE else actor(by))
+    return _took(record, at, ALERTS_ENDED if by == SERVICE else person(by))
+
+
+def reason_of_the_end(record: Record) -> str:
+    """Return what the person said who ended it; empty when none did, or said nothing."""
+    said_so = (one for one in reversed(record.entries) if one.what == "person_resolve")
+    return next((str(one.detail.get("text") or "").strip() for one in said_so), "")
 
 
 def told(record: Record) -> list[Told]:
@@ -120,15 +132,21 @@ def levels(record: Record) -> list[Rung]:
             number=level.number + 1,
             due_at=level.due_at,
             on_breach=level.on_breach or "",
-            state=level.state,
-            reason=said(level.reason),
+            state=LevelState.SKIPPED if _never_due(level, record) else level.state,
+            reason=needless(RESOLVED if _never_due(level, record) else level.reason),
             whom=(
-                *(f"page {party(one, record.incident)}" for one in level.page),
+                *(f"{PAGE}{party(one, record.incident)}" for one in level.page),
                 *(party(one, record.incident) for one in level.notify),
             ),
         )
         for level in record.levels
     ]
+
+
+def _never_due(level: IncidentLevel, record: Record) -> bool:
+    """Whether a level that waits for something waits for nothing any more, for the incident has ended."""
+    waits = level.unless is not None or level.on_breach is not None
+    return level.state is LevelState.PENDING and waits and record.incident.resolved_at is not None
 
 
 def _took(record: Record, at: datetime, who: str) -> Took:

@@ -22,8 +22,8 @@ class Promise:
     """One promised time.
 
     `kept` None: its time has not come. `by` is how much time was left when it was met, or by how much it was missed,
-    until now if it is not met yet. `earlier` is a clock of a priority that the incident has not any more; nobody knows
-    by how much that was missed.
+    until now if it is not met yet. `by_end`: nobody met it before the incident was over. `earlier` is a clock of a
+    priority that the incident has not any more; nobody knows by how much that was missed.
     """
 
     kind: ClockKind
@@ -31,6 +31,7 @@ class Promise:
     met_at: datetime | None
     kept: bool | None
     by: timedelta | None
+    by_end: bool = False
     earlier: bool = False
 
 
@@ -49,11 +50,10 @@ def acknowledged(record: Record) -> tuple[datetime, str] | None:
 def promises(record: Record, now: datetime) -> list[Promise]:
     """Judge every clock, those of an earlier priority after it; news has its own words (`broken_news`)."""
     clocks = {clock.kind: clock for clock in record.clocks}
-    met = _met(record)
     found = []
     for kind in _ORDER:
         if kind in clocks:
-            found.append(_judged(clocks[kind], met, now))
+            found.append(_judged(clocks[kind], record, now))
         found += _earlier(record, clocks, kind)
     return found
 
@@ -68,20 +68,18 @@ def broken_news(record: Record) -> list[datetime]:
     ]
 
 
-def _met(record: Record) -> Mapping[ClockKind, datetime | None]:
-    """When each clock was met, late or not: a breached one does not say."""
-    incident, first = record.incident, acknowledged(record)
+def _answered(record: Record) -> Mapping[ClockKind, datetime | None]:
+    """When somebody did what a clock waits for; None when nobody did, or it waits for no answer."""
+    first = acknowledged(record)
     taken = first[0] if first is not None else None
-    over = incident.resolved_at
-    return {
-        ClockKind.ACKNOWLEDGE: _first(taken, over),
-        ClockKind.RESPOND: _first(taken, over, incident.responded_at),
-        ClockKind.RESOLVE: over,
-    }
+    return {ClockKind.ACKNOWLEDGE: taken, ClockKind.RESPOND: _first(taken, record.incident.responded_at)}
 
 
-def _judged(clock: IncidentClock, met: Mapping[ClockKind, datetime | None], now: datetime) -> Promise:
-    met_at = clock.met_at or met.get(clock.kind)
+def _judged(clock: IncidentClock, record: Record, now: datetime) -> Promise:
+    """Judge a clock; a breached one does not say when it was met. The incident's end meets all but the review's."""
+    answered, over = _answered(record), record.incident.resolved_at
+    answer = answered.get(clock.kind)
+    met_at = clock.met_at or (None if clock.kind is ClockKind.REVIEW else _first(answer, over))
     ended = met_at or now
     kept = ended <= clock.due_at if met_at is not None or ended > clock.due_at else None
     return Promise(
@@ -90,6 +88,7 @@ def _judged(clock: IncidentClock, met: Mapping[ClockKind, datetime | None], now:
         met_at=met_at,
         kept=kept,
         by=None if kept is None else abs(clock.due_at - ended),
+        by_end=met_at is not None and clock.kind in answered and answer is None,
     )
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from runbookd.language.names import person
 from runbookd.model.escalation import MessageKind
 from runbookd.reports.review_entries import in_words
 from runbookd.reports.review_words import (
     CHANNELS,
     KINDS,
-    actor,
     level,
     listed,
     party,
@@ -92,7 +92,7 @@ def _entries(record: Record) -> Iterator[Line]:
         else:
             what = in_words(entry, record.incident)
         if what:
-            yield Line(at=entry.at, what=what, who=actor(entry.actor))
+            yield Line(at=entry.at, what=what, who=person(entry.actor))
 
 
 def _same(entry: Entry) -> tuple[object, object]:

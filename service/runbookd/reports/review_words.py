@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from runbookd.model.escalation import Channel, MessageKind
 from runbookd.reports.harmless import HIDDEN
+from runbookd.stages.ladder import RESOLVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,12 +47,6 @@ ENDS: Final[Mapping[str, str]] = {
     "run_cancelled": "was stopped before its end",
     "run_refused": "was not begun",
 }
-_DOORS: Final[Mapping[str, str]] = {
-    "api": "API",
-    "cli": "command line",
-    "pagerduty": "PagerDuty",
-    "slack": "Slack",
-}
 
 
 def said(reason: object) -> str:
@@ -59,10 +54,9 @@ def said(reason: object) -> str:
     return str(reason or "").replace("_", " ")
 
 
-def actor(name: str) -> str:
-    """Name who did something, and at which door: `slack:anna` is `anna (Slack)`."""
-    door, colon, person = name.partition(":")
-    return f"{person} ({_DOORS[door]})" if colon and door in _DOORS else name
+def needless(reason: object) -> str:
+    """Say why a level was not needed: it had been answered, or the incident had ended."""
+    return "the incident had ended" if reason == RESOLVED else said(reason)
 
 
 def party(reach: object, incident: Incident) -> str:
@@ -81,13 +75,13 @@ def party(reach: object, incident: Incident) -> str:
 
 
 def level(reason: object) -> str:
-    """Write what a message is for, its level counted from 1: `level 0` is `level 1 of the escalation`; else empty."""
+    """Write what a message is for: `level 1` is `level 1 of the escalation`; else empty."""
     name, _, rest = str(reason or "").partition(" ")
     number, _, then = rest.partition(" ")
     if name != "level" or not number.isdecimal():
         return ""
     again = " again" if then.startswith("again") else f" {then}" if then else ""
-    return f"level {int(number) + 1} of the escalation{again}"
+    return f"level {number} of the escalation{again}"
 
 
 def listed(items: Iterable[str]) -> str:

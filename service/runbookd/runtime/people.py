@@ -9,11 +9,12 @@ import structlog
 
 from runbookd.errors import Conflict
 from runbookd.model.incident import IncidentState
+from runbookd.units.pausing import Switched, bounds_now, pause_once, resume_once
 from runbookd.units.people import Act, Do, Done, act
 from runbookd.units.showing import Shown, show
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from runbookd.model.incident import Incident
     from runbookd.pipeline import Pipeline
@@ -36,7 +37,7 @@ class People:
         return self._pipeline.desk.library.priorities.keys()
 
     async def act(self, wanted: Act) -> Done:
-        """Do it. Raises NotFound for an incident that is not there, and Conflict for one that is over.
+        """Do it. Raises NotFound for an incident that is not there, Conflict for one that is over or a lower priority.
 
         Nothing is kept then, not even the key.
         """
@@ -68,3 +69,22 @@ class People:
     async def incident(self, incident_id: str) -> Shown:
         """Return one with all that concerns people. Raises NotFound."""
         return await self._store.read(partial(show, incident_id=incident_id))
+
+    async def pause(self, reason: str, actor: str, key: str | None) -> Switched:
+        """Stop every mutating call; `key` None is never told twice."""
+        return await self._switch("pause", partial(pause_once, reason=reason, actor=actor, key=key))
+
+    async def resume(self, reason: str, actor: str, key: str | None) -> Switched:
+        """Let runs act again."""
+        return await self._switch("resume", partial(resume_once, reason=reason, actor=actor, key=key))
+
+    async def bounds(self) -> Mapping[str, object]:
+        """Return the pause, the budget and the storm brake as they are now."""
+        reach, now = self._pipeline.desk.reach, self._clock.now()
+        return await self._store.read(partial(bounds_now, reach=reach, now=now))
+
+    async def _switch(self, do: str, unit: Callable[..., Awaitable[Switched]]) -> Switched:
+        switched = await self._store.write(partial(unit, now=self._clock.now()))
+        self._pipeline.wake()
+        log.info("switch turned", stage="execute", do=do, changed=switched.changed)
+        return switched

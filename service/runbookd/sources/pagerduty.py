@@ -2,8 +2,9 @@
 
 One event to a request (https://developer.pagerduty.com/docs/webhooks/v3-overview/): `event.id`, `event_type`,
 `occurred_at`, who did it (`agent`, null for automation), by what (`client`), and `data`, which is the incident or a
-note on it. An incident's `incident_key` is the key its alert was triggered with: our incident's id. A note names its
-incident by PagerDuty's id only. More types of event may be added at any time: one that is not known is recorded.
+note on it. An incident's `incident_key` is the key its alert was triggered with: our incident's id, and `ID/2` of the
+third that we opened for it there (`stages/rings.py`). A note names its incident by PagerDuty's id only. More types of
+event may be added at any time: one that is not known is recorded.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ _ASKS: Final[Mapping[str, Doing]] = {
 }
 """What each type asks of us. An `unacknowledged` incident rings again in PagerDuty by itself, so it asks nothing."""
 
+_LONGEST_NUMBER: Final = 9
+"""Digits of the number of a ring."""
+
 _NEEDS_TEXT: Final = frozenset({"note", "assign"})
 _PERSONS: Final = frozenset({"user", "user_reference"})
 _Json = dict[str, object]
@@ -66,13 +70,16 @@ def parse(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Notification:
     asked = _ASKS.get(what)
     text = _text_of(asked, data, limits)
     person = _by_a_person(event, agent, text)
+    key = as_text(data.get("incident_key"), "event.data.incident_key", limits.name_length)
+    incident_id, ring = _ring_of(key)
     says_nothing = asked in _NEEDS_TEXT and not text.strip()
     act = ActRequest(
         what=what,
         key=f"{NAME}/{event_id}",
         do=asked if person and not says_nothing else None,
         recorded=Answer.NOT_ASKED if person or asked is None else Answer.NOT_A_PERSON,
-        incident_id=as_text(data.get("incident_key"), "event.data.incident_key", limits.name_length),
+        incident_id=incident_id,
+        ring=ring,
         about=_incident_of(data, limits),
         who=as_text(agent.get("id"), "event.agent.id", limits.name_length),
         name=as_text(agent.get("summary"), "event.agent.summary", limits.name_length),
@@ -80,6 +87,14 @@ def parse(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Notification:
         at=as_time(event.get("occurred_at"), "event.occurred_at"),
     )
     return Notification(events=(), acts=(act,))
+
+
+def _ring_of(key: str) -> tuple[str, int | None]:
+    """Split the key of an alert into our incident's id and the number of the ring, None without a key."""
+    name, _, number = key.rpartition("/")
+    if name and number.isascii() and number.isdecimal() and len(number) <= _LONGEST_NUMBER:
+        return name, int(number)
+    return key, 0 if key else None
 
 
 def _by_a_person(event: _Json, agent: _Json, text: str) -> bool:

@@ -78,12 +78,15 @@ def escalated(incident: Incident, reason: Escalate, now: datetime) -> Incident:
 
 
 def judge_clock(clock: IncidentClock, incident: Incident, now: datetime) -> IncidentClock:
-    """Say how a clock stands: met in time or not, breached once its time has passed unmet.
+    """Say how a clock stands: met in time or not, breached once its time has passed unmet, and even then met later.
 
     The promise of news is kept by `stages/updates.py` while the incident is open, and met by its end.
     """
-    if clock.met_at is not None or clock.breached_at is not None:
+    if clock.met_at is not None:
         return clock
+    if clock.breached_at is not None:
+        met = _met_at(clock.kind, incident) if clock.kind is not ClockKind.UPDATE else None
+        return clock if met is None else replace(clock, met_at=met)
     if clock.kind is ClockKind.UPDATE:
         return clock if incident.resolved_at is None else replace(clock, met_at=incident.resolved_at)
     met = _met_at(clock.kind, incident)

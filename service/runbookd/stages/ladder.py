@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 ACKNOWLEDGED, RESPONDED, RESOLVED = "acknowledged", "responded", "resolved"
 AGAIN = "again"
 """The reason of a pending level that was told before: nobody has come of it."""
+ANEW = "anew"
+"""The reason of a pending level that is told once more, since none of the pages before got through."""
+NOBODY = "nobody_to_reach"
+"""The reason of a level that was skipped because it leads to nobody."""
+BY_HAND, BY_HAND_AGAIN = "by hand", "by hand, again"
+"""The reasons of a pending level that a person wants told now, and of one that was told before."""
 _MET_BY = {"acknowledge": ACKNOWLEDGED, "respond": RESPONDED, "resolve": RESOLVED}
 """What stops a level that waits for a clock's breach: the clock was met after all, if too late."""
 
@@ -138,25 +144,80 @@ def handed_over(levels: Sequence[IncidentLevel], now: datetime) -> IncidentLevel
     return None
 
 
-def rearmed(levels: Sequence[IncidentLevel], now: datetime) -> list[IncidentLevel]:
-    """Return the levels that are due after an acknowledgement has expired.
+def called(levels: Sequence[IncidentLevel], now: datetime) -> IncidentLevel | None:
+    """Return the level that a person who wants more help calls now, whatever it waits for; None when none pages.
 
-    Those that it had stopped come back, the first of them now and the others as long after it as they were. If none of
-    them pages, the last one that did is asked again; if none ever has, the first that does.
+    That is the next one that pages and has not: one still to come, or that an answer had stopped, or that a later one
+    had taken in; one further up before one further down. When each has paged, the last that did is asked again.
+    """
+    paged = _paged(levels)
+    highest = max((number for _, number, _ in paged), default=-1)
+    untold = [level for level in levels if level.page and _has_yet_to_page(level)]
+    level = min(untold, key=lambda one: (one.number < highest, one.number), default=None)
+    if level is not None:
+        return replace(_pending(level, now), unless=None, reason=BY_HAND)
+    return replace(_pending(paged[-1][2], now), unless=None, reason=BY_HAND_AGAIN) if paged else None
+
+
+def _has_yet_to_page(level: IncidentLevel) -> bool:
+    stopped = level.state is LevelState.SKIPPED and level.reason in {ACKNOWLEDGED, RESPONDED}
+    return stopped or level.state in {LevelState.PENDING, LevelState.COLLAPSED}
+
+
+def rearmed(
+    levels: Sequence[IncidentLevel], taken_at: datetime | None, until: datetime
+) -> list[IncidentLevel]:
+    """Return the levels that are due after an acknowledgement of then has expired.
+
+    First whoever took it is asked again: the last level that had paged when they did. After it those come back that the
+    acknowledgement had stopped, as long after it as they were. When nobody had been paged by then, those come back with
+    the first of them now; if none of them pages, the first that did is asked again, or the first that does.
     """
     stopped = [
         level for level in levels if level.state is LevelState.SKIPPED and level.reason == ACKNOWLEDGED
     ]
-    first = min((level.due_at for level in stopped if level.due_at is not None), default=now)
-    back = [_pending(level, now + ((level.due_at or first) - first)) for level in stopped]
+    paged = _paged(levels)
+    before = [level for at, _, level in paged if taken_at is not None and at < taken_at]
+    if before:
+        last = before[-1]
+        return [replace(_pending(last, until), reason=AGAIN), *_after(stopped, last.due_at, until)]
+    back = _after(stopped, min((one.due_at for one in stopped if one.due_at), default=None), until)
     if any(level.page for level in back):
         return back
-    paged = [level for level in levels if level.state is LevelState.FIRED and level.page and level.settled_at]
-    last = max(paged, key=lambda level: (level.settled_at, level.number), default=None)
-    if last is not None:
-        return [*back, replace(_pending(last, now), reason=AGAIN)]
-    first_page = handed_over(levels, now)
+    if paged:
+        return [*back, replace(_pending(paged[0][2], until), reason=AGAIN)]
+    first_page = handed_over(levels, until)
     return back if first_page is None else [*back, first_page]
+
+
+def started_over(levels: Sequence[IncidentLevel], at: datetime, apart: timedelta) -> list[IncidentLevel]:
+    """Return the levels that page, due again one after the other, since none of them reached anybody.
+
+    Their own times are behind them. Whoever takes the incident stops those that are left.
+    """
+    done = {LevelState.FIRED, LevelState.COLLAPSED}
+    unreached = [level for level in levels if level.page and (level.state in done or level.reason == NOBODY)]
+    return [
+        replace(_pending(level, at + place * apart), reason=ANEW, unless=ACKNOWLEDGED)
+        for place, level in enumerate(unreached)
+    ]
+
+
+def _after(levels: Sequence[IncidentLevel], since: datetime | None, now: datetime) -> list[IncidentLevel]:
+    """Make levels due as long after now as they were after then, and none in the past."""
+    return [
+        _pending(level, max(now + ((level.due_at or since) - since), now) if since else now)
+        for level in levels
+    ]
+
+
+def _paged(levels: Sequence[IncidentLevel]) -> list[tuple[datetime, int, IncidentLevel]]:
+    """Return the levels that have paged with their time and number, in the order in which they did."""
+    return sorted(
+        (level.settled_at, level.number, level)
+        for level in levels
+        if level.state is LevelState.FIRED and level.page and level.settled_at is not None
+    )
 
 
 def _pending(level: IncidentLevel, due_at: datetime) -> IncidentLevel:

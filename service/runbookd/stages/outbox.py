@@ -72,14 +72,17 @@ def send_of(message: Message, earlier: Sequence[Message]) -> Send | None:
 
 
 def retry_at(message: Message, failure: Failure, now: datetime) -> datetime | None:
-    """Say when to try again after a failed attempt; None to give up."""
+    """Say when to try again after a failed attempt; None to give up.
+
+    A first attempt that was late, as after an outage, is followed by another even so, unless a wait is asked for: the
+    next contact is better than that.
+    """
     end = message.created_at + PATIENCE.get(message.kind, _PATIENCE)
     wait = min(timedelta(seconds=2 ** min(message.attempts, 10)), _LONGEST_WAIT)
-    if failure.retry_after is not None:
-        wait = max(wait, timedelta(seconds=failure.retry_after))
-    if not failure.temporary or (now + wait > end and message.attempts >= _LEAST_TRIES):
-        return None
-    return now + wait
+    soon = message.attempts < _LEAST_TRIES
+    if failure.retry_after is not None and timedelta(seconds=failure.retry_after) > wait:
+        wait, soon = timedelta(seconds=failure.retry_after), False
+    return now + wait if failure.temporary and (soon or now + wait <= end) else None
 
 
 def first_sent(earlier: Sequence[Message], address: Mapping[str, object]) -> Message | None:
@@ -93,15 +96,26 @@ def first_sent(earlier: Sequence[Message], address: Mapping[str, object]) -> Mes
 
 
 def _pagerduty(message: Message, earlier: Sequence[Message]) -> Send | None:
-    """A pager that has not rung cannot be made quiet."""
+    """Ring, or change a ring. One that has not rung cannot be made quiet, and what PagerDuty told us it knows.
+
+    A ring whose place another has taken ends when that one has rung, and not before.
+    """
     act = {MessageKind.ACKNOWLEDGE: "acknowledge", MessageKind.CLOSE: "resolve"}.get(message.kind, "trigger")
+    ring = message.facts.get("ring") or 0
+    key = message.incident_id or message.key
     params: dict[str, object] = {
         **message.address,
         "action": act,
-        "dedup_key": message.incident_id or message.key,
+        "dedup_key": f"{key}/{ring}" if ring else key,
     }
     if act != "trigger":
-        return Send("pagerduty.send_event", params) if _has_rung(message, earlier) else None
+        rung = _rung(message, earlier)
+        after = message.facts.get("replaced_by")
+        replaced = after is None or any(
+            one.state is MessageState.SENT for one in _rung(message, earlier, after)
+        )
+        wanted = rung and replaced and not message.facts.get("known")
+        return Send("pagerduty.send_event", params) if wanted else None
     params |= {
         "summary": message.words["subject"],
         "source": "runbookd",
@@ -111,17 +125,18 @@ def _pagerduty(message: Message, earlier: Sequence[Message]) -> Send | None:
     return Send("pagerduty.send_event", params)
 
 
-def _has_rung(message: Message, earlier: Sequence[Message]) -> bool:
-    """Whether a pager was rung, or may have been, for what this message is about."""
-    wanted = encode(message.address)
+def _rung(message: Message, earlier: Sequence[Message], ring: object = None) -> list[Message]:
+    """Return what rang the pager of this message, or may have; of its own ring, unless another is named."""
+    wanted = (ring if ring is not None else message.facts.get("ring") or 0, encode(message.address))
     quieter = {MessageKind.ACKNOWLEDGE, MessageKind.CLOSE}
-    return any(
-        one.attempts
+    return [
+        one
+        for one in earlier
+        if one.attempts
         and one.channel is Channel.PAGERDUTY
         and one.kind not in quieter
-        and encode(one.address) == wanted
-        for one in earlier
-    )
+        and (one.facts.get("ring") or 0, encode(one.address)) == wanted
+    ]
 
 
 def _slack(message: Message, earlier: Sequence[Message]) -> Send | None:
@@ -144,7 +159,7 @@ def _slack(message: Message, earlier: Sequence[Message]) -> Send | None:
     if first is not None and message.kind is not MessageKind.PAGE:
         params["thread_ts"] = first.result["ts"]
         params["channel"] = first.result["channel"]
-    if message.kind in {MessageKind.PAGE, MessageKind.OPENED}:
+    if message.kind in {MessageKind.PAGE, MessageKind.OPENED} and words.get("open"):
         params["buttons"] = _buttons(message)
     return Send("slack.post_message", params)
 
@@ -194,14 +209,16 @@ def _statuspage(message: Message, earlier: Sequence[Message]) -> Send | None:
         for one in earlier
     )
     key, words = message.incident_id or message.key, message.words
+    status = public_state(message)
     if message.kind is MessageKind.OPENED:
-        params: dict[str, object] = {
-            "name": words["subject"],
-            "status": "investigating",
-            "body": words["body"],
-        }
+        params: dict[str, object] = {"name": words["subject"], "status": status, "body": words["body"]}
         return Send("statuspage.open_incident", {**params, "key": key, "impact": "major"})
     if not opened:
         return None
-    status = "resolved" if message.kind is MessageKind.RESOLVED else "investigating"
     return Send("statuspage.update_incident", {"key": key, "status": status, "body": words["body"]})
+
+
+def public_state(message: Message) -> str:
+    """Name how far the incident is by the fact that the message's own text tells, in the words of status pages."""
+    known = "Resolved" if message.kind is MessageKind.RESOLVED else str(message.words.get("state"))
+    return {"Mitigating": "identified", "Resolved": "resolved"}.get(known, "investigating")

@@ -93,6 +93,7 @@ async def _take(tx: Tx, desk: Desk, delivery: Delivery, request: ActRequest, now
         actor=actor,
         key=request.key,
         text=_text(desk, source, request.do, request.text),
+        ring=request.ring if source == PAGERDUTY else None,
     )
     done = await act(tx, desk, wanted, now)
     outcome = Answer.DONE if done.changed else Answer.TOLD_BEFORE if done.again else Answer.UNCHANGED

@@ -7,14 +7,19 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from runbookd.model.audit import Entry, Stage
-from runbookd.model.escalation import LevelState, MessageKind
+from runbookd.model.escalation import LevelState, MessageKind, MessageState
 from runbookd.model.incident import ClockKind, Incident, IncidentClock, IncidentState
 from runbookd.model.reasons import Escalate
 from runbookd.model.work import Work, WorkKind
-from runbookd.stages.escalate import clocks_for, escalated, judge_clock, next_clock
+from runbookd.stages.escalate import clocks_for, escalated, next_clock
 from runbookd.stages.ladder import (
     AGAIN,
+    ANEW,
+    BY_HAND,
+    BY_HAND_AGAIN,
+    NOBODY,
     Fired,
+    called,
     fallen_back,
     freeze_levels,
     handed_over,
@@ -22,10 +27,11 @@ from runbookd.stages.ladder import (
     judge_levels,
     next_level,
     rearmed,
+    started_over,
 )
+from runbookd.units.clocks import settle_clocks
 from runbookd.units.news import keep_promise
 from runbookd.units.telling import (
-    NOBODY,
     Why,
     audience,
     open_channel,
@@ -45,6 +51,8 @@ if TYPE_CHECKING:
 
 _TOLD_LATE = timedelta(seconds=10)
 """A page later than this tells by how much. Less is no outage, but the time that things take."""
+_SOONEST_ANEW, _LATEST_ANEW = timedelta(minutes=5), timedelta(hours=1)
+"""When the levels begin anew, after every page of theirs has failed; they are as far apart as the first of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,7 @@ async def _freeze(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> list
         await tx.levels.save(level)
     detail = {
         "escalation": name,
-        "levels": [[level.number, level.due_at or level.on_breach] for level in levels],
+        "levels": [[level.place, level.due_at or level.on_breach] for level in levels],
     }
     entry = Entry(
         at=now, stage=Stage.ESCALATE, what="escalation_frozen", incident_id=incident.id, detail=detail
@@ -214,14 +222,16 @@ async def _breached(tx: Tx, incident: Incident, kind: str, now: datetime) -> Non
 
 
 async def _expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Incident:
-    """End an acknowledgement whose time is over: levels that it had stopped are due again, or the last one is."""
+    """End an acknowledgement whose time is over: nobody leads any more, and whoever took it is asked again first."""
     until = incident.acknowledged_until
     if until is None or until > now or incident.state is IncidentState.RESOLVED:
         return incident
-    detail = {"by": incident.acknowledged_by, "until": until}
-    expired = replace(incident, acknowledged_at=None, acknowledged_by=None, acknowledged_until=None)
+    detail = {"by": incident.acknowledged_by, "until": until, "assignee": incident.assignee}
+    expired = replace(
+        incident, acknowledged_at=None, acknowledged_by=None, acknowledged_until=None, assignee=None
+    )
     await tx.incidents.save(expired)
-    for level in rearmed(await tx.levels.of(incident.id), until):
+    for level in rearmed(await tx.levels.of(incident.id), incident.acknowledged_at, until):
         await tx.levels.save(level)
     entry = Entry(
         at=now,
@@ -238,7 +248,7 @@ async def _expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Inci
 async def _climb(
     tx: Tx, desk: Desk, incident: Incident, breached: Mapping[str, datetime], now: datetime
 ) -> list[tuple[int, timedelta]]:
-    """Tell whoever the due levels name; returns the numbers of the levels told, and how late each is.
+    """Tell whoever the due levels name; returns the places of the levels told, and how late each is.
 
     `breached` are the clocks newly breached, with their deadlines. A level that leads to nobody is skipped.
     """
@@ -257,7 +267,7 @@ async def _climb(
             what=f"level_{level.state.value}",
             incident_id=incident.id,
             detail={
-                "level": level.number,
+                "level": level.place,
                 "due_at": level.due_at,
                 "late_seconds": (now - level.due_at).total_seconds() if level.due_at is not None else 0.0,
                 "reason": level.reason,
@@ -266,35 +276,70 @@ async def _climb(
             },
         )
         await tx.ledger.append([entry])
-    return [(one.level.number, one.late) for one in judged.fired if one.level.number in told]
+    if judged.fired and not told:
+        await start_over(tx, incident, now)
+    return [(one.level.place, one.late) for one in judged.fired if one.level.number in told]
 
 
 async def _fire(tx: Tx, desk: Desk, incident: Incident, one: Fired, now: datetime) -> int:
     """Tell those of one level; returns at how many addresses. If its pages have none, another level is told instead."""
-    again = f" {AGAIN} {one.level.due_at}" if one.level.reason == AGAIN else ""
-    name = f"level {one.level.number}{again}"
+    level, again = one.level, one.level.reason in {AGAIN, ANEW, BY_HAND_AGAIN}
+    name = f"level {level.place}{f' {AGAIN} {level.due_at}' if again else ''}"
     told_before = bool(await audience(tx, incident))
-    kind = MessageKind.UPDATE if told_before and one.level.number else MessageKind.OPENED
-    noticed = await tell(tx, desk, incident, Why(name, kind), one.level.notify, now)
-    if not one.page or not one.level.page:
+    kind = MessageKind.UPDATE if told_before and level.number else MessageKind.OPENED
+    about = {"level": level.number, "because": level.reason}
+    noticed = await tell(tx, desk, incident, Why(name, kind, about), level.notify, now)
+    if not one.page or not level.page:
         return noticed
-    facts = {"unless": one.level.unless, "late": one.late if one.late >= _TOLD_LATE else None}
-    paged = await tell(tx, desk, incident, Why(name, MessageKind.PAGE, facts), one.level.page, now)
+    facts = {**about, "unless": level.unless, "late": one.late if one.late >= _TOLD_LATE else None}
+    paged = await tell(tx, desk, incident, Why(name, MessageKind.PAGE, facts), level.page, now)
     if paged == 0:
-        await instead(tx, incident, now)
+        await instead(tx, incident, now, level)
     return noticed + paged
 
 
-async def instead(tx: Tx, incident: Incident, now: datetime) -> bool:
+async def instead(tx: Tx, incident: Incident, now: datetime, level: IncidentLevel | None = None) -> bool:
     """After a page that reached nobody, make the next level that pages due now, or the last that was left out.
 
-    False when there is none, or when a person has the incident, or it is over.
+    False when there is none, or it is over, or a person has the incident, unless one called for the `level` by hand.
     """
-    if incident.acknowledged_at is not None or incident.state is IncidentState.RESOLVED:
+    if incident.state is IncidentState.RESOLVED:
+        return False
+    if level is not None and level.reason in {BY_HAND, BY_HAND_AGAIN}:
+        others = [one for one in await tx.levels.of(incident.id) if one.number != level.number]
+        return await _due(tx, called(others, now), now)
+    if incident.acknowledged_at is not None:
         return False
     if await sooner(tx, incident, now):
         return True
     return await _due(tx, fallen_back(await tx.levels.of(incident.id), now), now)
+
+
+async def start_over(tx: Tx, incident: Incident, now: datetime) -> datetime | None:
+    """When no page has got through and no level is left to page, begin with the first again; returns when.
+
+    None when somebody may have been reached, has the incident, or need not. It waits as long as the incident is old,
+    within bounds: what keeps every page from getting through may take a while.
+    """
+    if incident.state is IncidentState.RESOLVED or incident.acknowledged_at is not None:
+        return None
+    levels = await tx.levels.of(incident.id)
+    pages = [one for one in await tx.messages.of(incident.id) if one.kind is MessageKind.PAGE]
+    if hastened(levels, now) is not None or any(one.state is not MessageState.FAILED for one in pages):
+        return None
+    at = now + min(max(now - incident.opened_at, _SOONEST_ANEW), _LATEST_ANEW)
+    anew = started_over(levels, at, _SOONEST_ANEW)
+    for level in anew:
+        await tx.levels.save(level)
+    await tx.work.add(WorkKind.CLOCK, incident.id, at)
+    return at if anew else None
+
+
+async def call(tx: Tx, incident: Incident, now: datetime) -> IncidentLevel | None:
+    """Make the level due now that a person who wants more help calls; returns it, None when none pages."""
+    level = called(await tx.levels.of(incident.id), now)
+    await _due(tx, level, now)
+    return level
 
 
 async def sooner(tx: Tx, incident: Incident, now: datetime) -> bool:
@@ -309,38 +354,6 @@ async def _due(tx: Tx, level: IncidentLevel | None, now: datetime) -> bool:
     await tx.levels.save(level)
     await tx.work.add(WorkKind.CLOCK, level.incident_id, now)
     return True
-
-
-async def settle_clocks(
-    tx: Tx, incident: Incident, now: datetime, *, only_met: bool = False
-) -> dict[str, datetime]:
-    """Write down which clocks are met and which are breached by now; returns the kinds newly breached, and since when.
-
-    With `only_met` those that are not met in time are left to a look at the clocks, which does what a breach asks for.
-    """
-    breached = {}
-    for clock in await tx.incidents.clocks(incident.id):
-        judged = judge_clock(clock, incident, now)
-        late = judged.breached_at is not None
-        if judged is clock or (late and only_met):
-            continue
-        await tx.incidents.save_clock(judged)
-        if late:
-            breached[judged.kind.value] = judged.due_at
-        entry = Entry(
-            at=now,
-            stage=Stage.ESCALATE,
-            what="clock_breached" if late else "clock_met",
-            incident_id=incident.id,
-            detail={
-                "clock": judged.kind.value,
-                "due_at": judged.due_at,
-                "met_at": judged.met_at,
-                "late_seconds": max(0.0, ((judged.met_at or now) - judged.due_at).total_seconds()),
-            },
-        )
-        await tx.ledger.append([entry])
-    return breached
 
 
 async def close_incident(

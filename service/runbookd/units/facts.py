@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from runbookd.model.escalation import LevelState, MessageKind, MessageState
+from runbookd.language.names import person
+from runbookd.model.action import Mode
+from runbookd.model.escalation import Channel, LevelState, MessageKind, MessageState
 from runbookd.model.incident import ClockKind, IncidentState
 from runbookd.model.run import RunState, StepState
+from runbookd.units.causes import why_escalated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from runbookd.model.alert import Alert
+    from runbookd.model.escalation import Message
     from runbookd.model.incident import Incident, IncidentClock
     from runbookd.model.run import Run, StepRecord
     from runbookd.ports import Tx
@@ -21,30 +25,36 @@ if TYPE_CHECKING:
 _MOST_RUNS = 50
 _MOST_ALERTS = 10
 _DONE = {StepState.SUCCEEDED: "done", StepState.FAILED: "failed", StepState.IN_DOUBT: "in doubt"}
+_HELPED = {RunState.VERIFIED: "verified", RunState.SUCCEEDED: "not verified"}
 _NEXT = {
     True: "automation is at work",
     False: "a person is needed",
 }
 
 
-async def facts_of(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> dict[str, object]:
+async def facts_of(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> dict[str, Any]:
     """Return what templates see (`language.messages.FACTS`), as it is now."""
     runs = (await tx.runs.recent(_MOST_RUNS, {"incident_id": incident.id}))[::-1]
     steps = {run.id: await tx.runs.steps(run.id) for run in runs}
     clocks = {clock.kind: clock for clock in await tx.incidents.clocks(incident.id)}
     alerts = await tx.alerts.of_incident(incident.id)
+    messages = await tx.messages.of(incident.id)
     variables = desk.library.vars
     return {
         "service": str(variables.get("service_name", "")),
-        "status_page": str(variables.get("status_page_url", "")),
-        "incident": _incident(desk, incident, alerts, now),
-        "update": await _update(tx, incident, clocks, now),
+        "status_page": str(variables.get("status_page_url", "")) if _is_public(messages) else "",
+        "incident": {
+            **_incident(desk, incident, alerts, now),
+            "state": _state(incident, runs),
+            "why_escalated": why_escalated(incident, [*clocks.values()]),
+        },
+        "update": _update(messages, incident, clocks, now),
         "did": [line for run in runs for line in _did(run, steps[run.id])],
         "found": _found(runs),
         "next_step": _next_step(incident, runs),
         "alerts": [_alert(alert) for alert in alerts[:_MOST_ALERTS]],
         "level": await _level(tx, incident),
-        "resolution": _resolution(incident, runs),
+        "resolution": await _resolution(tx, incident, runs),
         "review_due_at": clocks[ClockKind.REVIEW].due_at if ClockKind.REVIEW in clocks else None,
     }
 
@@ -59,24 +69,38 @@ def _incident(desk: Desk, incident: Incident, alerts: Sequence[Alert], now: date
         "priority": incident.priority,
         "priority_name": priority.name if priority is not None else incident.priority,
         "title": incident.title,
-        "state": _state(incident),
         "opened_at": incident.opened_at,
         "acknowledged_at": incident.acknowledged_at,
-        "acknowledged_by": incident.acknowledged_by or "",
+        "acknowledged_by": person(incident.acknowledged_by),
         "resolved_at": incident.resolved_at,
         "duration": end - incident.opened_at,
-        "commander": incident.assignee or incident.acknowledged_by or "",
+        "commander": person(_lead(incident)),
         "impact": _impact(alerts),
         "channel": f"#{incident.channel['name']}" if incident.channel else "",
-        "why_escalated": (incident.escalation_reason or "").replace("_", " "),
     }
 
 
-def _state(incident: Incident) -> str:
-    """Return the word the runbook's templates use for how things stand."""
+def _is_public(messages: Sequence[Message]) -> bool:
+    """Whether the public hears of an incident, on our own page if on no other."""
+    return any(one.channel is Channel.STATUSPAGE for one in messages)
+
+
+def _lead(incident: Incident) -> str:
+    """Return who leads: who was assigned, else who took it; empty when nobody does."""
+    return incident.assignee or incident.acknowledged_by or ""
+
+
+def _state(incident: Incident, runs: Sequence[Run]) -> str:
+    """Return the word the runbook's templates use for how things stand.
+
+    It is being mitigated while a person has it, or a remedy is under way or has helped. Neither is so any more when
+    an acknowledgement has expired, or automation has handed it back.
+    """
     if incident.state is IncidentState.RESOLVED:
         return "Resolved"
-    return "Mitigating" if incident.responded_at is not None else "Investigating"
+    acting = [run for run in runs if run.mode is Mode.ACT and run.state is not RunState.REFUSED]
+    remedied = bool(acting) and (not acting[-1].state.ended or acting[-1].state.good)
+    return "Mitigating" if _lead(incident) or remedied else "Investigating"
 
 
 def _impact(alerts: Sequence[Alert]) -> str:
@@ -89,11 +113,11 @@ def _impact(alerts: Sequence[Alert]) -> str:
     return ""
 
 
-async def _update(
-    tx: Tx, incident: Incident, clocks: Mapping[ClockKind, IncidentClock], now: datetime
+def _update(
+    messages: Sequence[Message], incident: Incident, clocks: Mapping[ClockKind, IncidentClock], now: datetime
 ) -> dict[str, object]:
     """Return the promise of news from its stored deadline, so that what is said and what is kept cannot differ."""
-    sent = [one for one in await tx.messages.of(incident.id) if one.kind is MessageKind.UPDATE]
+    sent = [one for one in messages if one.kind is MessageKind.UPDATE]
     told = {one.facts.get("reason") for one in sent if one.state is not MessageState.FAILED}
     clock = clocks.get(ClockKind.UPDATE)
     promised = clock is not None and incident.state is IncidentState.OPEN
@@ -137,18 +161,21 @@ def _found(runs: Sequence[Run]) -> str:
 def _next_step(incident: Incident, runs: Sequence[Run]) -> str:
     if incident.state is IncidentState.RESOLVED:
         return ""
-    if incident.acknowledged_by or incident.assignee:
-        return f"{incident.assignee or incident.acknowledged_by} is on it"
+    if _lead(incident):
+        return f"{person(_lead(incident))} is on it"
     running = [run.playbook for run in runs if not run.state.ended]
     return f"{running[0]} goes on" if running else _NEXT[False]
 
 
-def _resolution(incident: Incident, runs: Sequence[Run]) -> str:
-    """Return what mended it as far as it is known: the remedy that was verified; empty when none was."""
+async def _resolution(tx: Tx, incident: Incident, runs: Sequence[Run]) -> str:
+    """Return what mended it as far as it is known: the remedy that helped, and what the person said who ended it."""
     if incident.state is not IncidentState.RESOLVED:
         return ""
-    good = [run for run in runs if run.state in {RunState.VERIFIED, RunState.SUCCEEDED} and run.mutated]
-    return f"{good[-1].playbook} by automation, verified" if good else ""
+    good = [run for run in runs if run.state in _HELPED and run.mutated]
+    remedy = f"{good[-1].playbook} by automation, {_HELPED[good[-1].state]}" if good else ""
+    ended = await tx.ledger.recent(1, {"incident_id": incident.id, "what": "person_resolve"})
+    reason = str(ended[-1].entry.detail.get("text") or "").strip() if ended else ""
+    return f"{remedy}; by hand: {reason}" if remedy and reason else remedy or reason
 
 
 def _alert(alert: Alert) -> dict[str, object]:

@@ -14,8 +14,9 @@ from runbookd.model.rule import Limits
 from runbookd.model.run import Run
 from runbookd.model.views import event_view
 from runbookd.stages.plan import Answer, Bounds, Proposal, guard, propose
+from runbookd.units.cancelling import cancel_run
 from runbookd.units.desk import PAUSED, Desk
-from runbookd.units.planning import enqueue, lock_target, target_facts, with_scope
+from runbookd.units.planning import enqueue, goes_before, lock_target, target_facts, with_scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,9 @@ async def start_run(tx: Tx, desk: Desk, request: Request, now: datetime) -> Run 
     """Start a playbook by hand, or say which guard forbids it; either way the ledger tells.
 
     Lock, protected targets and the budget bind a person as they bind a rule. The pauses and limits of a rule do
-    not: a person who asks again means it. While the service is paused, or observes, the run only observes.
+    not: a person who asks again means it. A playbook that holds its target asks the run at work there to stop, and is
+    to be started again once that has (`target_waited_for`). While the service is paused, or observes, the run only
+    observes.
     """
     playbook = desk.library.playbooks.get(request.playbook)
     if playbook is None:
@@ -62,14 +65,13 @@ async def start_run(tx: Tx, desk: Desk, request: Request, now: datetime) -> Run 
     )
     if isinstance(proposal, Answer):
         return await _noted(tx, request, proposal, now)
-    bounds = Bounds(
-        mode=mode,
-        reach=desk.reach,
-        facts=await target_facts(tx, desk.reach, proposal.target, now),
-        now=now,
-        later_rung=True,
-    )
+    facts = await target_facts(tx, desk.reach, proposal.target, now)
+    bounds = Bounds(mode=mode, reach=desk.reach, facts=facts, now=now, later_rung=True)
     answer = guard(proposal, Limits(), bounds)
+    if answer.reason is Guard.TARGET_LOCKED and playbook.holds_target:
+        waits = await _make_way(tx, desk, request, facts.holder, now)
+        if waits is not None:
+            return waits
     run = with_scope(_run(desk, proposal, mode, now), proposal, seen)
     if answer.go:
         answer = await lock_target(tx, desk, run)
@@ -79,6 +81,20 @@ async def start_run(tx: Tx, desk: Desk, request: Request, now: datetime) -> Run 
     await enqueue(tx, desk, run)
     await _noted(tx, request, answer, now, run)
     return run
+
+
+async def _make_way(tx: Tx, desk: Desk, request: Request, holder: str | None, now: datetime) -> Answer | None:
+    """Ask the run at work on the target to stop, and say that it is waited for; None when it does not give way.
+
+    The ledger tells once, however often the person asks.
+    """
+    run = await tx.runs.get(holder) if holder is not None else None
+    if run is None or not goes_before(desk, None, run):
+        return None
+    answer = Answer(Guard.TARGET_WAITED_FOR, f"run {run.id} is at work there and asked to stop")
+    reason = f"gives way to {request.playbook}, started by hand"
+    asked = await cancel_run(tx, run, reason, request.actor, now)
+    return await _noted(tx, request, answer, now) if asked else answer
 
 
 def _run(desk: Desk, proposal: Proposal, mode: Mode, now: datetime) -> Run:

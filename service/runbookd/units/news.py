@@ -39,7 +39,7 @@ async def keep_promise(
     new = True
     if news.due is Due.SEND:
         await tell_audience(tx, desk, incident, Why(f"update {promised}", MessageKind.UPDATE), now)
-    elif news.due is not Due.NOTHING:
+    elif news.due is Due.REMIND:
         new = await remind(tx, desk, incident, f"{news.due} {promised}", now)
     if broken or (news.due is Due.REMIND and new):
         entry = Entry(

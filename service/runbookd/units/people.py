@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from runbookd.errors import NotFound
+from runbookd.errors import Conflict, NotFound
+from runbookd.language.names import person
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import LevelState, MessageKind
 from runbookd.model.incident import ClockKind, Incident, IncidentState
 from runbookd.model.work import WorkKind
-from runbookd.stages.ladder import ACKNOWLEDGED
+from runbookd.stages.ladder import ACKNOWLEDGED, BY_HAND_AGAIN
 from runbookd.stages.updates import renew
-from runbookd.units.escalation import begin_clocks, close_incident, settle_clocks, sooner
+from runbookd.units.clocks import settle_clocks
+from runbookd.units.escalation import begin_clocks, call, close_incident
 from runbookd.units.telling import Why, quiet_pagers, refresh, tell_audience
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from runbookd.units.desk import Desk
 
 PAGERDUTY = "pagerduty"
-"""How the actor of an act done in PagerDuty begins: it is not told there again."""
+"""How the actor of an act done in PagerDuty begins."""
 
 
 class Do(StrEnum):
@@ -45,7 +47,8 @@ class Act:
     """One thing a person does. `key` is the door's own name for it, None when it cannot be told twice.
 
     `text` is the reason or note, or who it is assigned to. `priority` raises the incident, with ESCALATE. `public`
-    notes go out as an update.
+    notes go out as an update. `ring` is which of the pages in PagerDuty it was done on, None for no certain one: that
+    one is not told there again.
     """
 
     do: Do
@@ -55,6 +58,7 @@ class Act:
     text: str = ""
     priority: str | None = None
     public: bool = False
+    ring: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class Done:
 
 
 async def act(tx: Tx, desk: Desk, wanted: Act, now: datetime) -> Done:
-    """Do what a person asks. Raises NotFound when there is no such incident."""
+    """Do what a person asks. Raises NotFound when there is no such incident, and Conflict for a lower priority."""
     incident = await tx.incidents.get(wanted.incident_id)
     if incident is None:
         raise NotFound(f"there is no incident '{wanted.incident_id}'; `runbookd incidents` lists them")
@@ -95,54 +99,97 @@ async def act(tx: Tx, desk: Desk, wanted: Act, now: datetime) -> Done:
 
 
 async def _acknowledge(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
-    """A person has it: the levels that say so stop, the pagers are quiet. A second one takes it over."""
+    """A person has it: the levels that say so stop, the pagers are quiet. A second one takes it over.
+
+    The same one again is a sign of life: the acknowledgement lasts its time from now.
+    """
     if incident.acknowledged_by == wanted.actor:
-        return Done(incident, f"{wanted.actor} has it already", changed=False)
-    priority = desk.library.priorities.get(incident.priority)
-    expires = priority.ack_expires if priority is not None else None
+        longer = await _heard_of(tx, desk, incident, wanted, now)
+        if longer is incident:
+            return Done(incident, f"{person(wanted.actor)} has it already", changed=False)
+        return Done(longer, f"{person(wanted.actor)} has it already, and has it longer now")
     taken = replace(
         incident,
         acknowledged_at=incident.acknowledged_at or now,
         acknowledged_by=wanted.actor,
-        acknowledged_until=None if expires is None else now + expires,
+        acknowledged_until=_until(desk, incident.priority, now),
         responded_at=incident.responded_at or now,
     )
     await tx.incidents.save(taken)
     await settle_clocks(tx, taken, now, only_met=True)
     await tx.work.add(WorkKind.CLOCK, taken.id, now)
     name = f"acknowledged {now.isoformat()}"
-    if not wanted.actor.startswith(PAGERDUTY):
-        await quiet_pagers(tx, desk, taken, Why(name, MessageKind.ACKNOWLEDGE), now)
+    await quiet_pagers(tx, desk, taken, Why(name, MessageKind.ACKNOWLEDGE), now, wanted.ring)
     await refresh(tx, desk, taken, name, now)
-    return Done(taken, f"{wanted.actor} has incident {taken.id}; levels that wait for that stop")
+    return Done(taken, f"{person(wanted.actor)} has incident {taken.id}; levels that wait for that stop")
+
+
+def _until(desk: Desk, priority: str, now: datetime) -> datetime | None:
+    """When an acknowledgement of now expires; None when it does not."""
+    known = desk.library.priorities.get(priority)
+    return now + known.ack_expires if known is not None and known.ack_expires is not None else None
+
+
+async def _heard_of(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Incident:
+    """Begin the time of an acknowledgement anew when whoever has the incident does something; returns it as it is then.
+
+    Whoever took it has it, and whoever it was assigned to, at whichever door they are heard of.
+    """
+    until = _until(desk, incident.priority, now)
+    having = {_person(name) for name in (incident.acknowledged_by, incident.assignee) if name}
+    if incident.acknowledged_until in {None, until} or until is None or _person(wanted.actor) not in having:
+        return incident
+    longer = replace(incident, acknowledged_until=until)
+    await tx.incidents.save(longer)
+    return longer
+
+
+def _person(actor: str) -> str:
+    """Return who it is, without the door: `slack:anna` is anna."""
+    return actor.rpartition(":")[2]
 
 
 async def _escalate(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
     """The next level that pages is told now, or the priority rises and its own clocks and levels begin."""
     if wanted.priority is not None and wanted.priority != incident.priority:
-        return await _raise(tx, desk, incident, wanted.priority, now)
-    pending = [one for one in await tx.levels.of(incident.id) if one.state is LevelState.PENDING and one.page]
-    for level in pending[:1]:  # whoever asks wants it told, whatever the level waits for
-        await tx.levels.save(replace(level, unless=None))
-    if not await sooner(tx, incident, now):
-        said = f"incident {incident.id} has no level left that pages; everyone told before is told again"
-        await tell_audience(tx, desk, incident, Why(f"by hand {now.isoformat()}", MessageKind.UPDATE), now)
+        return await _raise(tx, desk, incident, wanted, now)
+    level = await call(tx, incident, now)  # whoever asks wants it told, whatever the level waits for
+    if level is None:
+        note = f"More help is asked for: {wanted.text}" if wanted.text else "More help is asked for."
+        why = Why(f"by hand {now.isoformat()}", MessageKind.UPDATE, {"note": note})
+        told = await tell_audience(tx, desk, incident, why, now, inside=True)
+        said = f"incident {incident.id} has no level that pages; asked for help: {told} address{'es' * (told != 1)}"
         return Done(incident, said)
-    return Done(incident, f"level {pending[0].number} of incident {incident.id} is told now")
+    if level.reason == BY_HAND_AGAIN:
+        said = f"every level of incident {incident.id} has paged; level {level.place} is asked again"
+        return Done(incident, said)
+    return Done(incident, f"level {level.place} of incident {incident.id} is told now")
 
 
-async def _raise(tx: Tx, desk: Desk, incident: Incident, priority: str, now: datetime) -> Done:
-    if priority not in desk.library.priorities:
-        known = ", ".join(desk.library.priorities)
-        raise NotFound(f"there is no priority '{priority}'; there are: {known}")
-    expires = desk.library.priorities[priority].ack_expires
-    until = None if expires is None or incident.acknowledged_at is None else now + expires
+async def _raise(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
+    """Give it a higher priority: everyone told before hears of that, and new clocks and levels begin.
+
+    Priorities rank as they stand in the content, the first highest. Raises NotFound, and Conflict for a lower one.
+    """
+    priority, ranks = str(wanted.priority), [*desk.library.priorities]
+    if priority not in ranks:
+        raise NotFound(f"there is no priority '{priority}'; there are: {', '.join(ranks)}")
+    if incident.priority in ranks and ranks.index(priority) > ranks.index(incident.priority):
+        raise Conflict(
+            f"{priority} is lower than {incident.priority}, and a priority can only be raised: nothing was done; "
+            f"write down that it has become less with `runbookd note`, and end it with `runbookd resolve`"
+        )
+    until = _until(desk, priority, now) if incident.acknowledged_at is not None else None
     raised = replace(incident, priority=priority, escalation=None, acknowledged_until=until)
     await tx.incidents.save(raised)
     for level in await tx.levels.of(incident.id):
         if level.state is LevelState.PENDING or level.reason == ACKNOWLEDGED:  # none of them comes back
             gone = replace(level, state=LevelState.SKIPPED, settled_at=now, reason="the priority has changed")
             await tx.levels.save(gone)
+    news = {"note": f"Raised from {incident.priority} to {priority}."}
+    await tell_audience(
+        tx, desk, raised, Why(f"raised {now.isoformat()}", MessageKind.UPDATE, news), now, inside=True
+    )
     await begin_clocks(tx, desk, raised, now, quiet=False)
     await tx.work.add(WorkKind.CLOCK, raised.id, now)  # for an acknowledgement that expires now
     await refresh(tx, desk, raised, f"priority {now.isoformat()}", now)
@@ -157,7 +204,8 @@ async def _resolve(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: dat
 async def _assign(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
     if incident.assignee == wanted.text:
         return Done(incident, f"{wanted.text} leads it already", changed=False)
-    assigned = replace(incident, assignee=wanted.text)
+    heard = await _heard_of(tx, desk, incident, wanted, now)
+    assigned = replace(heard, assignee=wanted.text)
     await tx.incidents.save(assigned)
     await tx.work.add(WorkKind.CLOCK, assigned.id, now)
     await refresh(tx, desk, assigned, f"assigned {now.isoformat()}", now)
@@ -166,6 +214,8 @@ async def _assign(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: date
 
 async def _note(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
     """Something a person writes down; a public one is the promised update, and the promise begins anew."""
+    if incident.state is IncidentState.OPEN:
+        incident = await _heard_of(tx, desk, incident, wanted, now)
     if not wanted.public:
         return Done(incident, "noted")
     priority = desk.library.priorities.get(incident.priority)

@@ -12,7 +12,7 @@ from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
 from runbookd.stages.ladder import stopped_by
 from runbookd.stages.outbox import EVERY, Send, bucket, retry_at, send_of
-from runbookd.units.escalation import instead
+from runbookd.units.escalation import instead, start_over
 from runbookd.units.telling import Why, refresh, tell
 from runbookd.units.words import words_of
 
@@ -228,11 +228,12 @@ async def _fall_through(tx: Tx, desk: Desk, message: Message, now: datetime) -> 
     if any(one.state is not MessageState.FAILED for one in level if one.kind is MessageKind.PAGE):
         return
     another = await instead(tx, incident, now)
+    anew_at = None if another else await start_over(tx, incident, now)
     entry = Entry(
         at=now,
         stage=Stage.ESCALATE,
         what="nobody_reached",
         incident_id=incident.id,
-        detail={"contact": message.contact, "for": reason, "another_level": another},
+        detail={"contact": message.contact, "for": reason, "another_level": another, "anew_at": anew_at},
     )
     await tx.ledger.append([entry])

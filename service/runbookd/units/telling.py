@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast
 
 from runbookd.language.values import canonical_json, encode
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
 from runbookd.model.work import WorkKind
+from runbookd.stages.ladder import NOBODY
 from runbookd.stages.reach import Address, Found, find
+from runbookd.stages.rings import OPENING, open_rings, ring_for, ring_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
     from runbookd.ports import Tx
     from runbookd.units.desk import Desk
 
-NOBODY = "nobody_to_reach"
-_FIRST = frozenset({MessageKind.PAGE, MessageKind.OPENED, MessageKind.UPDATE})
+_FIRST = OPENING
 """The kinds by which somebody first hears of an incident."""
 
 
@@ -41,22 +42,39 @@ async def tell(
 ) -> int:
     """Make the messages that reach all of these; returns to how many addresses.
 
-    A reach that leads to nobody is recorded. An address that two reaches share hears once.
+    A reach that leads to nobody is recorded. An address that two reaches share hears once. To one that was not told
+    before an update is none: it hears that there is an incident.
     """
     reason, kind = why.reason, why.kind
-    addressed = 0
+    addressed, heard = 0, {_place(one.channel, one.address) for one in await audience(tx, incident)}
     for reach in reaches:
         found = find(reach, desk.library, now, page=kind is MessageKind.PAGE)
         if not found.addresses:
             await _nobody(tx, incident, found, reason, now)
         for address in found.addresses:
-            await send(tx, desk, incident, _draft(why, found, address), now)
+            new = kind is MessageKind.UPDATE and _place(address.channel, address.to) not in heard
+            about = replace(why, kind=MessageKind.OPENED) if new else why
+            await send(tx, desk, incident, _draft(about, found, address), now)
         addressed += len(found.addresses)
     return addressed
 
 
 async def send(tx: Tx, desk: Desk, incident: Incident, drafted: Mapping[str, object], now: datetime) -> bool:
-    """Put one message into the outbox; False when it is there already."""
+    """Put one message into the outbox; False when it is there already. A pager that has to ring again does."""
+    if drafted["channel"] is not Channel.PAGERDUTY or drafted["kind"] not in OPENING:
+        return await _put(tx, desk, incident, drafted, now)
+    kind, address = MessageKind(str(drafted["kind"])), cast("Mapping[str, object]", drafted["address"])
+    ring, before = ring_for(kind, address, incident.priority, await tx.messages.of(incident.id))
+    facts = {**cast("Mapping[str, object]", drafted["facts"]), "ring": ring, "priority": incident.priority}
+    if not await _put(tx, desk, incident, {**drafted, "facts": facts}, now):
+        return False
+    if before is not None:
+        why = Why(f"rung anew {ring}", MessageKind.CLOSE, {"ring": before, "replaced_by": ring})
+        await _put(tx, desk, incident, {**drafted, **_about(why), "party": "", "next_contacts": ()}, now)
+    return True
+
+
+async def _put(tx: Tx, desk: Desk, incident: Incident, drafted: Mapping[str, object], now: datetime) -> bool:
     fields = dict(drafted)
     reason, kind, channel = str(fields.pop("reason")), fields.pop("kind"), fields.pop("channel")
     to = canonical_json(encode(fields["address"]))
@@ -94,20 +112,35 @@ async def audience(tx: Tx, incident: Incident) -> list[Message]:
     The status page has, even if one elsewhere could not be: our own shows the same messages.
     """
     first: dict[tuple[Channel, str], Message] = {}
+    for message in await _told(tx, incident):
+        first.setdefault(_place(message.channel, message.address), message)
+    return list(first.values())
+
+
+def _place(channel: Channel, address: Mapping[str, object]) -> tuple[Channel, str]:
+    return channel, canonical_json(encode(address))
+
+
+async def _told(tx: Tx, incident: Incident) -> list[Message]:
+    """Return every message by which somebody has heard, or is about to hear, of the incident."""
+    told = []
     for message in await tx.messages.of(incident.id):
         unsent = message.state is MessageState.DROPPED and not message.attempts
         reached = message.state is not MessageState.FAILED or message.channel is Channel.STATUSPAGE
         if message.kind in _FIRST and reached and not unsent:
-            first.setdefault((message.channel, canonical_json(encode(message.address))), message)
-    return list(first.values())
+            told.append(message)
+    return told
 
 
-async def tell_audience(tx: Tx, desk: Desk, incident: Incident, why: Why, now: datetime) -> int:
-    """Tell everyone who was told before, but pagers, which hear only what is urgent.
+async def tell_audience(
+    tx: Tx, desk: Desk, incident: Incident, why: Why, now: datetime, *, inside: bool = False
+) -> int:
+    """Tell everyone who was told before, but pagers, which hear only what is urgent; returns how many they are.
 
-    The review is for those inside, so the status page does not hear of it.
+    What is for those `inside` the status page does not hear, nor of the review.
     """
-    deaf = {Channel.PAGERDUTY, *([Channel.STATUSPAGE] if why.kind is MessageKind.REVIEW else [])}
+    private = inside or why.kind is MessageKind.REVIEW
+    deaf = {Channel.PAGERDUTY, *([Channel.STATUSPAGE] if private else [])}
     told = [one for one in await audience(tx, incident) if one.channel not in deaf]
     for one in told:
         await send(tx, desk, incident, _again(one, why), now)
@@ -115,11 +148,18 @@ async def tell_audience(tx: Tx, desk: Desk, incident: Incident, why: Why, now: d
 
 
 async def remind(tx: Tx, desk: Desk, incident: Incident, reason: str, now: datetime) -> bool:
-    """Tell those who lead, where they talk about it, that news is promised soon; False when they were told before."""
-    why = Why(reason, MessageKind.REMINDER)
-    places = [one for one in await audience(tx, incident) if one.channel is Channel.SLACK]
-    made = [await send(tx, desk, incident, _again(one, why), now) for one in places]
-    return any(made) or not places
+    """Tell those who lead that news is promised soon; False when they were told before.
+
+    They are told in one place: the incident's channel, else where it was first told, in Slack if it was.
+    """
+    deaf = {Channel.PAGERDUTY, Channel.STATUSPAGE}
+    places = [one for one in await audience(tx, incident) if one.channel not in deaf]
+    own = incident.channel["id"] if incident.channel is not None else None
+    by_slack = [one for one in places if one.channel is Channel.SLACK]
+    best = [*[one for one in by_slack if own and one.address["channel"] == own], *by_slack, *places]
+    if not best:
+        return True
+    return await send(tx, desk, incident, _again(best[0], Why(reason, MessageKind.REMINDER)), now)
 
 
 async def refresh(tx: Tx, desk: Desk, incident: Incident, reason: str, now: datetime) -> None:
@@ -129,35 +169,40 @@ async def refresh(tx: Tx, desk: Desk, incident: Incident, reason: str, now: date
             await send(tx, desk, incident, _again(one, Why(reason, MessageKind.EDIT)), now)
 
 
-async def quiet_pagers(tx: Tx, desk: Desk, incident: Incident, why: Why, now: datetime) -> None:
-    """Tell the pagers that rang that a person has it, or that it is over."""
-    for one in await audience(tx, incident):
-        if one.channel is Channel.PAGERDUTY:
-            await send(tx, desk, incident, _again(one, why), now)
+async def quiet_pagers(
+    tx: Tx, desk: Desk, incident: Incident, why: Why, now: datetime, told_by: int | None = None
+) -> None:
+    """Tell the pagers that rang that a person has it, or that it is over, every ring of theirs.
+
+    The ring `told_by`, by which PagerDuty told us itself, knows: that it does is written down, and nothing is sent.
+    Where two services share its number, both are told.
+    """
+    ringing = open_rings(await _told(tx, incident), await tx.messages.of(incident.id))
+    numbers = [ring_of(one) for one in ringing]
+    for one, ring in zip(ringing, numbers, strict=True):
+        known = ring == told_by and numbers.count(ring) == 1
+        facts = {**why.facts, "ring": ring, **({"known": True} if known else {})}
+        reason = f"{why.reason}, ring {ring + 1}" if ring else why.reason
+        await send(tx, desk, incident, _again(one, Why(reason, why.kind, facts)), now)
 
 
 def _draft(why: Why, found: Found, address: Address) -> dict[str, object]:
     return {
-        "reason": why.reason,
-        "kind": why.kind,
+        **_about(why),
         "channel": address.channel,
         "address": address.to,
         "contact": found.contact,
         "party": f"{why.reason}/{found.contact}" if why.kind is MessageKind.PAGE else "",
         "next_contacts": found.next_contacts,
-        "facts": {"reason": why.reason, **why.facts},
     }
 
 
 def _again(one: Message, why: Why) -> dict[str, object]:
-    return {
-        "reason": why.reason,
-        "kind": why.kind,
-        "channel": one.channel,
-        "address": one.address,
-        "contact": one.contact,
-        "facts": {"reason": why.reason, **why.facts},
-    }
+    return {**_about(why), "channel": one.channel, "address": one.address, "contact": one.contact}
+
+
+def _about(why: Why) -> dict[str, object]:
+    return {"reason": why.reason, "kind": why.kind, "facts": {**why.facts, "reason": why.reason}}
 
 
 async def _nobody(tx: Tx, incident: Incident, found: Found, reason: str, now: datetime) -> None:

@@ -8,6 +8,7 @@ from runbookd.errors import EvaluationError
 from runbookd.model.escalation import Channel, Message, MessageKind
 from runbookd.model.incident import IncidentState
 from runbookd.model.people import Template
+from runbookd.units.causes import why_told
 from runbookd.units.facts import facts_of
 from runbookd.units.record import read_record
 
@@ -24,8 +25,9 @@ _PLAIN = Template(subject="{{ incident.priority }} {{ incident.title }}", body="
 """What is said where the library has no words for a kind of message, or its words cannot be rendered."""
 _PUBLIC_PLAIN = Template(subject="Service disruption", body="{{ incident.state }}", public=True)
 _REMINDER = Template(
-    subject="News of {{ incident.short_id }} is promised",
-    body="It is due at {{ update.next_at }}. Write it: runbookd note {{ incident.short_id }} --public TEXT",
+    subject="News of {{ incident.short_id }} ({{ incident.title }}) is promised "
+    "in {{ update.next_in | minutes }}, at {{ update.next_at | time }}",
+    body="Write it: runbookd note {{ incident.short_id }} --public TEXT",
 )
 _PUBLIC = "public-"
 _EDITED = {True: MessageKind.OPENED, False: MessageKind.RESOLVED}
@@ -39,8 +41,13 @@ async def words_of(
         return dict(message.facts)
     if message.kind is MessageKind.CHANNEL:
         return {"name": f"incident-{incident.opened_at:%Y%m%d-%H%M}", "topic": incident.title[:200]}
-    own = {"lateness": message.facts.get("late"), "note": message.facts.get("note", "")}
-    facts = {**await facts_of(tx, desk, incident, now), **own}
+    own = {
+        "lateness": message.facts.get("late"),
+        "note": message.facts.get("note", ""),
+        "why": await why_told(tx, incident, message),
+    }
+    known = await facts_of(tx, desk, incident, now)
+    facts = {**known, **own}
     still = incident.state is IncidentState.OPEN
     name = _EDITED[still].value if message.kind is MessageKind.EDIT else message.kind.value
     public = message.channel is Channel.STATUSPAGE
@@ -50,6 +57,7 @@ async def words_of(
     words: dict[str, object] = {
         "priority": incident.priority,
         "open": still and incident.acknowledged_at is None,
+        "state": known["incident"]["state"],
     }
     medium: Medium = "slack" if message.channel is Channel.SLACK else "text"
     said = _rendered(template, facts, medium, public=public)

@@ -193,6 +193,7 @@ def test_a_filter_refuses_what_is_of_another_type() -> None:
         FILTERS["minutes"]("soon")
     assert FILTERS["minutes"](None) is None
     assert FILTERS["at"](datetime(2026, 1, 5, 12, 0, 59, tzinfo=UTC)) == "2026-01-05 12:00 UTC"
+    assert FILTERS["time"](datetime(2026, 1, 5, 12, 0, 59, tzinfo=UTC)) == "12:00 UTC"
 
 
 def test_facts_are_described() -> None:

@@ -96,8 +96,8 @@ def test_who_acknowledged_is_known_after_it_has_expired() -> None:
         entry(36, "acknowledgement_expired", by="cli:bob"),
     ]
     told = review(record(entries=entries))
-    assert told.acknowledged == Took(at=at(6), after=6 * MINUTE, who="anna (Slack)")
-    assert told.commander == "anna (Slack)"
+    assert told.acknowledged == Took(at=at(6), after=6 * MINUTE, who="anna")
+    assert told.commander == "anna"
     assert review(record(incident=incident(assignee="eve"), entries=entries)).commander == "eve"
     assert "bob (command line) took the incident, and then the acknowledgement expired" in told.findings
 
@@ -122,7 +122,7 @@ def test_a_person_who_was_first_responded() -> None:
             incident=incident(responded_at=at(6)), entries=[entry(6, "person_acknowledge", actor="api:ops")]
         )
     )
-    assert told.responded == Took(at=at(6), after=6 * MINUTE, who="ops (API)")
+    assert told.responded == Took(at=at(6), after=6 * MINUTE, who="ops")
 
 
 @pytest.mark.parametrize(
@@ -252,8 +252,8 @@ def test_findings_are_facts_that_ask_for_something() -> None:
             ],
             entries=[
                 entry(2, "nobody_to_reach", reach="l9", why="out_of_hours"),
-                entry(3, "nobody_reached", contact="L2", next_level=True),
-                entry(4, "nobody_reached", contact="L3", next_level=False),
+                entry(3, "nobody_reached", contact="L2", another_level=True),
+                entry(4, "nobody_reached", contact="L3", another_level=False),
             ],
         )
     )
@@ -282,3 +282,57 @@ def test_the_impact_is_what_the_alert_says() -> None:
     told = review(record(alerts=alerts, clocks=[clock(ClockKind.REVIEW, 1440, met=50)]))
     assert (told.began_at, told.impact) == (at(-1), "Nobody can buy.")
     assert (told.review_due_at, told.reviewed_at) == (at(1440), at(50))
+
+
+def test_a_clock_that_only_the_end_met_says_so() -> None:
+    """Nobody acknowledged and nobody was at work on it, so that it was over in time is why the promises were kept."""
+    told = review(
+        record(
+            incident=incident(over=3),
+            clocks=[
+                clock(ClockKind.ACKNOWLEDGE, 5, met=3),
+                clock(ClockKind.RESPOND, 2, breached=True),
+                clock(ClockKind.RESOLVE, 30, met=3),
+            ],
+        )
+    )
+    assert [(one.kind, one.kept, one.by_end) for one in told.promises] == [
+        (ClockKind.ACKNOWLEDGE, True, True),
+        (ClockKind.RESPOND, False, True),
+        (ClockKind.RESOLVE, True, False),
+    ]
+    assert "The time to respond was missed by 1 minute, and nobody did before it was over" in told.findings
+    answered = review(
+        record(
+            clocks=[clock(ClockKind.ACKNOWLEDGE, 5, met=3)],
+            entries=[entry(3, "person_acknowledge", actor="slack:anna")],
+        )
+    )
+    assert not answered.promises[0].by_end
+
+
+def test_levels_that_were_never_due_were_not_needed() -> None:
+    """The end stops what waits for an answer or a clock; what waits for its time alone is told all the same."""
+    levels = [
+        IncidentLevel(incident_id=ID, number=0, due_at=at(40), notify=("legal",)),
+        IncidentLevel(incident_id=ID, number=1, due_at=at(40), unless="resolved", page=("l3",)),
+        IncidentLevel(
+            incident_id=ID, number=2, due_at=None, on_breach="resolve", unless="resolved", page=("m",)
+        ),
+        IncidentLevel(
+            incident_id=ID, number=3, due_at=at(40), page=("x",), state=LevelState.SKIPPED, reason="resolved"
+        ),
+    ]
+    over = [(one.state, one.reason) for one in review(record(levels=levels), 36).levels]
+    ended = (LevelState.SKIPPED, "the incident had ended")
+    assert over == [(LevelState.PENDING, ""), ended, ended, ended]
+    still = review(record(incident=incident(over=None), levels=levels[:3]), 36).levels
+    assert {one.state for one in still} == {LevelState.PENDING}
+
+
+def test_what_the_resolver_wrote_is_known() -> None:
+    """The reason of whoever ended it, without mail addresses; of an incident that is open there is none."""
+    entries = [entry(36, "person_resolve", actor="cli:root", text="restarted by hand, ask anna@example.com")]
+    assert review(record(entries=entries)).resolved_because == "restarted by hand, ask (a mail address)"
+    assert review(record()).resolved_because == ""
+    assert review(record(incident=incident(over=None), entries=entries)).resolved_because == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -96,7 +97,7 @@ def test_the_sections_are_the_runbooks_and_the_facts_are_filled_in() -> None:
         "| Severity | P0 |",
         "| Opened - resolved | 2026-01-05 12:00:00 - 2026-01-05 12:36:00 |",
         "| Duration | 36 minutes |",
-        "| Time to acknowledge (MTTA) | 6 minutes, by words (Slack) at 2026-01-05 12:06:00 |",
+        "| Time to acknowledge (MTTA) | 6 minutes, by words at 2026-01-05 12:06:00 |",
         "| First response | 1 minute, by automation: rollback at 2026-01-05 12:01:00 |",
         "| Time to resolve (MTTR) | 36 minutes, by the end of its alerts at 2026-01-05 12:36:00 |",
         "| to resolve | 2026-01-05 12:30:00 | 2026-01-05 12:36:00 | missed by 6 minutes |",
@@ -127,7 +128,7 @@ def test_the_summary_tells_it_in_a_few_sentences() -> None:
     """What automation did, who took it, what was missed, and what did not get through."""
     assert (
         "The incident was open for 36 minutes. Automation: rollback ended, and the trouble was verified to be gone; "
-        "rollback only observed, and changed nothing. words (Slack) acknowledged after 6 minutes. Promised times that "
+        "rollback only observed, and changed nothing. words acknowledged after 6 minutes. Promised times that "
         "were missed: to resolve. 1 message did not get through." in markdown(full())
     )
 
@@ -273,3 +274,56 @@ def outline(text: str) -> list[str]:
         "html_inline",
     )
     return [f"{token.type} {token.tag}" for token in every if token.type in telling]
+
+
+def test_the_immediate_fix_is_what_was_done() -> None:
+    """By automation, by the person who ended it, or by both; a blank only where nothing is known of either."""
+    ended = [
+        entry(36, "incident_resolved", actor="cli:root"),
+        entry(36, "person_resolve", actor="cli:root", text="restarted the gateway"),
+    ]
+    by_hand = "- By root (command line): restarted the gateway"
+    by_itself = "- rollback on deployments/shop, by automation"
+    remedy = {"runs": [run()], "steps": {"run-1": [step()]}}
+    both, person, automation = record(entries=ended, **remedy), record(entries=ended), record(**remedy)
+    assert f"### Immediate Fix\n\n{by_itself}\n{by_hand}\n\n" in markdown(both)
+    assert f"### Immediate Fix\n\n{by_hand}\n\n" in markdown(person)
+    assert f"### Immediate Fix\n\n{by_itself}\n\n" in markdown(automation)
+    assert "### Immediate Fix\n\n**[to be filled in: what was done" in markdown(record())
+    assert "- The incident was ended by root (command line)." in markdown(person)
+    assert "- The incident ended with its alerts." in markdown(automation)
+
+
+def test_what_was_not_answered_does_not_contradict_what_was_kept() -> None:
+    """That nobody acknowledged stands beside a promise that only the end kept."""
+    clocks = [clock(ClockKind.ACKNOWLEDGE, 5, met=3), clock(ClockKind.RESPOND, 2, breached=True)]
+    text = markdown(record(incident=incident(over=3), clocks=clocks))
+    assert "| nobody acknowledged, it was over first |" in text
+    assert "| nobody was at work on it, it was over first |" in text
+    assert "No person acknowledged before it was over." in text
+    assert (
+        "| to acknowledge | 2026-01-05 12:05:00 | 2026-01-05 12:03:00 | kept, for it was over before |"
+        in text
+    )
+    assert "| missed, and nobody did before it was over |" in text
+
+
+def test_a_level_says_what_became_of_it() -> None:
+    """One that a later one took in paged nobody, one that was never due was not needed, one without `unless` comes."""
+    one = partial(IncidentLevel, incident_id=ID)
+    taken_in = partial(one, state=LevelState.COLLAPSED, reason="a later level was due as well")
+    levels = [
+        taken_in(number=0, due_at=at(1), page=("l2",)),
+        taken_in(number=1, due_at=at(2), page=("l2",), notify=("slack:#ops",)),
+        one(number=2, due_at=at(50), page=("l3",), unless="resolved"),
+        one(number=3, due_at=at(50), notify=("legal",)),
+    ]
+    text = markdown(record(levels=levels))
+    for said in (
+        "| page l2 | paged nobody: a later level was due as well |",
+        "| page l2 and #ops | paged nobody, told #ops: a later level was due as well |",
+        "| page l3 | not needed: the incident had ended |",
+        "| legal | told when it is due, though the incident has ended |",
+    ):
+        assert said in text
+    assert "not due yet" not in text

@@ -23,39 +23,54 @@ def told(*entries: object, **changed: object) -> list[str]:
         ("incident_opened", {"priority": "P0", "title": "Down", "rule": "r"}, "Incident opened as P0: Down"),
         (
             "level_fired",
-            {"level": 1, "page": ["l2"], "notify": ["slack:#ops"], "late_seconds": 0.0},
+            {"level": 2, "page": ["l2"], "notify": ["slack:#ops"], "late_seconds": 0.0},
             "Level 2 of the escalation was due: page l2 and #ops",
         ),
         (
             "level_fired",
-            {"level": 0, "page": [], "notify": ["email:boss@example.com"], "late_seconds": 420.5},
+            {"level": 1, "page": [], "notify": ["email:boss@example.com"], "late_seconds": 420.5},
             "Level 1 of the escalation was due: (a mail address); 7 minutes late",
         ),
         (
             "level_skipped",
-            {"level": 2, "reason": "acknowledged"},
+            {"level": 3, "reason": "acknowledged"},
             "Level 3 of the escalation was not needed: acknowledged",
         ),
-        ("level_collapsed", {"level": 0}, "Level 1 of the escalation was told together with a later one"),
+        (
+            "level_collapsed",
+            {"level": 1, "page": ["l2"], "late_seconds": 420.5},
+            "Level 1 of the escalation paged nobody, for a later level was due as well: 7 minutes late",
+        ),
+        (
+            "level_collapsed",
+            {"level": 1, "page": ["l2"], "notify": ["slack:#ops"]},
+            "Level 1 of the escalation paged nobody, for a later level was due as well: only #ops told",
+        ),
+        (
+            "level_skipped",
+            {"level": 5, "reason": "resolved"},
+            "Level 5 of the escalation was not needed: the incident had ended",
+        ),
+        ("person_assign", {"text": "anna"}, "Lead given to: anna"),
         (
             "clock_breached",
             {"clock": "resolve", "due_at": at(30)},
             "The time to resolve ran out, it was due at 2026-01-05 12:30:00",
         ),
         ("clock_breached", {"clock": "update"}, "News was promised and did not come"),
-        ("update_reminded", {"of": "slack:anna"}, "anna (Slack) was reminded that news is promised"),
+        ("update_reminded", {"of": "slack:anna"}, "anna was reminded that news is promised"),
         ("update_reminded", {"of": None}, "Who leads was reminded that news is promised"),
-        ("acknowledgement_expired", {"by": "slack:anna"}, "The acknowledgement of anna (Slack) expired"),
+        ("acknowledgement_expired", {"by": "slack:anna"}, "The acknowledgement of anna expired"),
         ("acknowledgement_expired", {"by": None}, "The acknowledgement of automation expired"),
         ("nobody_to_reach", {"reach": "l3", "why": "out_of_hours"}, "Nobody to reach as l3: out of hours"),
         (
             "nobody_reached",
-            {"contact": "L3", "next_level": False},
+            {"contact": "L3", "another_level": False},
             "No way to L3 was left, and there is no other level",
         ),
         (
             "nobody_reached",
-            {"contact": "L3", "next_level": True},
+            {"contact": "L3", "another_level": True},
             "No way to L3 was left, and the next level does not wait",
         ),
         ("person_acknowledge", {"text": ""}, "Acknowledged"),
@@ -172,7 +187,7 @@ def test_runs_in_words(what: str, detail: dict[str, Any], words: str) -> None:
     assert told(entry(1, what, run="run-1", rule="down", **detail)) == [words]
 
 
-def sent(minute: float, contact: str, channel: str, kind: MessageKind, why: str = "level 1") -> object:
+def sent(minute: float, contact: str, channel: str, kind: MessageKind, why: str = "level 2") -> object:
     """A message that got through."""
     return entry(minute, "message_sent", kind=kind.value, channel=channel, contact=contact, **{"for": why})
 
@@ -180,13 +195,13 @@ def sent(minute: float, contact: str, channel: str, kind: MessageKind, why: str 
 def test_messages_for_one_reason_are_one_line() -> None:
     """Where the first of them is; whom they reached, and by which channels."""
     lines = told(
-        entry(2, "level_fired", level=1, page=["l2"], notify=[]),
+        entry(2, "level_fired", level=2, page=["l2"], notify=[]),
         sent(2, "L2", "slack", MessageKind.PAGE),
         sent(2, "L2", "email", MessageKind.PAGE),
         entry(2, "person_note", actor="anna", text="I see it"),
         sent(3, "L3", "pagerduty", MessageKind.PAGE),
         sent(3, "slack:C1", "slack", MessageKind.OPENED, "channel"),
-        sent(4, "L2", "email", MessageKind.PAGE, "level 1 again 2026-01-05 12:36:00+00:00"),
+        sent(4, "L2", "email", MessageKind.PAGE, "level 2 again 2026-01-05 12:36:00+00:00"),
         sent(5, "statuspage", "statuspage", MessageKind.UPDATE, "note 2026"),
         incident=incident(channel={"id": "C1", "name": "incident-x"}),
     )
@@ -252,3 +267,23 @@ def test_a_long_story_keeps_its_beginning_and_its_end() -> None:
     assert left_out == 50
     assert (lines[0].what, lines[-1].what, len(lines)) == ("Note: 0", f"Note: {MOST_LINES + 49}", MOST_LINES)
     assert lines[-1].at - lines[0].at == timedelta(minutes=MOST_LINES + 49)
+
+
+def test_an_ending_is_told_once() -> None:
+    """A person who ends it has one line with the reason; alerts that end it have one as well."""
+    by_hand = [
+        entry(36, "incident_resolved", actor="cli:root", seconds=2160.0),
+        entry(36, "person_resolve", actor="cli:root", text="restarted the gateway"),
+    ]
+    lines, _ = timeline(record(entries=by_hand))
+    assert [(line.what, line.who) for line in lines] == [
+        ("Ended by hand: restarted the gateway", "root (command line)")
+    ]
+    assert told(entry(36, "incident_resolved", seconds=2160.0)) == ["Incident resolved"]
+
+
+@pytest.mark.parametrize("what", ["person_note", "person_assign"])
+@pytest.mark.parametrize("text", ["", "  "])
+def test_what_nobody_wrote_makes_no_line(what: str, text: str) -> None:
+    """A note without words, and a lead given to nobody, tell nothing."""
+    assert told(entry(1, what, actor="anna", text=text)) == []

@@ -88,11 +88,33 @@ def test_an_acknowledgement_becomes_an_act() -> None:
         key="pagerduty/5ac64822-4adc-4fda-ade0-410becf0de4f",
         do="acknowledge",
         incident_id="inc-01jgtqv3m0x7b2c4d6f8h0k2n4",
+        ring=0,
         about="PGR0VU2",
         who="PLH1HKV",
         name="Anna Smith",
         at=datetime(2026, 1, 5, 12, 1, 22, 169000, tzinfo=UTC),
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "incident", "ring"),
+    [
+        ("inc-1", "inc-1", 0),
+        ("inc-1/2", "inc-1", 2),
+        ("web/eu/7", "web/eu", 7),
+        ("inc-1/", "inc-1/", 0),
+        ("/2", "/2", 0),
+        ("inc-1/two", "inc-1/two", 0),
+        ("inc-1/\u0662", "inc-1/\u0662", 0),
+        ("inc-1/1234567890", "inc-1/1234567890", 0),
+        ("", "", None),
+        (None, "", None),
+    ],
+)
+def test_a_key_says_which_page_it_is_about(key: str | None, incident: str, ring: int | None) -> None:
+    """Pages of one incident that had to ring anew have keys of their own; without a key nobody knows."""
+    found = act(data={**INCIDENT, "incident_key": key})
+    assert (found.incident_id, found.ring) == (incident, ring)
 
 
 @pytest.mark.parametrize(

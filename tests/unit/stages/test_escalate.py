@@ -104,6 +104,18 @@ def test_the_promise_of_news_is_met_by_the_end() -> None:
     assert next_clock([clock], INCIDENT) is None
 
 
+@pytest.mark.parametrize("kind", [ClockKind.ACKNOWLEDGE, ClockKind.RESPOND, ClockKind.RESOLVE])
+def test_a_clock_that_ran_out_can_still_be_met(kind: ClockKind) -> None:
+    """Late: then it says both when it ran out and when it was met, and the first time stands."""
+    clock = IncidentClock(incident_id="i1", kind=kind, due_at=NOON, breached_at=NOON)
+    late, later = NOON + timedelta(seconds=54), NOON + timedelta(hours=1)
+    assert judge_clock(clock, INCIDENT, late) is clock
+    over = replace(INCIDENT, state=IncidentState.RESOLVED, resolved_at=late)
+    met = judge_clock(clock, over, late)
+    assert met == replace(clock, met_at=late)
+    assert judge_clock(met, replace(over, resolved_at=later), later) is met
+
+
 def test_a_review_is_due_after_the_end() -> None:
     """It is the one clock of a closed incident, and met by nothing but a person's word."""
     review = IncidentClock(incident_id="i1", kind=ClockKind.REVIEW, due_at=NOON + timedelta(days=1))

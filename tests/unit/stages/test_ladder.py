@@ -12,6 +12,9 @@ from runbookd.model.incident import Incident, IncidentState
 from runbookd.model.people import Escalation
 from runbookd.stages.ladder import (
     AGAIN,
+    BY_HAND,
+    BY_HAND_AGAIN,
+    called,
     fallen_back,
     freeze_levels,
     handed_over,
@@ -60,6 +63,7 @@ def test_a_policy_is_frozen_with_its_times() -> None:
     assert LEVELS[3].page == ("l2.secondary",)
     assert LEVELS[3].notify == ("slack:#ops",)
     assert [level.number for level in freeze_levels("i1", POLICY, NOON, 6)] == [6, 7, 8, 9, 10, 11]
+    assert [level.place for level in LEVELS] == [1, 2, 3, 4, 5, 6], "people count from 1"
 
 
 def settled_until(minutes: float, incident: Incident = INCIDENT) -> list[IncidentLevel]:
@@ -186,6 +190,41 @@ def test_the_next_page_can_be_made_due() -> None:
     assert hastened(settled_until(12)[:5], at(13)) is None
 
 
+def test_who_wants_more_help_calls_the_next_that_has_not_paged() -> None:
+    """To come, stopped by an answer or taken in; up before down. When all have paged the last is asked again."""
+    policy = Escalation.model_validate(
+        [
+            {"after": "1m", "unless": "responded", "page": ["l1"]},
+            {"after": "2m", "page": ["l2"]},
+            {"after": "3m", "notify": ["slack:#ops"]},
+            {"after": "4m", "unless": "acknowledged", "page": ["l4"]},
+            {"on_breach": "resolve", "page": ["l5"]},
+        ]
+    )
+    taken = replace(INCIDENT, acknowledged_at=at(0), responded_at=at(0))
+    levels = {level.number: level for level in freeze_levels("i1", policy, NOON)}
+    for minute in range(1, 5):
+        for level in judge_levels([*levels.values()], taken, {}, at(minute)).settled:
+            levels[level.number] = level
+    asked = []
+    for minute in range(5, 10):
+        next_one = called([*levels.values()], at(minute))
+        assert next_one is not None
+        assert (next_one.state, next_one.due_at, next_one.unless) == (LevelState.PENDING, at(minute), None)
+        asked.append((next_one.number, next_one.reason))
+        (judged,) = judge_levels([next_one], taken, {}, at(minute)).settled
+        levels[judged.number] = judged
+    assert asked == [(3, BY_HAND), (4, BY_HAND), (0, BY_HAND), (0, BY_HAND_AGAIN), (0, BY_HAND_AGAIN)]
+    assert called([*levels.values()][2:3], at(10)) is None
+
+
+def test_who_was_taken_in_can_be_called() -> None:
+    """After an outage the highest was paged, and those below were not."""
+    level = called(judge_levels(LEVELS[:5], INCIDENT, {}, at(12)).settled, at(13))
+    assert level is not None
+    assert (level.number, level.reason) == (1, BY_HAND)
+
+
 def test_a_page_that_a_later_one_took_in_can_be_sent_after_all() -> None:
     """When the later one reaches nobody, the last that was left out is due; without an outage there is none."""
     settled = judge_levels(LEVELS, INCIDENT, {}, at(12)).settled
@@ -219,7 +258,7 @@ def test_a_level_that_is_late_is_handed_over_late() -> None:
 def test_what_an_acknowledgement_had_stopped_comes_back() -> None:
     """When it expires, the levels skipped for it are pending again and the first is due; others stay as they are."""
     levels = settled_until(12, replace(INCIDENT, acknowledged_at=at(1)))
-    (back,) = rearmed(levels, at(40))
+    (back,) = rearmed(levels, at(1), at(40))
     assert (back.number, back.state, back.due_at, back.reason) == (3, LevelState.PENDING, at(40), None)
 
 
@@ -230,15 +269,53 @@ def test_what_comes_back_comes_in_steps() -> None:
     )
     taken = replace(INCIDENT, acknowledged_at=at(1))
     levels = judge_levels(freeze_levels("i1", policy, NOON), taken, {}, at(12)).settled
-    assert [level.due_at for level in rearmed(levels, at(40))] == [at(40), at(43), at(48)]
+    assert [level.due_at for level in rearmed(levels, at(1), at(40))] == [at(40), at(43), at(48)]
 
 
-def test_whoever_was_paged_last_is_asked_again() -> None:
+def test_whoever_took_it_is_asked_first_and_the_others_after_it() -> None:
+    """The last that had paged by then, not one that was told since; what was stopped is as far from it as it was."""
+    policy = Escalation.model_validate(
+        [
+            {"after": "0m", "page": ["l1"]},
+            {"after": "2m", "page": ["l2"]},
+            {"after": "5m", "unless": "acknowledged", "page": ["l3"]},
+            {"after": "6m", "page": ["l4"]},
+            {"after": "9m", "unless": "acknowledged", "notify": ["l5"]},
+        ]
+    )
+    taken, levels = replace(INCIDENT, acknowledged_at=at(3)), {}
+    for level in freeze_levels("i1", policy, NOON):
+        levels[level.number] = level
+    for minute in range(12):
+        incident = taken if minute >= 3 else INCIDENT
+        for level in judge_levels([*levels.values()], incident, {}, at(minute)).settled:
+            levels[level.number] = level
+    back = rearmed([*levels.values()], at(3), at(33))
+    assert [(level.number, level.due_at, level.reason) for level in back] == [
+        (1, at(33), AGAIN),
+        (2, at(36), None),
+        (4, at(40), None),
+    ]
+
+
+def test_a_stopped_level_that_was_due_before_the_one_that_asks_is_due_with_it() -> None:
+    """None is due in the past, which would be told as late."""
+    policy = Escalation.model_validate(
+        [{"after": "1m", "unless": "acknowledged", "page": ["l1"]}, {"after": "2m", "page": ["l2"]}]
+    )
+    first, second = freeze_levels("i1", policy, NOON)
+    (stopped,) = judge_levels([first], replace(INCIDENT, acknowledged_at=at(0)), {}, at(1)).settled
+    (fired,) = judge_levels([second], INCIDENT, {}, at(2)).settled
+    assert [level.due_at for level in rearmed([stopped, fired], at(3), at(33))] == [at(33), at(33)]
+
+
+def test_when_nobody_was_paged_before_whoever_was_paged_first_is_asked() -> None:
     """When the acknowledgement had stopped no page, nobody else would hear that it has expired."""
     levels = judge_levels(LEVELS[1:2], INCIDENT, {}, at(2)).settled
-    (back,) = rearmed(levels, at(33))
-    assert (back.number, back.due_at, back.reason) == (1, at(33), AGAIN)
-    assert rearmed([], at(33)) == []
+    for taken_at in (at(1), None):
+        (back,) = rearmed(levels, taken_at, at(33))
+        assert (back.number, back.due_at, back.reason) == (1, at(33), AGAIN)
+    assert rearmed([], at(1), at(33)) == []
 
 
 def test_who_was_never_paged_is_paged() -> None:
@@ -246,6 +323,6 @@ def test_who_was_never_paged_is_paged() -> None:
     policy = Escalation.model_validate([{"after": "1m", "unless": "responded", "page": ["l2"]}])
     taken = replace(INCIDENT, acknowledged_at=at(0), responded_at=at(0))
     levels = judge_levels(freeze_levels("i1", policy, NOON), taken, {}, at(1)).settled
-    (back,) = rearmed(levels, at(33))
+    (back,) = rearmed(levels, at(0), at(33))
     assert (back.number, back.state, back.due_at) == (0, LevelState.PENDING, at(33))
     assert judge_levels([back], replace(taken, acknowledged_at=None), {}, at(33)).fired

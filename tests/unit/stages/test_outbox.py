@@ -84,6 +84,33 @@ def test_a_pager_that_has_not_rung_is_left_alone(kind: MessageKind) -> None:
     assert send_of(quiet, (message(Channel.PAGERDUTY), other, replace(quiet, attempts=1))) is None
 
 
+def test_every_ring_has_a_key_of_its_own() -> None:
+    """The first bears the incident's id; each is made quiet under its own key, and only if it rang itself."""
+    second = message(Channel.PAGERDUTY, MessageKind.PAGE, attempts=1, facts={"ring": 1})
+    quiet = replace(second, kind=MessageKind.ACKNOWLEDGE)
+    assert call(second)[1]["dedup_key"] == "inc-1/1"
+    assert call(quiet, second)[1]["dedup_key"] == "inc-1/1"
+    assert send_of(quiet, (message(Channel.PAGERDUTY, attempts=1),)) is None
+
+
+def test_what_pagerduty_told_us_it_is_not_told() -> None:
+    """The acknowledgement is on record as one that needed no message."""
+    rang = message(Channel.PAGERDUTY, attempts=1)
+    known = message(Channel.PAGERDUTY, MessageKind.ACKNOWLEDGE, facts={"ring": 0, "known": True})
+    assert send_of(known, (rang,)) is None
+
+
+@pytest.mark.parametrize(("state", "ends"), [(MessageState.SENT, True), (MessageState.FAILED, False)])
+def test_a_ring_ends_when_another_has_taken_its_place(state: MessageState, *, ends: bool) -> None:
+    """Not when that one could not ring: somebody has to hear of it."""
+    rang = message(Channel.PAGERDUTY, attempts=1)
+    anew = message(Channel.PAGERDUTY, attempts=1, facts={"ring": 1}, state=state)
+    close = message(Channel.PAGERDUTY, MessageKind.CLOSE, facts={"ring": 0, "replaced_by": 1})
+    send = send_of(close, (rang, anew))
+    assert (send is not None) is ends
+    assert send is None or (send.params["action"], send.params["dedup_key"]) == ("resolve", "inc-1")
+
+
 def test_slack_hears_of_an_incident_once_and_follows_it_in_a_thread() -> None:
     """The first message has buttons; updates go below it, pages stand by themselves, edits change it in place."""
     action, first = call(message(Channel.SLACK, MessageKind.OPENED))
@@ -154,6 +181,27 @@ def test_the_status_page_is_opened_once_and_then_told_on() -> None:
         "inc-1",
     )
     assert call(message(Channel.STATUSPAGE, MessageKind.RESOLVED), opened)[1]["status"] == "resolved"
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [("Investigating", "investigating"), ("Mitigating", "identified"), ("Resolved", "resolved")],
+)
+@pytest.mark.parametrize("kind", [MessageKind.OPENED, MessageKind.UPDATE])
+def test_the_status_page_has_the_state_that_its_text_tells(
+    kind: MessageKind, state: str, status: str
+) -> None:
+    """Both are of one moment, so that the heading cannot contradict what stands below it."""
+    opened = message(Channel.STATUSPAGE, MessageKind.OPENED, state=MessageState.SENT)
+    told = message(Channel.STATUSPAGE, kind, words=WORDS | {"state": state})
+    assert call(told, opened)[1]["status"] == status
+
+
+@pytest.mark.parametrize("kind", [MessageKind.PAGE, MessageKind.OPENED])
+def test_what_needs_no_answer_has_no_buttons(kind: MessageKind) -> None:
+    """Somebody has the incident, or it is over, by the time that this one hears of it."""
+    _, params = call(message(Channel.SLACK, kind, words=WORDS | {"open": False}))
+    assert "buttons" not in params
 
 
 @pytest.mark.parametrize(

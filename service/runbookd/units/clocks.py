@@ -1,0 +1,46 @@
+"""Units of work about an incident's clocks: which are met, and which are breached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runbookd.model.audit import Entry, Stage
+from runbookd.stages.escalate import judge_clock
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from runbookd.model.incident import Incident
+    from runbookd.ports import Tx
+
+
+async def settle_clocks(
+    tx: Tx, incident: Incident, now: datetime, *, only_met: bool = False
+) -> dict[str, datetime]:
+    """Write down which clocks are met and which are breached by now; returns the kinds newly breached, and since when.
+
+    With `only_met` those that are not met in time are left to a look at the clocks, which does what a breach asks for.
+    """
+    breached = {}
+    for clock in await tx.incidents.clocks(incident.id):
+        judged = judge_clock(clock, incident, now)
+        late = judged.breached_at is not None and clock.breached_at is None
+        if judged is clock or (late and only_met):
+            continue
+        await tx.incidents.save_clock(judged)
+        if late:
+            breached[judged.kind.value] = judged.due_at
+        entry = Entry(
+            at=now,
+            stage=Stage.ESCALATE,
+            what="clock_breached" if late else "clock_met",
+            incident_id=incident.id,
+            detail={
+                "clock": judged.kind.value,
+                "due_at": judged.due_at,
+                "met_at": judged.met_at,
+                "late_seconds": max(0.0, ((judged.met_at or now) - judged.due_at).total_seconds()),
+            },
+        )
+        await tx.ledger.append([entry])
+    return breached
