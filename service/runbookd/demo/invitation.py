@@ -20,6 +20,12 @@ It stays up until Ctrl-C. In another terminal:
   runbookd audit verify    # finds out whether somebody edited it
   curl {service}/metrics
 
+What people were told, in order, and what the public may know:
+
+  curl {people}/told \\
+       -H "Authorization: Bearer $(cat {vault}/slack_bot_token)"
+  curl {service}/status.json
+
 Break the shop again:
 
   curl -X POST {shop}/admin/releases \\
@@ -27,7 +33,7 @@ Break the shop again:
        -H "Content-Type: application/json" -d '{{"name": "v3", "quality": "bad"}}'
 
 Within two minutes of the last run this meets the rule's cooldown: nothing is
-done, and people are to be told.
+done, and people are called.
 """
 
 _ONES_OWN = """
@@ -59,6 +65,7 @@ def to_look_around(workspace: Workspace) -> str:
         config=workspace.config,
         service=workspace.service_url,
         shop=workspace.shop_url,
+        people=workspace.people_url,
         vault=workspace.vault,
     )
 

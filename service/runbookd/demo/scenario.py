@@ -18,6 +18,7 @@ from typing import Final, Self
 from runbookd.demo import senders
 from runbookd.demo.endpoints import TOKEN_VARIABLE
 from runbookd.demo.invitation import to_look_around, to_ones_own
+from runbookd.demo.people import TOKEN_VARIABLE as PEOPLE_TOKEN_VARIABLE
 from runbookd.demo.processes import RUNBOOKD, DemoError, Processes
 from runbookd.demo.screen import Screen
 from runbookd.demo.shop_client import ShopClient
@@ -88,7 +89,7 @@ class _Stage:
         await self._stack.aclose()
 
     async def _start(self) -> None:
-        """Start the shop, the service and whoever tells it of errors, in this order."""
+        """Start the shop, the people, the service and whoever tells it of errors, in this order."""
         workspace, screen = self._workspace, self._screen
         await self._stack.enter_async_context(self._processes)
         screen.say("demo", f"everything is kept in {workspace.folder}")
@@ -100,6 +101,7 @@ class _Stage:
             {TOKEN_VARIABLE: workspace.shop_token},
         )
         screen.say("shop", f"{workspace.shop_url} has {USERS} visits a second; release v1 serves them")
+        await self._start_people()
         await self._processes.start(
             "runbookd",
             [*RUNBOOKD, "--config", str(workspace.config), "serve"],
@@ -119,6 +121,21 @@ class _Stage:
             self._watching = await self._stack.enter_async_context(senders.stand_in(workspace, self._shop))
             screen.say("alertmanager", "not used: the demo posts the notifications of an Alertmanager itself")
 
+    async def _start_people(self) -> None:
+        """Start whoever is told of the incident."""
+        workspace = self._workspace
+        people = (sys.executable, "-m", "runbookd.demo.people")
+        await self._processes.start(
+            "people",
+            [*people, "--port", str(workspace.people_port), "--mail-port", str(workspace.mail_port)],
+            f"{workspace.people_url}/healthz",
+            {PEOPLE_TOKEN_VARIABLE: workspace.people_token},
+        )
+        self._screen.say("people", "servers of the demo's own stand in for Slack, PagerDuty and mail")
+        for way in sorted(workspace.left_out):
+            called = {"slack": "Slack", "pagerduty": "PagerDuty"}[way]
+            self._screen.say("people", f"{called} is left out: the extra `{way}` is not installed")
+
     async def play(self) -> bool | None:
         """Break the shop, watch, and sum up; None when it was stopped in the middle."""
         await self._shop.proven()
@@ -133,7 +150,8 @@ class _Stage:
 
         def over() -> bool:
             ended = timeline.first(lambda entry: entry.run_id is not None and entry.what.startswith("run_"))
-            return ended is not None and timeline.first(lambda e: e.what == "incident_resolved") is not None
+            closed = timeline.first(lambda entry: entry.what == "incident_resolved")
+            return ended is not None and closed is not None and timeline.waiting == 0
 
         await self.watch_until(lambda: over() or self._stop.is_set(), _ENDS_WITHIN)
         if self._stop.is_set():

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import textwrap
+import io
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _NOUN = 14
-_INDENT = len("+123.4 s  ") + _NOUN
+_INDENT = len("+1234.5 s  ") + _NOUN
 _NARROWEST = 40
+_QUOTED = "  | "
+_UNBROKEN = 10_000
 
 
 class Screen:
@@ -20,10 +25,12 @@ class Screen:
         """Seconds count from now."""
         from rich.console import Console
 
+        if isinstance(out, io.TextIOWrapper):
+            out.reconfigure(errors="replace")  # messages hold signs that not every terminal knows
         self._console = Console(file=out, highlight=False, soft_wrap=True)
         if self._console.no_color:  # rich leaves bold and dim
             self._console = Console(file=out, highlight=False, soft_wrap=True, color_system=None)
-        self._width = max(_NARROWEST, self._console.width - _INDENT) if out.isatty() else 10_000
+        self._width = self._console.width if out.isatty() else _UNBROKEN
         self.started = time.time()
 
     def line(self, text: str = "", style: str = "") -> None:
@@ -35,11 +42,30 @@ class Screen:
         from rich.text import Text
 
         seconds = (at.timestamp() if at is not None else time.time()) - self.started
-        first, *others = textwrap.wrap(text, self._width) or [""]
-        line = Text.assemble((f"{seconds:+7.1f} s  ", "dim"), (noun.ljust(_NOUN), "cyan"), (first, style))
-        self._console.print(line)
-        for other in others:
-            self._console.print(Text(" " * _INDENT + other, style))
+        head = Text.assemble((f"{seconds:+7.1f} s  ", "dim"), (noun.ljust(_NOUN), "cyan"))
+        for line in self._wrapped(text, style, _INDENT):
+            self._console.print(head + line)
+            head = Text(" " * _INDENT)
+
+    def quote(self, text: str, style: str = "") -> None:
+        """Write what somebody said, set off from the rest."""
+        from rich.text import Text
+
+        for line in self._wrapped(text, style, len(_QUOTED)):
+            quoted = Text.assemble((_QUOTED, "dim"), line)
+            quoted.rstrip()
+            self._console.print(quoted)
+
+    def _wrapped(self, text: str, style: str, indent: int) -> list[Text]:
+        """Break a text into lines that fit beside an indent; signs may be two columns wide."""
+        from rich.text import Text
+
+        width = max(_NARROWEST, self._width - indent)
+        parts = [Text(part, style) for part in text.splitlines()] or [Text()]
+        lines = [line for part in parts for line in part.wrap(self._console, width)]
+        for line in lines:
+            line.rstrip()
+        return lines
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write aligned columns."""

@@ -133,7 +133,7 @@ async def stand_in(workspace: Workspace, shop: ShopClient) -> AsyncIterator[asyn
 
 async def _watch(workspace: Workspace, shop: ShopClient) -> None:
     firing_since: datetime | None = None
-    looks_without_errors = 0
+    looks_without_errors, share = 0, 0.0
     before = await shop.visits()
     while True:
         await asyncio.sleep(_LOOK_EVERY)
@@ -143,11 +143,12 @@ async def _watch(workspace: Workspace, shop: ShopClient) -> None:
         errors = failed > SHARE * max(visits, 1)
         looks_without_errors = 0 if errors else looks_without_errors + 1
         now = datetime.now(UTC)
+        share = failed / visits if errors else share  # a resolved alert tells what it told when it last fired
         if errors and firing_since is None:
             firing_since = now
-            await _post(workspace, notification(firing_since, None, failed / visits))
+            await _post(workspace, notification(firing_since, None, share))
         elif firing_since is not None and looks_without_errors == _QUIET_LOOKS:
-            await _post(workspace, notification(firing_since, now, 0))
+            await _post(workspace, notification(firing_since, now, share))
             firing_since = None
 
 

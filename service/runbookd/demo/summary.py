@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import orjson
 
+from runbookd.demo import people_client
+from runbookd.demo.messages import FAILED, SENT
 from runbookd.demo.processes import RUNBOOKD
 from runbookd.demo.screen import Screen
 from runbookd.demo.shop_client import ShopClient
 from runbookd.demo.timeline import Timeline, seconds_between
+from runbookd.demo.told import MESSAGE, Told
 from runbookd.demo.workspace import Workspace
 from runbookd.model.audit import Entry
+from runbookd.model.escalation import MessageKind
 from runbookd.model.run import StepRecord, StepState
 from runbookd.ports import Store, Tx
+
+_INCIDENTS = "#incidents"
+"""Where the shipped rules announce incidents."""
 
 
 @dataclass(slots=True)
@@ -54,11 +62,14 @@ async def sum_up(
     verdict.lines.append(("requests failed", f"{failed} of {visits}"))
     verdict.judge("rollbacks", f"{len(rollbacks)} carried out by the shop", good=len(rollbacks) == 1)
     _ends(verdict, timeline)
+    told = await people_client.told(workspace.people_url, workspace.people_token)
+    _people(verdict, timeline, told)
     said, good = await verified_ledger(workspace)
     verdict.judge("ledger", said, good=good)
     screen.line()
     for what, text in verdict.lines:
         screen.line(f"  {what.ljust(18)}{text}")
+    _last_word(timeline, told, screen)
     return verdict
 
 
@@ -69,6 +80,37 @@ def _ends(verdict: Verdict, timeline: Timeline) -> None:
     verdict.judge("run", told, good=run is not None and run.what == "run_verified")
     said = "still open" if closed is None else f"resolved after {closed.detail['seconds']:.1f}s"
     verdict.judge("incident", said, good=closed is not None)
+
+
+def _people(verdict: Verdict, timeline: Timeline, told: list[Told]) -> None:
+    """Judge what people got: every message, and the word that it is over."""
+    got = [each for each in told if each.what == MESSAGE]
+    counts = Counter(each.by for each in got)
+    lost = sum(entry.what == FAILED for entry in timeline.entries) + timeline.waiting
+    ways = ", ".join(f"{count} by {way}" for way, count in counts.most_common())
+    said = f"got {len(got)} messages: {ways}" if got else "got no message"
+    said += f"; {lost} did not get through" if lost else ""
+    verdict.judge("people", said, good=_resolved(timeline) is not None and not lost)
+
+
+def _resolved(timeline: Timeline) -> Entry | None:
+    """Return the ledger's entry of the first word that it is over."""
+    return timeline.first(lambda entry: entry.what == SENT and entry.detail["kind"] == MessageKind.RESOLVED)
+
+
+def _last_word(timeline: Timeline, told: list[Told], screen: Screen) -> None:
+    """Show how people read that it is over, in the channel of incidents if it was told there."""
+    entry = _resolved(timeline)
+    subject = entry.detail["subject"] if entry is not None else None
+    words = [each for each in told if each.what == MESSAGE and each.subject == subject]
+    if not words:
+        return
+    said = next((each for each in words if _INCIDENTS in each.to), words[0])
+    screen.line()
+    screen.line(f"  That it is over, as {', '.join(said.to)} reads it:")
+    screen.line()
+    screen.quote(said.subject, "bold")
+    screen.quote(said.text)
 
 
 def _ended(run: Entry | None) -> str:

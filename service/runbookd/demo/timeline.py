@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from runbookd.demo.messages import FAILED, SENT, failed, place_of, sent
 from runbookd.demo.screen import Screen
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.durations import format_duration
+from runbookd.model.escalation import MessageKind
 from runbookd.model.reasons import Guard
 from runbookd.ports import Store, Tx
 
@@ -23,18 +25,28 @@ Told = tuple[str, str]
 
 
 class Timeline:
-    """Reads what is new in the ledger and shows it. `entries` are all that were read, oldest first."""
+    """Reads what is new in the ledger and shows it.
+
+    `entries` are all that were read, oldest first; `waiting` is how many messages were on their way at the last look,
+    `places` the names of the channels made in Slack, by their ids and by those of the incidents they are for.
+    """
 
     def __init__(self, store: Store, screen: Screen) -> None:
         self._store, self._screen = store, screen
         self._seq = 0
         self.entries: list[Entry] = []
+        self.waiting = 0
+        self.places: dict[str, str] = {}
 
     async def look(self) -> None:
         """Show what was written since the last look."""
 
         async def read(tx: Tx) -> list[tuple[int, Entry]]:
-            return [(each.seq, each.entry) for each in await tx.ledger.read(self._seq, _PAGE, {})]
+            news = [(each.seq, each.entry) for each in await tx.ledger.read(self._seq, _PAGE, {})]
+            self.waiting, _ = await tx.messages.unsettled()
+            for _, entry in news:
+                await self._note_channel(tx, entry)
+            return news
 
         news = await self._store.read(read)
         if not news:
@@ -43,10 +55,36 @@ class Timeline:
         # The delivery's own entry is the last of its transaction; the reader wants it first.
         for entry in sorted((entry for _, entry in news), key=lambda one: (one.at, one.what != "admitted")):
             self.entries.append(entry)
-            told = sentence(entry)
+            self._show(entry)
+
+    async def _note_channel(self, tx: Tx, entry: Entry) -> None:
+        """Remember the name of the channel that was made for an incident."""
+        if entry.what != SENT or entry.detail["kind"] != MessageKind.CHANNEL:
+            return
+        incident = await tx.incidents.get(entry.incident_id or "")
+        if incident is not None and incident.channel is not None:
+            name = f"#{incident.channel['name']}"
+            self.places |= {incident.channel["id"]: name, incident.id: name}
+
+    def _show(self, entry: Entry) -> None:
+        if entry.what in {SENT, FAILED}:
+            good = entry.what == SENT
+            told = sent(entry, self.called(entry), self.places) if good else failed(entry, self.places)
             if told is not None:
-                stage = Stage.RECEIVE if entry.what == "admitted" else entry.stage
-                self._screen.say(stage.value, told[0], style=told[1], at=entry.at)
+                self._screen.say("tell", told, style="" if good else _BAD, at=entry.at)
+            return
+        sentence_and_style = sentence(entry)
+        if sentence_and_style is not None:
+            stage = Stage.RECEIVE if entry.what == "admitted" else entry.stage
+            text, style = sentence_and_style
+            self._screen.say(stage.value, text, style=style, at=entry.at)
+
+    def called(self, entry: Entry) -> str:
+        """Name the incident an entry is about: its priority and title."""
+        opened = self.first(
+            lambda one: one.what == "incident_opened" and one.incident_id == entry.incident_id
+        )
+        return "" if opened is None else f"{opened.detail['priority']} {opened.detail['title']}"
 
     def first(self, wanted: Callable[[Entry], bool]) -> Entry | None:
         """Return the first entry of this kind, None when there is none yet."""
@@ -138,12 +176,9 @@ def _escalated(entry: Entry) -> Told | None:
     if what in {"clock_met", "escalation_frozen", "level_skipped", "message_dropped"}:
         return None
     if what in {"level_fired", "level_collapsed"}:
-        reached = ", ".join((*_texts(detail.get("page")), *_texts(detail.get("notify"))))
-        return f"level {detail['level']} of the escalation is told: {reached}", _BAD
-    if what.startswith("message_"):
-        state = what.removeprefix("message_")
-        why = f": {detail['error']}" if detail.get("error") else ""
-        return f"message to {detail['contact']} by {detail['channel']} {state}{why}", _BAD
+        paged, noticed = _texts(detail.get("page")), _texts(detail.get("notify"))
+        reached = ", ".join(place_of(one, {}) for one in (*paged, *noticed))
+        return f"level {detail['level']} of the escalation is told: {reached}", _BAD if paged else ""
     return f"people are to be told: {what}: {detail.get('detail') or detail.get('clock')}", _BAD
 
 

@@ -12,6 +12,7 @@ from typing import Self
 import orjson
 
 from runbookd.demo.processes import free_port
+from runbookd.demo.rules_copy import copy_rules, not_installed, pager_secrets
 from runbookd.settings import shipped
 
 VARS = "00-vars.yaml"
@@ -25,14 +26,29 @@ class Workspace:
     folder: Path
     shop_port: int
     service_port: int
+    people_port: int
+    mail_port: int
     shop_token: str
     hook_token: str
+    people_token: str
+    left_out: frozenset[str]
+    """The ways by which people are not told, because an extra is not installed: `slack`, `pagerduty`."""
 
     @classmethod
     def made(cls) -> Self:
         """Make the folder with random secrets and free ports."""
         folder = Path(tempfile.mkdtemp(prefix="runbookd-demo-"))
-        it = cls(folder, free_port(), free_port(), secrets.token_urlsafe(24), secrets.token_urlsafe(24))
+        it = cls(
+            folder,
+            shop_port=free_port(),
+            service_port=free_port(),
+            people_port=free_port(),
+            mail_port=free_port(),
+            shop_token=secrets.token_urlsafe(24),
+            hook_token=secrets.token_urlsafe(24),
+            people_token=secrets.token_urlsafe(24),
+            left_out=not_installed(),
+        )
         it._write()
         return it
 
@@ -49,6 +65,11 @@ class Workspace:
     def service_url(self) -> str:
         """Where runbookd is."""
         return f"http://127.0.0.1:{self.service_port}"
+
+    @property
+    def people_url(self) -> str:
+        """Where the people are: their Slack, and what they were told."""
+        return f"http://127.0.0.1:{self.people_port}"
 
     @property
     def hook_url(self) -> str:
@@ -74,12 +95,15 @@ class Workspace:
         self.vault.mkdir(mode=0o700)
         (self.vault / "shop_token").write_text(self.shop_token, encoding="utf-8")
         (self.vault / "hook_token").write_text(self.hook_token, encoding="utf-8")
-        shutil.copytree(shipped("rules"), self.folder / "rules")
-        (self.folder / "rules" / VARS).write_text(
-            f"# The copy of {shipped('rules') / VARS} for this demonstration.\n"
-            f"vars:\n  shop_url: {self.shop_url}\n",
-            encoding="utf-8",
-        )
+        (self.vault / "slack_bot_token").write_text(self.people_token, encoding="utf-8")
+        names = {
+            "shop_url": self.shop_url,
+            "service_name": "The demo's shop",
+            "status_page_url": f"{self.service_url}/status",
+        }
+        copy_rules(self.folder / "rules", names, self.left_out)
+        for name in pager_secrets(self.folder / "rules"):
+            (self.vault / name).write_text(secrets.token_hex(16), encoding="utf-8")
         self.config.write_text(self._settings(), encoding="utf-8")
 
     def _settings(self) -> str:
@@ -92,9 +116,22 @@ class Workspace:
             "\n"
             "[web]\n"
             f"port = {self.service_port}\n"
+            "status_page = true # what everybody may know, at /status\n"
             "\n"
             "[web.hooks.alertmanager]\n"
             f"bearer_files = [{_text(self.vault / 'hook_token')}]\n"
+            "\n"
+            "[actions.slack] # its token is the secret slack_bot_token\n"
+            f'url = "{self.people_url}/api/"\n'
+            "\n"
+            "[actions.pagerduty]\n"
+            f'events_url = "{self.people_url}"\n'
+            "\n"
+            "[actions.email]\n"
+            'host = "127.0.0.1"\n'
+            f"port = {self.mail_port}\n"
+            'security = "none" # on loopback only\n'
+            'sender = "runbookd <runbookd@yourdomain.com>"\n'
         )
 
 
