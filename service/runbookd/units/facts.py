@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 _MOST_RUNS = 50
 _MOST_ALERTS = 10
 _DONE = {StepState.SUCCEEDED: "done", StepState.FAILED: "failed", StepState.IN_DOUBT: "in doubt"}
-_HELPED = {RunState.VERIFIED: "verified", RunState.SUCCEEDED: "not verified"}
+_HELPED = {
+    RunState.VERIFIED: "verified",
+    RunState.SUCCEEDED: "not verified",
+    RunState.RUNNING: "still being checked",  # its own check may be that the alert has resolved
+}
 _NEXT = {
     True: "automation is at work",
     False: "a person is needed",
@@ -171,7 +175,7 @@ async def _resolution(tx: Tx, incident: Incident, runs: Sequence[Run]) -> str:
     """Return what mended it as far as it is known: the remedy that helped, and what the person said who ended it."""
     if incident.state is not IncidentState.RESOLVED:
         return ""
-    good = [run for run in runs if run.state in _HELPED and run.mutated]
+    good = [run for run in runs if run.state in _HELPED and run.mutated and run.mode is Mode.ACT]
     remedy = f"{good[-1].playbook} by automation, {_HELPED[good[-1].state]}" if good else ""
     ended = await tx.ledger.recent(1, {"incident_id": incident.id, "what": "person_resolve"})
     reason = str(ended[-1].entry.detail.get("text") or "").strip() if ended else ""
