@@ -120,7 +120,7 @@ async def test_what_was_shut_on_purpose_stays_shut_until_a_person_opens_it(tmp_p
         await lab.move(timedelta(hours=1))
         assert {run.state.ended for run in await lab.runs()} == {True}
         await lab.hear(alert("Outage", began=lab.clock.now(), labels={"app": "shop"}))
-        assert (await reasons(lab))[-1] == "target_held"
+        assert (await reasons(lab))[-1] == "target_on_hold"
         told = [each for each in await lab.incidents() if each.escalation_reason == "run_refused"]
         assert [each.rule for each in told] == ["outage"]
         again = alert("Breach", began=lab.clock.now(), labels={"app": "shop", "n": "2"})

@@ -87,6 +87,12 @@ def test_every_alert_in_the_table_is_taken_by_the_rule_beside_it(page: str, libr
     assert matched == set(table)
 
 
+def test_a_breach_goes_before_lost_data(library: Library) -> None:
+    """The order of the rules decides which of two remedies that hold the system makes way for the other."""
+    names = [rule.name for rule in library.rules]
+    assert names.index("security-breach") < names.index("data-loss") < names.index("system-down")
+
+
 def test_every_alert_of_the_page_s_own_is_in_the_table(page: str) -> None:
     """What the page publishes is answered, and carries the system's namespace, by its labels or its expression."""
     for rule in alerts(page):

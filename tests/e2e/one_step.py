@@ -46,7 +46,7 @@ ENDS: Mapping[Repeat, End] = {
 async def one_step(kubeconfig: Path, call: Call) -> AsyncIterator[Service]:
     """The service, not started. Its playbook makes this call on the cluster of the kubeconfig."""
     # JSON is YAML.
-    made = {"id": "act", "action": call.action, "with": dict(call.params)}
+    made = {"id": "act", "action": call.action, "with": {"cluster": "test", **call.params}}
     playbook = json.dumps({"playbook": "act", "steps": [made]})
     settings = {
         "reload": False,

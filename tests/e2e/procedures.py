@@ -26,6 +26,8 @@ from tests.cluster.scripts import Answer
 from tests.servers import Alertmanager, alertmanager, eventually, free_port, temporary_folder
 from tests.service import Service, notification
 
+NAME = "test"
+"""What the settings and the vars call the cluster."""
 DEPLOYMENT = "medinovai-backend"
 POD = f"{DEPLOYMENT}-6b7f9c5d4-x2x7k"
 INGRESS = "medinovai-ingress"
@@ -47,12 +49,14 @@ CALLS = re.compile(r"^(steps|finally)/")
 class Front:
     """What users reach: 200 while the system serves, 503 when it is shut off or down.
 
-    `needed` is how many ready pods it takes. A release with `broken` in its image is ready, and serves nobody.
+    `needed` is how many ready pods it takes. A release with `broken` in its image is ready, and serves nobody. While
+    `administered` is False the administration answers 503, whatever the rest does.
     """
 
     cluster: Cluster
     url: str = ""
     needed: int = 1
+    administered: bool = True
 
     async def serves(self) -> bool:
         """Whether users are served."""
@@ -65,8 +69,9 @@ class Front:
         return len(ready) >= self.needed and not any("broken" in image for image in images)
 
     async def answer(self, request: web.Request) -> web.Response:
-        """The same for every page."""
-        return web.json_response({}, status=200 if await self.serves() else 503)
+        """The same for every page, but for the administration's."""
+        up = self.administered or not request.path.startswith("/admin")
+        return web.json_response({}, status=200 if up and await self.serves() else 503)
 
 
 @dataclass(slots=True)
@@ -153,19 +158,31 @@ class System:
         return [row["path"] for row in rows if row["state"] == "failed"]
 
 
-async def released(cluster: Cluster, name: str, *images: str, replicas: int = 2) -> None:
-    """Releases one after the other; the first is known to be good."""
+async def released(cluster: Cluster, name: str, *images: str, replicas: int = 2, **spec: Any) -> None:
+    """Releases one after the other; the first is known to be good. `spec` is that of the later ones."""
     first, *later = images
     await cluster.deploy(name, first, replicas)
     await cluster.wait_rolled_out(name)
-    await cluster.kubectl("annotate", "replicaset", "--selector", f"app={name}", "runbookd.io/good=true")
+    (only,) = (await cluster.api.get(f"{cluster.path('replicasets')}?labelSelector=app={name}"))["items"]
+    marked = only["metadata"]["name"]
+    await cluster.kubectl("annotate", f"replicaset/{marked}", f"runbookd.io/good={marked}")
     for image in later:
-        await cluster.deploy(name, image)
+        await cluster.deploy(name, image, **spec)
 
         async def begun(image: str = image) -> bool:
             return image in (await cluster.revisions(name)).values()
 
         await eventually(begun, within=20, what=f"{image} is a revision")
+
+
+async def stuck(cluster: Cluster, name: str) -> None:
+    """Return once the rollout of a Deployment has missed its progress deadline."""
+
+    async def missed() -> bool:
+        conditions = (await cluster.deployment(name))["status"]["conditions"]
+        return any(each["reason"] == "ProgressDeadlineExceeded" for each in conditions)
+
+    await eventually(missed, within=30, what=f"the rollout of {name} has missed its deadline")
 
 
 async def bad_release(it: System) -> None:
@@ -201,11 +218,17 @@ def agree(system: System, run: Mapping[str, Any], plan: Mapping[str, Any], embed
 
 @contextlib.asynccontextmanager
 async def system(
-    cluster: Cluster, *, quick: bool = True, prometheus: str = "", rest: str = "5m"
+    cluster: Cluster,
+    *,
+    quick: bool = True,
+    prometheus: str = "",
+    rest: str = "5m",
+    names: Sequence[str] = (NAME,),
 ) -> AsyncIterator[System]:
     """The system without a release yet; `prometheus` is the address of one, if there is one.
 
-    `quick`: the playbooks' checks look more often, and give up sooner. `rest` is how long a target rests between runs.
+    `names` are those the settings have for the cluster. `quick`: the playbooks' checks look more often, and give up
+    sooner. `rest` is how long a target rests between runs.
     """
     async with contextlib.AsyncExitStack() as stack:
         front = await stack.enter_async_context(_front(cluster))
@@ -213,7 +236,9 @@ async def system(
         folder = Path(stack.enter_context(temporary_folder("procedures")))
         _content(folder, cluster.namespace, front.url, quick=quick)
         actions: dict[str, Any] = {
-            "kubernetes": {"clusters": {"test": {"kubeconfig": str(cluster.kubeconfig(USER))}}},
+            "kubernetes": {
+                "clusters": {name: {"kubeconfig": str(cluster.kubeconfig(USER))} for name in names}
+            },
             "prometheus": {"default": {"url": prometheus}} if prometheus else {},
         }
         service = Service.at(
@@ -314,7 +339,7 @@ def _content(folder: Path, namespace: str, url: str, *, quick: bool) -> None:
         kubernetes.read_text(encoding="utf-8").replace("mode: observe", "mode: act"), "utf-8"
     )
     known = yaml.safe_load(place.read_text(encoding="utf-8"))["vars"]
-    known |= {"namespace": namespace, "api_url": url, "admin_url": f"{url}/admin"}
+    known |= {"cluster": NAME, "namespace": namespace, "api_url": url, "admin_url": f"{url}/admin"}
     place.write_text(yaml.safe_dump({"vars": known}), encoding="utf-8")
     for path in (folder / "content" / "playbooks").glob("*.yaml") if quick else ():
         text = path.read_text(encoding="utf-8")

@@ -30,12 +30,14 @@ from tests.e2e.procedures import (
     backup,
     bad_release,
     released,
+    stuck,
     system,
     using,
 )
 from tests.servers import eventually, prometheus
 
 IN_TIME = 90.0
+TAKEN_BACK = "a new release whose rollout has failed is taken back, also while the old pods serve"
 
 
 def plain(template: Any, name: str) -> Any:
@@ -49,8 +51,9 @@ async def test_a_release_that_never_becomes_ready_is_rolled_back_verified_and_cl
     """With the shipped content as it is; on a twin `kubectl rollout undo --to-revision` gives the same template."""
     async with system(cluster, quick=False) as it:
         for name in (DEPLOYMENT, "twin"):
-            await released(cluster, name, GOOD, UNREADY)
-        await cluster.wait_for_pods(DEPLOYMENT, "NotReady")
+            await released(cluster, name, GOOD, UNREADY, progressDeadlineSeconds=2)
+        await stuck(cluster, DEPLOYMENT)
+        assert await it.front.serves()  # the old pods do
         await it.fire("KubeDeploymentRolloutStuck", deployment=DEPLOYMENT)
         plan = await it.plan()
         await it.service.until("SELECT * FROM steps WHERE path = 'steps/ready' AND state = 'succeeded'")
@@ -59,7 +62,7 @@ async def test_a_release_that_never_becomes_ready_is_rolled_back_verified_and_cl
         (run,) = await it.service.runs_ended(within=IN_TIME)
         (incident,) = await it.service.incidents_resolved()
 
-        agree(it, run, plan, "a new release whose pods do not become ready is taken back")
+        agree(it, run, plan, TAKEN_BACK)
         assert (incident["rule"], incident["priority"], incident["escalated_at"]) == (
             "failed-deployment",
             "P1",
@@ -92,7 +95,7 @@ Trouble = Callable[[System], Awaitable[None]]
 @pytest.mark.parametrize(
     ("trouble", "remedies", "embedded"),
     [
-        (bad_release, ["rollback-deployment"], "a new release whose pods do not become ready is taken back"),
+        (bad_release, ["rollback-deployment"], TAKEN_BACK),
         (sick_pods, ["rollback-deployment", "restart-deployment"], "pods that fail are replaced"),
         (
             too_few_pods,
@@ -170,7 +173,7 @@ async def test_security_breach(cluster: Cluster, autoscaler: str) -> None:
         (block,) = [row for row in it.steps(run) if row["path"] == "steps/block"]
         assert max(ended) <= block["started_at"]
         (incident,) = it.service.rows("SELECT * FROM incidents")
-        assert incident["escalation_reason"] == "run_failed"
+        assert (incident["escalation_reason"], run["reason"]) == ("run_failed", "handed_over")
         (hand_over,) = [row for row in it.steps(run) if row["action"] == "flow.fail"]
         for said in (
             "refuse everybody: succeeded",
@@ -242,7 +245,7 @@ async def test_high_cpu_is_shared_among_more_pods(cluster: Cluster) -> None:
 async def test_observe_mode_changes_nothing(cluster: Cluster) -> None:
     """Every playbook comes to its end with each write sent as a dry run, and no object has another version.
 
-    The cluster is named here, by the vars' `cluster`, and so it is in what the runs are about.
+    The cluster's name, from the vars, is part of what the runs are about.
     """
     async with system(cluster) as it, backup(cluster):
         await released(cluster, DEPLOYMENT, GOOD, UNREADY)
@@ -256,7 +259,7 @@ async def test_observe_mode_changes_nothing(cluster: Cluster) -> None:
         before = await versions.still()
         it.front.needed = 100
         for playbook, inputs in planned.items():
-            run = await it.by_hand(playbook, inputs | {"cluster": "test"}, "--observe")
+            run = await it.by_hand(playbook, inputs, "--observe")
             failed = [(row["path"], row["message"]) for row in it.steps(run) if row["state"] == "failed"]
             assert run["state"] == "observed", (playbook, run["reason"], failed)
             place = f"deployments/{cluster.namespace}/{DEPLOYMENT}@test"

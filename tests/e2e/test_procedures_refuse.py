@@ -77,9 +77,9 @@ async def test_what_was_shut_on_purpose_stays_shut(cluster: Cluster, alert: str,
         _, *later = await answers(it, 6)
         assert {run["playbook"]: run["reason"] for run in later} == {
             "assess-system": "not_verified",
-            "rollback-deployment": "target_held",
-            "relieve-cpu": "target_held",
-            "reset-connections": "target_held",
+            "rollback-deployment": "target_on_hold",
+            "relieve-cpu": "target_on_hold",
+            "reset-connections": "target_on_hold",
         }
         assert await changeable(cluster) == left
 
@@ -209,17 +209,27 @@ async def test_a_question_that_is_not_answered_replaces_no_pod(cluster: Cluster)
 
 
 async def test_what_is_held_in_one_cluster_is_free_in_another(cluster: Cluster) -> None:
-    """A Deployment of that name in a cluster that is not named, or named otherwise, is another one."""
-    async with system(cluster, rest=NO_REST) as it:
+    """A Deployment of that name in a cluster of another name is another one; without a name nothing is touched.
+
+    So a hold cannot be passed by with another spelling of the same cluster.
+    """
+    async with system(cluster, rest=NO_REST, names=("test", "twin")) as it:
         await released(cluster, DEPLOYMENT, GOOD)
         await using(cluster, "20m")
         breach, relief = await it.rungs("SecurityBreachSuspected", "PodCPUHigh")
-        isolated = await it.by_hand("isolate-system", breach["inputs"] | {"cluster": "test"})
+        isolated = await it.by_hand("isolate-system", breach["inputs"])
         assert isolated["target"] == f"deployments/{cluster.namespace}/{DEPLOYMENT}@test"
-        looked = await it.by_hand("relieve-cpu", relief["inputs"])
-        assert looked["target"] == f"deployments/{cluster.namespace}/{DEPLOYMENT}"
+        looked = await it.by_hand("relieve-cpu", relief["inputs"] | {"cluster": "twin"})
+        assert looked["target"] == f"deployments/{cluster.namespace}/{DEPLOYMENT}@twin"
         assert "uses 20% of the CPU it may" in it.failures(looked)
-        assert await it.release() == [isolated["target"]]
+        left = await changeable(cluster)
+        for playbook, inputs in (("relieve-cpu", relief["inputs"]), ("isolate-system", breach["inputs"])):
+            nameless = await it.by_hand(playbook, inputs | {"cluster": None})
+            assert "the settings name clusters: test, twin; say which: `cluster: test`" in it.failures(
+                nameless
+            )
+        assert await changeable(cluster) == left
+        assert set(await it.release()) == {isolated["target"], isolated["target"].removesuffix("@test")}
 
 
 async def test_pods_are_added_only_for_users_who_are_not_served(cluster: Cluster) -> None:

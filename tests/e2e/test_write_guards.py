@@ -304,9 +304,8 @@ async def test_a_person_s_rollback_is_one(cluster: Cluster) -> None:
     """`kubectl rollout undo` is known for a return at once, while pods of what it left are still available."""
     await one_release(cluster, "web")
     replica_sets = await cluster.api.get(f"{cluster.path('replicasets')}?labelSelector=app=web")
-    await cluster.kubectl(
-        "annotate", f"rs/{replica_sets['items'][0]['metadata']['name']}", "runbookd.io/good=true"
-    )
+    marked = replica_sets["items"][0]["metadata"]["name"]
+    await cluster.kubectl("annotate", f"rs/{marked}", f"runbookd.io/good={marked}")
     await cluster.kubectl("scale", "deployment/web", "--replicas=3")
     await cluster.deploy("web", "app:good-broken-2")
     await cluster.wait_rolled_out("web")

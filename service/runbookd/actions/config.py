@@ -143,7 +143,8 @@ class KubernetesAccess(Section):
     """The clusters, and what no action may change in any of them."""
 
     clusters: dict[Name, KubernetesCluster] = Field(
-        default_factory=dict, description="Clusters by name. None listed: one named `default`."
+        default_factory=dict,
+        description="Clusters by name, which every call then has to say. None listed: one without a name.",
     )
     protected_namespaces: list[str] = Field(
         default=["kube-system", "kube-public", "kube-node-lease"],

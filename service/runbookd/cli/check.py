@@ -36,8 +36,8 @@ def check(shared: Shared, paths: tuple[Path, ...], output: str, *, strict: bool)
 
     PATHs are folders that are checked together as one library, or files, of which each is checked in its place:
     among the configured folders, or else with the folder it lies in. Without a PATH the configured folders are
-    checked. Kubeconfigs that the settings name are looked at as well, unless only files are given. Exits with 1 when
-    there is a problem.
+    checked. Kubeconfigs that the settings name are looked at as well, unless only files are given, and whether every
+    call says one of the clusters they name. Exits with 1 when there is a problem.
     """
     from runbookd.content.load import examine
 
@@ -45,7 +45,7 @@ def check(shared: Shared, paths: tuple[Path, ...], output: str, *, strict: bool)
     folders = _folders(shared, paths)
     report = examine(folders, [], shared.catalogue())
     files = [path.resolve() for path in paths if path.is_file()]
-    problems = _within([*report.problems, *_of_settings(shared)], files, paths)
+    problems = _within([*report.problems, *_of_settings(shared), *_of_clusters(shared, report)], files, paths)
     warnings = _within(report.warnings, files, paths)
     bad = bool(problems) or (strict and bool(warnings))
     if output == "json":
@@ -100,6 +100,27 @@ def _of_settings(shared: Shared) -> list[Problem]:
     where = str(shared.config or "environment")
     access = shared.settings().actions.kubernetes
     return [Problem(where, None, None, fault) for fault in faults(access)]
+
+
+def _of_clusters(shared: Shared, report: Report) -> list[Problem]:
+    """Return the playbooks whose calls mean no cluster of the settings; each such call would be refused."""
+    from runbookd.actions.kubernetes.naming import fault_of_name
+    from runbookd.reports.possible_calls import possible_calls
+
+    if report.library is None:
+        return []
+    catalogue, names = shared.catalogue(), shared.settings().actions.kubernetes.clusters
+    found: dict[str, Problem] = {}
+    for call in possible_calls(report.library):
+        if "cluster" in call.open or "cluster" not in catalogue.params(call.action).model_fields:
+            continue
+        name = call.known.get("cluster")
+        fault = fault_of_name(names, None if name is None else str(name))
+        if fault is not None and call.playbook not in found:
+            message = f"playbook {call.playbook}: {call.action} would be refused: {fault}"
+            file, _, line = report.library.places[f"playbook:{call.playbook}"].rpartition(":")
+            found[call.playbook] = Problem(file, int(line), None, message)
+    return list(found.values())
 
 
 def _within(found: Sequence[Problem], files: Sequence[Path], paths: Sequence[Path]) -> list[Problem]:

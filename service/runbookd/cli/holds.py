@@ -103,10 +103,12 @@ def _one(held: Sequence[Hold], target: str, playbook: str | None) -> Hold:
 
 
 def _shape(hold: Hold) -> dict[str, object]:
+    from runbookd.cli.shapes import plain
+
     return {
         "target": hold.target,
         "playbook": hold.playbook,
         "run": hold.run_id,
         "incident": hold.incident_id,
-        "held_at": hold.held_at,
+        "held_at": plain(hold.held_at),
     }

@@ -64,12 +64,10 @@ def rbac(shared: Shared, service_account: str, cluster: str | None, *, namespace
 
 
 def _names_of(settings: Settings, cluster: str) -> Collection[str | None]:
-    """Return how calls name a cluster: None is for those that name none, which mean the only one, or `default`."""
-    known = settings.actions.kubernetes.clusters
-    if cluster not in known and (known or cluster != "default"):
-        message = (
-            f"there is no cluster {cluster!r} in the settings, only: {', '.join(sorted(known)) or 'default'}"
-        )
-        raise click.BadParameter(message, param_hint="--cluster")
-    unnamed = cluster == "default" or len(known) == 1
-    return {cluster, None} if unnamed else {cluster}
+    """Return how calls name a cluster: by its name alone."""
+    from runbookd.actions.kubernetes.naming import fault_of_name
+
+    fault = fault_of_name(settings.actions.kubernetes.clusters, cluster)
+    if fault is not None:
+        raise click.BadParameter(fault, param_hint="--cluster")
+    return {cluster}

@@ -99,7 +99,8 @@ def list_(shared: Shared, /, *, limit: int, output: str, **wanted: str | None) -
 def show(shared: Shared, run_id: str, output: str, *, all_looks: bool) -> None:
     """Show one run: its inputs, every step, the evidence it kept.
 
-    A step marked ! changes something. ID may be any part of at least 4 letters that the id begins or ends with.
+    A step marked ! changes something. Long inputs are cut; `--output json` has them whole. ID may be any part of at
+    least 4 letters that the id begins or ends with.
     """
 
     async def unit(tx: Tx) -> tuple[Run, list[StepRecord], list[Evidence]]:
@@ -160,6 +161,7 @@ def cancel(shared: Shared, run_id: str, reason: str) -> None:
     click.echo(f"{identity} stops at its next step border")
 
 
+_LONGEST_INPUT = 80
 _IMPLIED = frozenset({None, "done", "step_failed", "not_verified"})
 """Reasons that say no more than the state does."""
 
@@ -201,6 +203,11 @@ def _what_changed(run: Run) -> str:
     return ", and may have changed something" if run.mutated else ""
 
 
+def _cut(text: str) -> str:
+    """Shorten an input: a whole program, say; `--output json` has all of it."""
+    return text if len(text) <= _LONGEST_INPUT else f"{text[:_LONGEST_INPUT]}…"
+
+
 def print_run(run: Run) -> None:
     """Print what is known of a run besides its steps."""
     from runbookd.cli.shapes import inputs_of, written
@@ -220,7 +227,7 @@ def print_run(run: Run) -> None:
             ("ended", f"{moment(run.ended_at)} UTC" if run.ended_at else ""),
             ("deadline", "" if run.ended_at else f"{moment(run.deadline_at)} UTC"),
             ("stopping", run.cancel_reason or "" if not run.ended_at else ""),
-            ("inputs", "  ".join(f"{name}={written(value)}" for name, value in inputs.items())),
+            ("inputs", "  ".join(f"{name}={_cut(written(value))}" for name, value in inputs.items())),
         ]
     )
 

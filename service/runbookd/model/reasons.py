@@ -46,7 +46,7 @@ class Guard(StrEnum):
     TARGET_COOLDOWN = "target_cooldown"  # another rule acted on this target too recently
     TARGET_LOCKED = "target_locked"  # another run is at work on this target
     TARGET_WAITED_FOR = "target_waited_for"  # the run at work there is asked to stop for this one
-    TARGET_HELD = "target_held"  # a playbook that holds its target acted on it; a person releases it
+    TARGET_ON_HOLD = "target_on_hold"  # a playbook that holds its target acted on it; a person releases it
     BUDGET = "budget_spent"  # the budget over all rules is used up
     PROTECTED = "protected_target"  # the target is on the protected list
     UNKNOWN_PLAYBOOK = "unknown_playbook"  # the playbook is gone since the rule was loaded
@@ -69,7 +69,7 @@ class StepReason(StrEnum):
     CHILD_FAILED = "child_failed"  # an inner step failed
     BAD_INPUT = "bad_input"  # a sub-playbook was given inputs it does not take
     PAUSED = "paused"  # the switch stopped writes
-    STOPPED = "stopped"  # cut off without effect, and not tried again because the run was to stop
+    STOPPED = "stopped"  # cut off, or not waited for, without effect, because the run was to stop
     WAITED = "waited"  # its time has passed
     NO_ALERT = "no_alert"  # a run started by hand has no alert to wait for
 
@@ -80,6 +80,7 @@ class RunReason(StrEnum):
     VERIFIED = "verified"  # the trouble is gone
     DONE = "done"  # all steps done, and nothing to verify
     STEP_FAILED = "step_failed"  # a step failed that may not
+    HANDED_OVER = "handed_over"  # all was done, and a last `flow.fail` gives the rest to people
     IN_DOUBT = "in_doubt"  # a call may have happened, and nobody can tell
     NOT_VERIFIED = "not_verified"  # the steps are done, the trouble is still there
     DEADLINE = "deadline"  # it took longer than the playbook allows

@@ -77,7 +77,9 @@ def _finish(plan: Plan, run: Run, status: Status) -> Finish:
     if status.bad:
         if status.reason == RunReason.NOT_VERIFIED:
             return Finish(state=RunState.UNVERIFIED, reason=RunReason.NOT_VERIFIED, message=status.message)
-        return Finish(state=RunState.FAILED, reason=RunReason.STEP_FAILED, message=status.message)
+        given = status.reason == RunReason.HANDED_OVER
+        reason = RunReason.HANDED_OVER if given else RunReason.STEP_FAILED
+        return Finish(state=RunState.FAILED, reason=reason, message=status.message)
     if run.mode is Mode.OBSERVE:
         return Finish(state=RunState.OBSERVED, reason=RunReason.OBSERVED)
     if plan.playbooks[plan.root].verify:

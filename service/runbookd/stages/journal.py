@@ -223,12 +223,22 @@ class Journal:
         self.starts.append(Start(ask=ask, record=intent, timeout=_timeout(wanted, actions), undoes=undoes))
         return PENDING
 
+    def _awaited(self, row: StepRecord) -> Status:
+        """Wait for the answer; but a run that was asked to stop waits for no call that changes nothing."""
+        if row.mutating or not self.stopping or self.run.cancel_reason is None:
+            return PENDING
+        text = "not waited for: the run was asked to stop"
+        ended = replace(
+            row, state=StepState.FAILED, reason=StepReason.STOPPED, message=text, ended_at=self.now
+        )
+        return status_of(self.note(ended))
+
     def _under_way(self, row: StepRecord, wanted: Wanted, scope: Scope, actions: Actions) -> Status:
         if row.path in self._answers:
             self._settled(row, wanted, scope)
             return self.call(row.path, wanted, scope, actions)
         if row.epoch == self.epoch:
-            return PENDING
+            return self._awaited(row)
         return self._doubted(self.note(cut_off(row, actions.spec(wanted.action))), wanted, scope, actions)
 
     def _settled(self, row: StepRecord, wanted: Wanted, scope: Scope) -> StepRecord:

@@ -215,7 +215,7 @@ def _held(proposal: Proposal, bounds: Bounds) -> Answer | None:
         f"{hold.playbook} left it (run {hold.run_id}, {hold.held_at:%Y-%m-%d %H:%M:%S} UTC)" for hold in holds
     )
     text = f"target {holds[0].target} is as {left}; a person releases it: runbookd holds release {holds[0].target}"
-    return Answer(Guard.TARGET_HELD, f"{text} --reason TEXT")
+    return Answer(Guard.TARGET_ON_HOLD, f"{text} --reason TEXT")
 
 
 def _target_rest(proposal: Proposal, bounds: Bounds) -> Answer | None:

@@ -14,7 +14,7 @@ from runbookd.language.cel import Scope, compile_expression
 from runbookd.language.render import compile_template
 from runbookd.model.action import Mode
 from runbookd.model.plan import Plan
-from runbookd.model.reasons import StepReason
+from runbookd.model.reasons import RunReason, StepReason
 from runbookd.model.run import StepRecord, StepState
 from runbookd.stages.inputs import fit_inputs
 from runbookd.stages.journal import Actions, Journal
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 Verify = Callable[[Journal, str, "Sequence[Check]", Scope, Actions], Status]
 """How the checks at a path prefix stand; `stages/verify.py` has the one that runs."""
 
+_HAND_OVER = "flow.fail"
+"""The action that gives people the word; at the very end it spoils nothing that was done."""
 _Names = tuple[Mapping[str, object], dict[str, object]]
 """What expressions see: all but `steps`, and the `steps` that have ended so far, which grow."""
 
@@ -109,6 +111,8 @@ class Walk:
             if step.id is not None:
                 names[1][step.id] = seen(ended)
             if ended.bad and not step.continue_on_failure:
+                if not prefix and step.action == _HAND_OVER:  # of the run itself, after all else was done
+                    ended = replace(ended, reason=RunReason.HANDED_OVER)
                 status = spoiled(status, f"finally step {number}", ended)
         self._journal.stopping = was_stopping
         return status

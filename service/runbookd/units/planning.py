@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from runbookd.model.work import Work
     from runbookd.ports import Tx
 
-_LOOK_AGAIN = timedelta(seconds=5)
+_LOOK_AGAIN = timedelta(seconds=1)
 """How soon to plan again for a target that a run at work there is asked to leave."""
 
 
@@ -112,17 +112,32 @@ async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: dat
 async def _wait_for_target(tx: Tx, desk: Desk, trouble: Trouble, holder: str | None, now: datetime) -> None:
     """Ask the run at work on the target to stop, for what shuts or stops something must not wait for its end.
 
-    One that holds its target itself is let finish. Either way the remedy is planned anew as soon as it may be.
+    One that holds its target itself is let finish, unless this rule stands before its rule: what holds stays held
+    either way. The remedy is planned anew as soon as it may be.
     """
     run = await tx.runs.get(holder) if holder is not None else None
-    playbook = desk.library.playbooks.get(run.playbook) if run is not None else None
     asked = False
-    if run is not None and not (playbook is not None and playbook.holds_target):
+    if run is not None and goes_before(desk, trouble.rule, run):
         asked = await cancel_run(tx, run, f"gives way to rule {trouble.rule.name}", "runbookd", now)
     if asked or trouble.event_id is not None:  # said once, however often it is looked at
         said = f"run {holder} is at work there{' and asked to stop' if asked else ''}"
         await _note(tx, trouble, Answer(Guard.TARGET_WAITED_FOR, said), now)
     await tx.work.add(WorkKind.PLAN, trouble.alert.id, now + _LOOK_AGAIN)
+
+
+def goes_before(desk: Desk, rule: Rule | None, run: Run) -> bool:
+    """Whether a remedy that holds its target goes before the run at work there; None is one that a person starts.
+
+    The order of the rules is that of their importance, as the first match wins; people go before all rules, and are
+    not interrupted by any. A run whose rule is gone goes before none.
+    """
+    playbook = desk.library.playbooks.get(run.playbook)
+    if playbook is None or not playbook.holds_target:
+        return True
+    if run.rule is None:
+        return False
+    order = {each.name: place for place, each in enumerate(desk.library.rules)}
+    return rule is None or order.get(rule.name, len(order)) < order.get(run.rule, len(order))
 
 
 def acts(desk: Desk, rule: Rule) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from runbookd.errors import DamagedRow
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from runbookd.model.work import Work
     from runbookd.ports import Performer, Tx
     from runbookd.stages.journal import Answered
+
+
+_NOTICE = timedelta(seconds=2)
+"""How soon a run with calls under way is looked at again: somebody may have asked it to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +118,8 @@ async def carry_on(tx: Tx, desk: Desk, claim: Claim, news: News, now: datetime) 
     if run is not found:
         await tx.runs.save(run)
     if starts or news.in_flight:
-        return onward
+        due = min(moves.due or now + _NOTICE, now + _NOTICE)
+        return replace(onward, moves=replace(moves, due=due))
     await tx.work.reschedule(claim.work, moves.due or now + desk.lease)
     return replace(onward, released=True)
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from runbookd.actions.catalogue import ActionCatalogue
 from runbookd.actions.config import ActionsConfig
 from runbookd.actions.performer import CataloguePerformer
 from runbookd.errors import NotFound
-from runbookd.model.action import Call, Mode, Outcome, OutcomeState
+from runbookd.model.action import Call, Mode, Outcome, OutcomeState, Probed
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 KEY = "run-1/steps/act"
@@ -79,13 +79,40 @@ def context_of(made: Call, config: ActionsConfig | None = None, **secrets: str) 
     return Context(made, config or ActionsConfig(), SetClock(), Shared(), KnownSecrets(secrets))
 
 
+class OneCluster(CataloguePerformer):
+    """A performer that says which cluster is meant when the settings name one, so that each test need not."""
+
+    def __init__(self, catalogue: ActionCatalogue, secrets: KnownSecrets, clock: SetClock) -> None:
+        """Read the clusters of the settings."""
+        super().__init__(catalogue, secrets, clock)
+        self._names = list(catalogue.config.kubernetes.clusters)
+
+    async def perform(self, call: Call) -> Outcome:
+        """Carry a call out."""
+        return await super().perform(self._of_one(call))
+
+    async def probe(self, call: Call) -> tuple[Probed, Outcome | None]:
+        """Ask whether it took effect."""
+        return await super().probe(self._of_one(call))
+
+    async def undo(self, call: Call, output: Mapping[str, object]) -> Outcome:
+        """Reverse it."""
+        return await super().undo(self._of_one(call), output)
+
+    def _of_one(self, call: Call) -> Call:
+        named = call.action.startswith(("kubernetes.", "velero.", "certmanager."))
+        if not named or len(self._names) != 1 or "cluster" in call.params:
+            return call
+        return replace(call, params={**call.params, "cluster": self._names[0]})
+
+
 @contextlib.asynccontextmanager
 async def performing(
     config: Mapping[str, Any] | None = None, *, clock: SetClock | None = None, **secrets: str
 ) -> AsyncIterator[CataloguePerformer]:
     """A performer with this configuration and these secrets, closed at the end."""
     catalogue = ActionCatalogue(ActionsConfig.model_validate(config or {}))
-    performer = CataloguePerformer(catalogue, KnownSecrets(secrets), clock or SetClock())
+    performer = OneCluster(catalogue, KnownSecrets(secrets), clock or SetClock())
     try:
         yield performer
     finally:

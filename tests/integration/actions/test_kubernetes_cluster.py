@@ -32,7 +32,7 @@ async def joined(config: Mapping[str, Any], mode: Mode = Mode.ACT) -> AsyncItera
     """The cluster as one call of an action sees it."""
     context = context_of(call("kubernetes.x", mode=mode), ActionsConfig.model_validate(config))
     try:
-        yield await cluster(context, None), context
+        yield await cluster(context, "main"), context
     finally:
         await context._shared.close()  # noqa: SLF001 - what the performer does at its end
 
@@ -44,18 +44,32 @@ def at(path: Path, url: str, token: str = TOKEN) -> Mapping[str, Any]:
 
 
 async def test_several_clusters_are_told_apart_by_name(kube: KubeApi, tmp_path: Path) -> None:
-    """A step names one; without a name it has to be the only one or `default`; a slip is met with the nearest."""
+    """A step names one; a slip is met with the nearest."""
     kube.put(POD, pod("a"))
     path = tmp_path / "config"
     path.write_text(kubeconfig(kube.url, TOKEN), encoding="utf-8")
     one = {"kubeconfig": str(path), "context": "test"}
     two = {"kubernetes": {"clusters": {"blue": one, "green": one}}}
     assert succeeded(await perform("kubernetes.get_pods", PODS | {"cluster": "green"}, two))["count"] == 1
-    assert "blue, green" in failed(await perform("kubernetes.get_pods", PODS, two), "refused")
+    assert "name clusters: blue, green;" in failed(await perform("kubernetes.get_pods", PODS, two), "refused")
     slip = await perform("kubernetes.get_pods", PODS | {"cluster": "gren"}, two)
     assert "Did you mean 'green'" in failed(slip, "refused")
-    usual = {"kubernetes": {"clusters": {"blue": one, "default": one}}}
-    assert succeeded(await perform("kubernetes.get_pods", PODS, usual))["count"] == 1
+
+
+@pytest.mark.parametrize("name", ["eu", "default"])
+async def test_a_cluster_has_one_spelling(kube: KubeApi, tmp_path: Path, name: str) -> None:
+    """One with a name is meant by it alone, whatever that is and however few there are; one without by none."""
+    path = tmp_path / "config"
+    path.write_text(kubeconfig(kube.url, TOKEN), encoding="utf-8")
+    settings = {"kubernetes": {"clusters": {name: {"kubeconfig": str(path)}}}}
+    scale: dict[str, Any] = {"namespace": "shop", "deployment": "api", "replicas": 3}
+    outcome = await perform("kubernetes.scale", scale | {"cluster": None}, settings)
+    assert failed(outcome, "refused").endswith(
+        f"the settings name clusters: {name}; say which: `cluster: {name}`, or vars.cluster"
+    )
+    other = await perform("kubernetes.scale", scale | {"cluster": name}, {})
+    assert f"the settings name no cluster, so none is called '{name}'" in failed(other, "refused")
+    assert kube.asked == []
 
 
 @pytest.mark.parametrize(
@@ -104,11 +118,11 @@ async def test_a_pods_account_that_is_not_there_is_told(monkeypatch: pytest.Monk
 
 
 async def test_without_settings_there_is_one_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is called `default`, and its kubeconfig is where kubectl looks for it."""
+    """It has no name, and its kubeconfig is where kubectl looks for it."""
     monkeypatch.setenv("HOME", str(tmp_path))
     message = failed(await perform("kubernetes.get_pods", PODS, {}), "refused")
-    assert "cluster 'default': the kubeconfig ($KUBECONFIG or ~/.kube/config)" in message
-    assert "name a file in `actions.kubernetes.clusters.default.kubeconfig`" in message
+    assert "cluster '(unnamed)': the kubeconfig ($KUBECONFIG or ~/.kube/config)" in message
+    assert "name a file in `actions.kubernetes.clusters.NAME.kubeconfig`, and NAME in the calls" in message
 
 
 async def test_what_the_sdk_says_of_a_file_holds_no_token(

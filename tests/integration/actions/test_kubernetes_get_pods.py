@@ -26,6 +26,7 @@ async def test_pods_are_told_with_their_trouble(kube: KubeApi, tmp_path: Path) -
     assert [one["name"] for one in result["pods"]] == ["api-1", "api-2", "web-1"]
     assert (result["count"], result["looked_at"], result["ready"], result["restarts"]) == (3, 3, 2, 7)
     assert result["statuses"] == {"CrashLoopBackOff": 1, "Running": 2}
+    assert sum(result["cannot_run"].values()) == 1
     broken = result["pods"][1]
     assert (broken["status"], broken["last_reason"], broken["images"]) == (
         "CrashLoopBackOff",

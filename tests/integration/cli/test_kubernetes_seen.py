@@ -28,7 +28,7 @@ target: deployments/shop/${inputs.deployment}
 steps:
   - id: scale
     action: kubernetes.scale
-    with: {namespace: shop, deployment: "${inputs.deployment}", replicas: 5}
+    with: {cluster: blue, namespace: shop, deployment: "${inputs.deployment}", replicas: 5}
   - id: tell
     action: http.request
     with: {method: POST, url: "http://127.0.0.1:9/told?token=x"}
@@ -98,6 +98,21 @@ def test_a_step_that_meets_no_kubeconfig_says_which(blue: Runbookd) -> None:
     (line,) = [line for line in done.stdout.splitlines() if "cannot be used" in line]
     assert said in line
     assert "file; put it there, or correct the setting" in line
+
+
+def test_a_call_that_means_no_cluster_is_told_before_it_is_made(blue: Runbookd) -> None:
+    """Where the settings name clusters, `check` names each playbook whose calls would be refused, and what to say."""
+    (blue.folder / "kubeconfig").write_text(kubeconfig("http://127.0.0.1:9", TOKEN))
+    assert "would be refused" not in blue("check").stdout
+    (blue.folder / "playbooks" / "more.yaml").write_text(MORE.replace("cluster: blue, ", ""))
+    (problem,) = blue.json("check", code=1)["problems"]
+    assert problem["file"].endswith("more.yaml")
+    assert problem["message"] == (
+        "playbook more: kubernetes.scale would be refused: the settings name clusters: blue; say which: "
+        "`cluster: blue`, or vars.cluster"
+    )
+    (blue.folder / "playbooks" / "more.yaml").write_text(MORE.replace("cluster: blue", "cluster: bleu"))
+    assert "Did you mean 'blue'" in blue.json("check", code=1)["problems"][0]["message"]
 
 
 async def test_a_dry_run_says_that_nothing_was_changed_and_what_would_be(

@@ -29,8 +29,15 @@ def test_rbac_prints_roles_for_the_loaded_content(looking: Runbookd) -> None:
     assert account["metadata"] == {"name": "keeper", "namespace": "ops"}
     assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
     assert binding["kind"] == "ClusterRoleBinding"
-    named = looking("rbac", "--service-account", "ops/keeper", "--cluster", "default")
-    assert named.stdout == done.stdout
+    west = looking.having({"RUNBOOKD_ACTIONS": '{"kubernetes": {"clusters": {"west": {}}}}'})
+    of_west = west("rbac", "--service-account", "ops/keeper", "--cluster", "west")
+    assert list(yaml.safe_load_all(of_west.stdout))[1:] == []
+    path = looking.folder / "playbooks" / "look.yaml"
+    path.write_text(LOOK.replace("namespace: shop", "namespace: shop, cluster: west"))
+    _, role, _ = yaml.safe_load_all(
+        west("rbac", "--service-account", "ops/keeper", "--cluster", "west").stdout
+    )
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
 
 
 def test_rbac_without_the_cluster_says_that_something_is_missing(looking: Runbookd) -> None:
@@ -46,7 +53,7 @@ def test_rbac_without_the_cluster_says_that_something_is_missing(looking: Runboo
     ("args", "said"),
     [
         (["--service-account", "nobody"], "is not NAMESPACE/NAME"),
-        (["--cluster", "west"], "there is no cluster 'west'"),
+        (["--cluster", "west"], "none is called 'west'"),
     ],
 )
 def test_rbac_refuses_what_makes_no_sense(runbookd: Runbookd, args: list[str], said: str) -> None:

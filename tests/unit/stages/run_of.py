@@ -31,6 +31,7 @@ ACTIONS = {
     "probe": (True, Repeat.PROBE, True),
     "never": (True, Repeat.NEVER, True),
     "fixed": (True, Repeat.SAFE, False),
+    "flow.fail": (False, Repeat.SAFE, False),
 }
 """Per action: whether it mutates, what a crash allows, whether it can be undone. `gone` is no action at all."""
 

@@ -53,6 +53,48 @@ def test_finally_after_a_cancel() -> None:
     assert run.state("steps/w") == "waiting"
 
 
+@pytest.mark.parametrize(("action", "waits"), [("read", False), ("safe", True)], ids=["a look", "a change"])
+def test_what_is_under_way_when_a_run_is_asked_to_stop(action: str, waits: bool) -> None:  # noqa: FBT001 - a row
+    """A call that changes nothing is not waited for; one that may change something is, for its answer counts."""
+    steps = [f"{{id: long, action: {action}}}", "{action: read}", "{id: tidy, action: safe, finally: true}"]
+    run = RunOf(f"steps: [{', '.join(steps)}]")
+    run.look()
+    run.cancel = "somebody asked"
+    run.look()
+    assert run.state("steps/long") == ("intent" if waits else "failed:stopped")
+    assert run.calls == (["steps/long"] if waits else ["steps/long", "steps/tidy"])
+    assert ended(run) == ("cancelled", "cancelled", "somebody asked")
+
+
+@pytest.mark.parametrize(
+    ("answers", "end"),
+    [
+        ({}, ("failed", "handed_over", "finally step over: a person decides")),
+        (
+            {"steps/a": fails("no")},
+            ("failed", "step_failed", "step a: no; finally step over: a person decides"),
+        ),
+        (
+            {"verify/0@1": fails("no")},
+            (
+                "unverified",
+                "not_verified",
+                "read did not hold within 1s: no; finally step over: a person decides",
+            ),
+        ),
+    ],
+)
+def test_what_is_given_to_people_at_the_end(answers: dict[str, Canned], end: tuple[str, str, str]) -> None:
+    """A run that did everything and ends with `flow.fail` says so; one that did not has its own word."""
+    text = """
+steps:
+  - {id: a, action: safe}
+  - {id: over, action: flow.fail, finally: true}
+verify: [{action: read, within: 1s}]
+"""
+    assert ended(RunOf(text, {**answers, "steps/over": fails("a person decides")})) == end
+
+
 def test_finally_after_the_deadline() -> None:
     """A run past its deadline does its `finally` steps, retries included, and says that it was late."""
     text = LAST.replace("finally: true, with", "retry: {attempts: 2}, finally: true, with")

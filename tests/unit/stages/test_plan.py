@@ -200,11 +200,11 @@ HOLD = Hold(target="deployments/web/api", playbook="stop-writes", run_id="run-7"
 def test_a_held_target_is_for_people_and_for_those_who_hold_it_too() -> None:
     """A refusal says what holds it, and how a person releases it; who only observes may look."""
     held = replace(QUIET, holds=[HOLD, replace(HOLD, playbook="isolate")])
-    assert answer(held).reason is Guard.TARGET_HELD
+    assert answer(held).reason is Guard.TARGET_ON_HOLD
     assert "as stop-writes left it (run run-7, " in answer(held).detail
     assert " and isolate left it" in answer(held).detail
     assert "runbookd holds release deployments/web/api --reason TEXT" in answer(held).detail
-    assert answer(held, later_rung=True).reason is Guard.TARGET_HELD
+    assert answer(held, later_rung=True).reason is Guard.TARGET_ON_HOLD
     assert answer(held, mode=Mode.OBSERVE).go
     holding = WITH.playbook.model_copy(update={"holds_target": True})
     assert answer(held, replace(WITH, playbook=holding)).go

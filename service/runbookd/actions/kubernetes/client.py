@@ -27,10 +27,9 @@ from runbookd.actions.failures import Rejected, failure_of_error, retry_after_of
 from runbookd.actions.kubernetes.answers import failure_of
 from runbookd.actions.kubernetes.kinds import Ref
 from runbookd.actions.kubernetes.kubeconfig import fault_of, setting
+from runbookd.actions.kubernetes.naming import UNNAMED, fault_of_name
 from runbookd.errors import ActionError
-from runbookd.language.fuzzy import did_you_mean
 
-DEFAULT = "default"
 _USER_AGENT = "runbookd"
 _MAX_REFUSAL = 65_536
 """Bytes read of an answer that is no success."""
@@ -81,7 +80,7 @@ class Request:
 
 
 async def connect(context: Context, name: str | None) -> Connection:
-    """The named cluster; without a name the only one, or the one named `default`. Kept until the performer closes.
+    """The named cluster, or the only one where the settings name none. Kept until the performer closes.
 
     Raises Rejected: `refused` when the settings do not lead to one, `unsupported` when the SDK is not installed.
     """
@@ -151,21 +150,11 @@ async def stream(
 
 
 def _chosen(clusters: Mapping[str, KubernetesCluster], name: str | None) -> tuple[str, KubernetesCluster]:
-    """The cluster's name and settings; one that is called `default` needs no settings."""
-    if name is None and len(clusters) == 1:
-        return next(iter(clusters.items()))
-    wanted = DEFAULT if name is None else name
-    if wanted in clusters:
-        return wanted, clusters[wanted]
-    if wanted == DEFAULT and not clusters:
-        return wanted, KubernetesCluster()
-    if name is None:
-        known = ", ".join(sorted(clusters))
-        message = f"name a `cluster`: {known} (or call one {DEFAULT!r} in `actions.kubernetes.clusters`)"
-    else:
-        near = did_you_mean(wanted, clusters)
-        message = f"there is no {wanted!r} in `actions.kubernetes.clusters` of the settings.{near}"
-    raise Rejected(message, kind="refused")
+    """The cluster's name and settings; where none is named, there is one without either."""
+    fault = fault_of_name(clusters, name)
+    if fault is not None:
+        raise Rejected(fault, kind="refused")
+    return (UNNAMED, KubernetesCluster()) if name is None else (name, clusters[name])
 
 
 @asynccontextmanager
@@ -241,14 +230,17 @@ def _unusable(link: Connection, error: Exception) -> Rejected:
 
 def _refused(link: Connection, fault: str) -> Rejected:
     """Say which cluster cannot be reached, by which setting, and why."""
+    named = link.name != UNNAMED
+    place = setting(link.name if named else "NAME")
+    file = f"name a file in `{place}`" + ("" if named else ", and NAME in the calls")
     if _uses_service_account(link.settings):
         source = "the service account of the pod"
-        advice = f"; outside a pod, name a file in `{setting(link.name)}`"
+        advice = f"; outside a pod, {file}"
     elif link.settings.kubeconfig is None:
         source = "the kubeconfig ($KUBECONFIG or ~/.kube/config)"
-        advice = f"; name a file in `{setting(link.name)}`"
+        advice = f"; {file}"
     else:
-        source, advice = f"the kubeconfig {link.settings.kubeconfig} (`{setting(link.name)}`)", ""
+        source, advice = f"the kubeconfig {link.settings.kubeconfig} (`{place}`)", ""
     return Rejected(f"cluster {link.name!r}: {source} cannot be used: {fault}{advice}", kind="refused")
 
 

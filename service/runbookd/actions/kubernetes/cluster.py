@@ -32,7 +32,7 @@ _SHORTEST_WATCH = timedelta(seconds=1)
 ClusterName = Annotated[
     Name | None,
     Field(
-        description="Which of `actions.kubernetes.clusters`. null: the only one, or the one named `default`."
+        description="Which of `actions.kubernetes.clusters`. null: the only one there is when the settings name none."
     ),
 ]
 
@@ -49,7 +49,7 @@ class Patch(StrEnum):
 
 
 async def cluster(context: Context, name: str | None) -> Cluster:
-    """The named cluster; without a name the only one, or the one named `default`.
+    """The named cluster, or the only one where the settings name none.
 
     Raises Rejected: `refused` when the settings do not lead to one, `unsupported` when the SDK is not installed.
     """

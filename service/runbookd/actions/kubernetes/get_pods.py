@@ -55,6 +55,10 @@ class Result(BaseResult):
     terminating: int = Field(description="How many of the others are being deleted.")
     ready: int = Field(description="How many of those looked at are ready.")
     restarts: int = Field(description="Restarts of all those looked at.")
+    cannot_run: dict[str, int] = Field(
+        description="How many of those looked at cannot run (they crash, or their image or start fails), by what "
+        "controls them, such as `ReplicaSet/api-6b7f`. Without an entry: none of it."
+    )
     statuses: dict[str, int] = Field(description="How many of those looked at have each status.")
     truncated: bool = Field(description="True when more fit than are shown.")
 
@@ -76,6 +80,7 @@ async def run(params: Params, context: Context) -> Result:
     where = await cluster(context, params.cluster)
     shown: list[Pod] = []
     statuses: Counter[str] = Counter()
+    unable: Counter[str] = Counter()
     count = looked_at = ready = restarts = ended = terminating = 0
     async for found in where.each(POD, params.namespace, labels=params.selector):
         pod = summary(found)
@@ -85,6 +90,7 @@ async def run(params: Params, context: Context) -> Result:
         ended += has_ended(pod)
         terminating += pod.deleted and not has_ended(pod)
         statuses[pod.status] += 1
+        unable[pod.owner] += pod.cannot_run
         if not _asked_for(pod, params.only):
             continue
         count += 1
@@ -98,6 +104,7 @@ async def run(params: Params, context: Context) -> Result:
         terminating=terminating,
         ready=ready,
         restarts=restarts,
+        cannot_run=dict(sorted((+unable).items())),
         statuses=dict(sorted(statuses.items())),
         truncated=count > len(shown),
     )

@@ -15,6 +15,32 @@ from runbookd.actions.kubernetes.kinds import Json
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 _RUNNING = frozenset({"Running", "Completed", "Succeeded"})
+_ENDED = frozenset({"Succeeded", "Failed"})
+_HINDRANCES = frozenset(
+    {
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "ErrImageNeverPull",
+        "ErrImagePull",
+        "ImageInspectError",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "PostStartHookError",
+        "PreCreateHookError",
+        "PreStartHookError",
+        "RegistryUnavailable",
+        "RunContainerError",
+        "SignatureValidationFailed",
+    }
+)
+"""Why a container waits that has crashed, or whose image or start fails.
+
+https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/images/types.go
+https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/container/sync_result.go
+"""
+_CRASHES = 2
+"""A container that failed and was started again so often crashes again and again; between two crashes it runs."""
 
 
 class Pod(BaseModel):
@@ -28,6 +54,10 @@ class Pod(BaseModel):
         description="As `kubectl get pods` says it: `Running`, `CrashLoopBackOff`, `Terminating`, ..."
     )
     ready: bool = Field(description="Whether its condition Ready holds.")
+    cannot_run: bool = Field(
+        description="Whether one of its containers cannot run: it crashes again and again, or its image or its start "
+        "fails. One that only is not ready yet, or not scheduled, is no such."
+    )
     containers_ready: int = Field(description="How many of its containers are ready.")
     containers: int = Field(description="How many containers it has.")
     restarts: int = Field(description="Restarts of all its containers together.")
@@ -56,6 +86,7 @@ def summary(pod: Json) -> Pod:
         deleted=bool(metadata.get("deletionTimestamp")),
         status=status_word(pod),
         ready=is_ready(pod),
+        cannot_run=cannot_run(pod),
         containers_ready=sum(bool(one.get("ready")) for one in containers),
         containers=len(spec.get("containers") or []),
         restarts=sum(one.get("restartCount") or 0 for one in containers),
@@ -76,6 +107,15 @@ def is_ready(pod: Json) -> bool:
     return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 
 
+def cannot_run(pod: Json) -> bool:
+    """Whether it should run, and one of its containers cannot; as the field of `Pod` says."""
+    status = pod.get("status") or {}
+    if pod["metadata"].get("deletionTimestamp") or status.get("phase") in _ENDED or is_ready(pod):
+        return False
+    every = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    return any(_is_hindered(one) for one in every)
+
+
 def is_running(pod: Pod) -> bool:
     """Whether its status is one that asks for nothing: running, or ended well."""
     return pod.status in _RUNNING
@@ -86,7 +126,7 @@ def has_ended(pod: Pod) -> bool:
 
     https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase
     """
-    return pod.phase in {"Succeeded", "Failed"}
+    return pod.phase in _ENDED
 
 
 def status_word(pod: Json) -> str:
@@ -134,6 +174,16 @@ def _stopped(state: Json) -> str | None:
     if ended.get("signal"):
         return f"Signal:{ended['signal']}"
     return f"ExitCode:{ended.get('exitCode', 0)}"
+
+
+def _is_hindered(container: Json) -> bool:
+    """Whether a container waits for what does not come by itself, or has just failed, as it did before."""
+    state, last = container.get("state") or {}, container.get("lastState") or {}
+    if (state.get("waiting") or {}).get("reason") in _HINDRANCES:
+        return True
+    ended = state.get("terminated") or last.get("terminated") or {}
+    failed = bool(ended.get("exitCode")) and not container.get("ready")
+    return failed and (container.get("restartCount") or 0) >= _CRASHES
 
 
 def _ended_last(containers: list[Json]) -> Json:

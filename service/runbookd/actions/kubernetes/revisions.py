@@ -8,15 +8,19 @@ in `deployment.kubernetes.io/revision-history`.
 Kubernetes keeps no record of which revision ever worked, so a revision counts as good only on evidence. The first of
 these that says something decides:
 
-1. its ReplicaSet carries the annotation `runbookd.io/good`: `"true"` or `"false"`, set by whoever knows;
-2. a rollback took it back, so it is not good: the Deployment's annotation `runbookd.io/taken-back` names it, or its
+1. its ReplicaSet is marked bad: the annotation `runbookd.io/bad` holds the ReplicaSet's own name (why the name, see
+   `runbookd.actions.kubernetes.marks`);
+2. its rollout is known never to have been completed: an older revision still has pods, or it is the newest and its
+   Deployment does not say that it was; no mark outweighs that;
+3. its ReplicaSet is marked good: the annotation `runbookd.io/good` holds the ReplicaSet's own name;
+4. a rollback took it back, so it is not good: the Deployment's annotation `runbookd.io/taken-back` names it, or its
    number lies between two numbers of another ReplicaSet, which was returned to (by kubectl, Helm, a pipeline);
-3. it is the newest: the Deployment's condition `Progressing` says that its rollout was completed
+5. it is the newest: the Deployment's condition `Progressing` says that its rollout was completed
    (`NewReplicaSetAvailable`, which stays when pods fail later) and nobody changed its number of replicas since it was
    made, for at 0 every rollout is complete; or all of it is available now;
-4. it is an older one, still has pods, and all of them are available now, as during a stuck rolling update; a still
+6. it is an older one, still has pods, and all of them are available now, as during a stuck rolling update; a still
    older one that has pods shows that its rollout never was completed;
-5. it stood as the newest for longer than the Deployment's progress deadline (600 s unless set), and the condition
+7. it stood as the newest for longer than the Deployment's progress deadline (600 s unless set), and the condition
    `Progressing` has been True ever since: a rollout that makes no progress turns it False at the deadline, and
    `lastTransitionTime` tells when it last turned
    (https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment). What stays hidden: pods
@@ -38,6 +42,7 @@ from runbookd.actions.failures import Rejected
 from runbookd.actions.kubernetes.cluster import Cluster
 from runbookd.actions.kubernetes.events import moment
 from runbookd.actions.kubernetes.kinds import REPLICA_SET, Json
+from runbookd.actions.kubernetes.marks import BAD, GOOD, by_mark, without_name
 from runbookd.actions.kubernetes.standing import is_rescaled, only_released, was_available
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -46,10 +51,11 @@ CHANGE_CAUSE = "kubernetes.io/change-cause"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """What a restart writes into the pod template, kubectl's and this service's."""
-GOOD = "runbookd.io/good"
 TAKEN_BACK = "runbookd.io/taken-back"
 """Names, by their pod-template-hash, the revisions of a Deployment that rollbacks took back, the latest last."""
 TEMPLATE_HASH = "pod-template-hash"
+_COMPLETED = "NewReplicaSetAvailable"
+"""The reason of the condition Progressing once a rollout is complete."""
 _PROGRESS_DEADLINE = 600
 _LATE = timedelta(seconds=5)
 """How late the controller may notice a missed deadline: times are whole seconds, it looks a second after it, and the
@@ -107,7 +113,9 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
     found, older_has_pods = [], False
     for one in ordered:
         good, evidence = (
-            _by_mark(one)
+            by_mark(one, BAD)
+            or _never_completed(deployment, one, newest=one is ordered[-1], older_has_pods=older_has_pods)
+            or by_mark(one, GOOD)
             or _by_rollback(one, back)
             or (_of_newest(deployment, one) if one is ordered[-1] else None)
             or (None if older_has_pods else _by_pods(one))
@@ -121,7 +129,7 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
                 replica_set=one,
                 created_at=_created(one),
                 good=good,
-                evidence=evidence,
+                evidence=evidence + without_name(one),
             )
         )
     return found
@@ -262,10 +270,20 @@ def selector_text(selector: Mapping[str, Any]) -> str:
     return ",".join(parts)
 
 
-def _by_mark(replica_set: Json) -> _Verdict | None:
-    """What somebody has written on it."""
-    mark = annotations_of(replica_set).get(GOOD)
-    return (mark == "true", f'marked {GOOD}: "{mark}"') if mark in {"true", "false"} else None
+def _never_completed(
+    deployment: Json, replica_set: Json, *, newest: bool, older_has_pods: bool
+) -> _Verdict | None:
+    """Not good when its only rollout is known not to have come to its end; of one that was used again nobody knows."""
+    if len(numbers_of(replica_set)) > 1:
+        return None
+    if newest:
+        progress = condition(deployment, "Progressing") or {}
+        under_way = progress.get("reason", _COMPLETED) != _COMPLETED and not deployment["spec"].get("paused")
+        verdict = _of_newest(deployment, replica_set)
+        return verdict if under_way and not verdict[0] else None
+    if older_has_pods:
+        return False, "its rollout was never completed: an older revision still has pods"
+    return None
 
 
 def _by_rollback(replica_set: Json, back: Sequence[Json]) -> _Verdict | None:
@@ -309,7 +327,7 @@ def _was_completed(deployment: Json, replica_set: Json) -> bool:
     progress = condition(deployment, "Progressing") or {}
     # While pods of others are left, the word is of the rollout before: a rollback does not change it at once.
     alone = (status.get("replicas") or 0) == (status.get("updatedReplicas") or 0)
-    if progress.get("reason") != "NewReplicaSetAvailable" or not alone or made is None:
+    if progress.get("reason") != _COMPLETED or not alone or made is None:
         return False
     return not is_rescaled(deployment, made, [made])
 

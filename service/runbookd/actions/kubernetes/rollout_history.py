@@ -58,6 +58,9 @@ class Result(BaseResult):
 
     revisions: list[KeptRevision] = Field(description="Oldest first.")
     current: int | None = Field(description="The newest revision. null: there is none yet.")
+    current_replica_set: str = Field(
+        description='The ReplicaSet of the newest revision; "" when there is none yet.'
+    )
     last_good: int | None = Field(
         description="The newest revision known to have been fully available, the current one included. null: none is."
     )
@@ -102,6 +105,7 @@ async def run(params: Params, context: Context) -> Result:
     return Result(
         revisions=[_kept(one) for one in revisions],
         current=revisions[-1].number if revisions else None,
+        current_replica_set=revisions[-1].replica_set["metadata"]["name"] if revisions else "",
         last_good=good.number if good else None,
         previous_good=previous.number if previous else None,
         taken_back=is_return(revisions),

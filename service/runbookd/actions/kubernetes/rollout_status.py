@@ -36,6 +36,9 @@ class Result(BaseResult):
     """How far the rollout is."""
 
     done: bool = Field(description="Whether every pod is of the newest revision, and available.")
+    failed: bool = Field(
+        description="Whether it will not complete by itself: a Deployment's progress deadline was exceeded."
+    )
     message: str = Field(description="How far it is, or what is waited for.")
     revision: int | None = Field(description="The newest revision of a Deployment. null for other kinds.")
     desired: int = Field(description="Pods there should be.")
@@ -88,6 +91,7 @@ def _result(ref: Ref, found: Json) -> Result:
     progress = progress_of(ref.kind, found)
     return Result(
         done=progress.done,
+        failed=progress.failed,
         message=progress.message,
         revision=number_of(found),
         desired=progress.desired,

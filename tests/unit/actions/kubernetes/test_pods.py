@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runbookd.actions.kubernetes.kinds import Json
-from runbookd.actions.kubernetes.pods import is_running, status_word, summary
+from runbookd.actions.kubernetes.pods import cannot_run, is_running, status_word, summary
 from tests.contract.actions.kube_objects import crashing, pod
 
 
@@ -111,3 +111,54 @@ def test_a_pod_that_is_nowhere_yet_says_why() -> None:
     assert evicted.message == "the node was low on memory"
     found["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "api-1", "controller": True}]
     assert summary(found).owner == "ReplicaSet/api-1"
+
+
+def waiting(reason: str) -> Json:
+    """A container that waits for this reason."""
+    return container(waiting={"reason": reason})
+
+
+def crashed(restarts: int, *, code: int = 1, **state: Any) -> Json:
+    """A container that was started again so often, the last time after this exit code."""
+    return container(**state) | {
+        "restartCount": restarts,
+        "lastState": {"terminated": {"exitCode": code, "reason": "Error"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("containers", "expected"),
+    [
+        ([waiting("CrashLoopBackOff")], True),
+        ([waiting("ImagePullBackOff")], True),
+        ([waiting("ErrImagePull")], True),
+        ([waiting("CreateContainerConfigError")], True),
+        ([container(ready=True, running={}), waiting("CrashLoopBackOff")], True),
+        # Between two crashes it runs, or has just ended.
+        ([crashed(2, running={})], True),
+        ([crashed(2, terminated={"exitCode": 1})], True),
+        # It has failed once; it ended well; it takes its time; it is ready again.
+        ([crashed(1, running={})], False),
+        ([crashed(2, code=0, running={})], False),
+        ([waiting("ContainerCreating")], False),
+        ([container(running={})], False),
+        ([], False),
+        ([crashed(7, running={}) | {"ready": True}, container(running={})], False),
+    ],
+)
+def test_what_cannot_run(containers: list[Json], expected: bool) -> None:  # noqa: FBT001 - a row
+    """One that crashes again and again, or whose image or start fails; not one that only is not ready yet."""
+    found = pod("a", ready=False, containerStatuses=containers)
+    assert cannot_run(found) is expected
+    assert summary(found).cannot_run is expected
+    # Neither is one that has ended, is being deleted, or is ready.
+    assert not cannot_run(pod("a", ready=False, phase="Failed", containerStatuses=containers))
+    assert not cannot_run(pod("a", ready=True, containerStatuses=containers))
+    found["metadata"]["deletionTimestamp"] = "x"
+    assert not cannot_run(found)
+
+
+def test_an_init_container_may_keep_a_pod_from_running() -> None:
+    """It counts as the others do; one that is done does not."""
+    assert cannot_run(initializing({"waiting": {"reason": "CrashLoopBackOff"}}))
+    assert not cannot_run(initializing(DONE))

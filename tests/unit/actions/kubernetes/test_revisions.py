@@ -9,9 +9,9 @@ import pytest
 
 from runbookd.actions.failures import Rejected
 from runbookd.actions.kubernetes.kinds import Json
+from runbookd.actions.kubernetes.marks import BAD, GOOD
 from runbookd.actions.kubernetes.revisions import (
     DESIRED,
-    GOOD,
     REVISION_HISTORY,
     TAKEN_BACK,
     changed_at,
@@ -42,6 +42,7 @@ COMPLETE = {
     "lastTransitionTime": "2026-03-01T00:00:00Z",
 }
 AVAILABLE = {"type": "Available", "status": "True", "lastTransitionTime": "2026-03-01T00:00:00Z"}
+NOTHING = "nothing shows that it ever was fully available"
 UNDER_WAY = COMPLETE | {"reason": "ReplicaSetUpdated"}
 
 
@@ -261,7 +262,7 @@ def test_a_rollout_that_was_complete_at_zero_was_none() -> None:
 def test_what_somebody_went_back_from_is_not_good() -> None:
     """While a person's rollback is under way the pods of what it left are still available; it is not gone back to."""
     left = replica_set(2, replicas=2, available=2, created=day(2))
-    back = replica_set(3, release=1, replicas=1, created=day(1), notes={REVISION_HISTORY: "1", GOOD: "true"})
+    back = replica_set(3, release=1, replicas=1, created=day(1), notes={REVISION_HISTORY: "1", GOOD: "api-3"})
     assert goods(going(), left, back) == (3, None)
     assert judged(going(), [left, back])[0].evidence == "it was taken back by a rollback"
     assert is_return(judged(going(), [left, back]))
@@ -269,7 +270,7 @@ def test_what_somebody_went_back_from_is_not_good() -> None:
     newer = replica_set(4, replicas=1, created=day(3))
     assert goods(going(), left, back, newer) == (3, 3)
     assert not is_return(judged(going(), [left, back, newer]))
-    left["metadata"]["annotations"][GOOD] = "true"
+    left["metadata"]["annotations"][GOOD] = "api-2"
     assert goods(going(), left, back) == (3, 2)
 
 
@@ -313,15 +314,74 @@ def test_a_release_that_is_no_more_kept_hides_the_time() -> None:
     assert goods(going(), *sets) == (None, None)
 
 
-@pytest.mark.parametrize(("mark", "expected"), [("true", (2, 2)), ("false", (1, 1)), ("perhaps", (2, 2))])
-def test_a_mark_decides(mark: str, expected: tuple[int, int]) -> None:
-    """The annotation runbookd.io/good outweighs everything; words but true and false are no mark."""
+@pytest.mark.parametrize(
+    ("marks", "expected", "said"),
+    [
+        ({GOOD: "api-2"}, (2, 2), "marked good (runbookd.io/good)"),
+        ({BAD: "api-2"}, (1, 1), "marked bad (runbookd.io/bad)"),
+        ({GOOD: "api-2", BAD: "api-2"}, (1, 1), "marked bad (runbookd.io/bad)"),
+        ({GOOD: "api-1"}, (1, 1), NOTHING),
+        ({BAD: "api-1"}, (1, 1), NOTHING),
+        ({GOOD: "true"}, (1, 1), f"{NOTHING}; marked good, but with 'true' instead of its own name"),
+        ({GOOD: "false"}, (1, 1), f"{NOTHING}; marked good, but with 'false' instead of its own name"),
+        ({BAD: "true"}, (1, 1), f"{NOTHING}; marked bad, but with 'true' instead of its own name"),
+    ],
+)
+def test_a_mark_decides_if_it_holds_the_name(
+    marks: dict[str, str], expected: tuple[int, int], said: str
+) -> None:
+    """A mark with the name of its own ReplicaSet; a copy of another's, or one without a name, counts for nothing."""
     sets = [
         replica_set(1, created=day(1)),
-        replica_set(2, created=day(2), notes={GOOD: mark}),
-        replica_set(3, replicas=1, created=day(3)),
+        replica_set(2, created=day(2), notes=marks),
+        replica_set(3, replicas=1, created=day(2, 0, 1)),
     ]
     assert goods(going(), *sets) == expected
+    assert judged(going(), sets)[1].evidence == said
+
+
+def test_a_mark_outweighs_how_long_something_stood() -> None:
+    """Bad is what is marked so, however long it stood."""
+    sets = [
+        replica_set(1, created=day(1)),
+        replica_set(2, created=day(2), notes={BAD: "api-2"}),
+        replica_set(3, replicas=1, created=day(3)),
+    ]
+    assert goods(going(), *sets) == (1, 1)
+
+
+def test_what_is_known_never_to_have_come_up_is_good_by_no_mark() -> None:
+    """An older revision that still has pods, or the Deployment's own word, tells that a rollout was never completed."""
+    sets = [
+        replica_set(1, replicas=2, available=2, created=day(1)),
+        replica_set(2, replicas=1, created=day(2), notes={GOOD: "api-2"}),
+        replica_set(3, replicas=1, created=day(3), notes={GOOD: "api-3"}),
+    ]
+    assert goods(stuck(), *sets) == (1, 1)
+    told = [one.evidence for one in judged(stuck(), sets)]
+    assert told[1] == "its rollout was never completed: an older revision still has pods"
+    assert told[2] == "its rollout is not complete: 0 of 2 pods are available"
+    # One that was used again may have been complete the time before; a paused Deployment tells nothing.
+    sets[1]["metadata"]["annotations"][REVISION_HISTORY] = "1"
+    assert goods(stuck(), *sets) == (2, 2)
+    assert goods(stuck(paused=True), *sets) == (3, 2)
+
+
+def test_the_copies_of_a_mark_do_not_spread() -> None:
+    """What was released after a person's rollback carries the mark of what was gone back to, and never ran."""
+    marked = {GOOD: "api-1"}
+    good = replica_set(1, replicas=2, available=2, created=day(1), notes=marked | {REVISION_HISTORY: "1"})
+    good["metadata"]["annotations"][REVISION] = "3"
+    sets = [
+        replica_set(2, created=day(2)),
+        good,
+        replica_set(4, replicas=0, created=day(3), notes=marked),
+        replica_set(5, replicas=1, created=day(3, 0, 1), notes=marked),
+    ]
+    assert goods(stuck(), *sets) == (3, 3)
+    good["spec"]["replicas"] = 0  # as after a Recreate
+    good["status"] = {}
+    assert goods(stuck(), *sets) == (3, 3)
 
 
 def test_what_was_taken_back_is_not_good() -> None:
@@ -339,7 +399,7 @@ def test_what_was_taken_back_is_not_good() -> None:
     assert judged(found, sets)[1].evidence == "it was taken back by a rollback"
     found["metadata"]["annotations"][TAKEN_BACK] = "h3,h4"
     assert goods(found, *sets) == (1, 1)
-    sets[2]["metadata"]["annotations"][GOOD] = "true"
+    sets[2]["metadata"]["annotations"][GOOD] = "api-3"
     assert goods(found, *sets) == (3, 3)
 
 
@@ -369,7 +429,7 @@ def test_every_judgement_says_its_evidence() -> None:
         replica_set(2, created=day(2)),
         replica_set(3, created=day(2, 0, 12)),
         replica_set(4, replicas=1, available=1, created=day(2, 0, 13)),
-        replica_set(5, created=day(2, 1), notes={GOOD: "false"}),
+        replica_set(5, created=day(2, 1), notes={BAD: "api-5"}),
         replica_set(6, replicas=1, created=day(2, 1, 2)),
     ]
     words = [one.evidence for one in judged(going(), sets)]
@@ -378,7 +438,7 @@ def test_every_judgement_says_its_evidence() -> None:
         "it stood 12 minutes before the next revision",
         "nothing shows that it ever was fully available",
         "its 1 pods are available now",
-        'marked runbookd.io/good: "false"',
+        "marked bad (runbookd.io/bad)",
         "its rollout is not complete: 0 of 2 pods are available",
     ]
     (first, _) = judged(going(progressDeadlineSeconds=60), sets[2:4])

@@ -1,0 +1,128 @@
+"""What is harm and what is not, which release is good, and which procedure goes first, on a real API server.
+
+A rollout that goes on, a pod that is moved and an administration that is down are no reason to take a release back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.pod_life import Behaviour
+from tests.e2e.procedures import DEPLOYMENT, GOOD, POD, UNREADY, released, stuck, system
+from tests.e2e.test_procedures_refuse import answers, changeable
+
+NO_REST = "0s"
+IN_TIME = 90.0
+MARK = "runbookd.io/good"
+
+
+async def test_a_mark_that_spread_makes_no_release_good(cluster: Cluster) -> None:
+    """A person's undo copies it onto the Deployment, and so onto releases that never ran; none of these counts."""
+    async with system(cluster) as it:
+        await released(cluster, DEPLOYMENT, GOOD, UNREADY)
+        await cluster.kubectl("rollout", "undo", f"deployment/{DEPLOYMENT}")
+        await cluster.wait_rolled_out(DEPLOYMENT)
+        await cluster.deploy(DEPLOYMENT, "app:unready-3")
+        await cluster.wait_for_pods(DEPLOYMENT, "NotReady")
+        await cluster.deploy(DEPLOYMENT, "app:unready-4", progressDeadlineSeconds=2)
+        await stuck(cluster, DEPLOYMENT)
+        sets = await cluster.api.get(f"{cluster.path('replicasets')}?labelSelector=app={DEPLOYMENT}")
+        marks = [one["metadata"]["annotations"].get(MARK) for one in sets["items"]]
+        assert len(marks) - marks.count(None) >= 3  # that of the good one, and copies
+        assert len({*marks} - {None}) == 1
+
+        await it.fire("KubeDeploymentRolloutStuck", deployment=DEPLOYMENT)
+        await it.service.until("SELECT * FROM steps WHERE path = 'steps/ready' AND state = 'succeeded'")
+        await it.resolve()
+        (run,) = await it.service.runs_ended(within=IN_TIME)
+        assert run["state"] == "verified"
+        assert (await cluster.revisions(DEPLOYMENT))[6] == GOOD
+
+
+async def test_the_administration_alone_starts_no_remedy_of_the_api(cluster: Cluster) -> None:
+    """A good release is in the middle of its rollout and serves; only the administration is down: people are told."""
+    async with system(cluster, rest=NO_REST) as it:
+        await released(cluster, DEPLOYMENT, GOOD, "app:good-2", minReadySeconds=120)
+        await cluster.wait_for_pods(DEPLOYMENT, "Ready", 3)
+        it.front.administered = False
+        before = await changeable(cluster)
+        await it.fire("BlackboxProbeFailed", instance=f"{it.front.url}/admin", namespace="monitoring")
+        looked, *remedies = await answers(it, 4)
+        assert (looked["playbook"], looked["state"]) == ("assess-system", "unverified")
+        rollback, restart, scale = (it.failures(run) for run in remedies)
+        answered = f"{it.front.url}/health answers 200"
+        assert f"nothing is taken back: {answered}, so {DEPLOYMENT} is not what is down" in rollback
+        assert "a restart is not what they need" in restart
+        assert f"no pods are added: {answered}" in scale
+        assert await changeable(cluster) == before
+
+        # The alert that speaks of the pods finds no harm in a rollout that goes on, either.
+        await it.fire("KubePodNotReady", pod=POD)
+        found = (await answers(it, 5))[-1]
+        assert f"nothing is taken back: {answered}, the rollout has not failed" in it.failures(found)
+        assert await changeable(cluster) == before
+
+
+async def test_one_pod_of_three_that_fails_takes_no_release_back(cluster: Cluster) -> None:
+    """While users are served; nor does it restart the others."""
+    async with system(cluster, rest=NO_REST) as it:
+        await released(cluster, DEPLOYMENT, GOOD, "app:good-2", replicas=3)
+        await cluster.wait_rolled_out(DEPLOYMENT)
+        one = (await cluster.pods(DEPLOYMENT))[0]["metadata"]["name"]
+        cluster.world.turn(cluster.namespace, one, Behaviour.CRASH)
+        await cluster.wait_for_pods(DEPLOYMENT, "CrashLoopBackOff")
+        before = await changeable(cluster)
+        await it.fire("KubePodNotReady", pod=one)
+        (run,) = await answers(it, 1)
+        assert "fewer than half of the pods are new ones that cannot run" in it.failures(run)
+        (down,) = [rung for rung in await it.rungs("SystemDown") if rung["playbook"] == "restart-deployment"]
+        restart = await it.by_hand("restart-deployment", down["inputs"])
+        assert f"nothing is restarted: {it.front.url}/health answers 200" in it.failures(restart)
+        assert await changeable(cluster) == before
+
+
+async def test_a_release_whose_pods_crash_is_taken_back_before_its_deadline(cluster: Cluster) -> None:
+    """Half of the pods there should be are new ones that cannot run: that is harm, although the old ones serve."""
+    async with system(cluster) as it:
+        await released(cluster, DEPLOYMENT, GOOD, "app:crash-2")
+        (bad, *_) = await cluster.wait_for_pods(DEPLOYMENT, "CrashLoopBackOff")
+        assert await it.front.serves()
+        await it.fire("KubePodCrashLooping", pod=bad["metadata"]["name"])
+        await it.service.until("SELECT * FROM steps WHERE path = 'steps/ready' AND state = 'succeeded'")
+        await it.resolve()
+        (run,) = await it.service.runs_ended(within=IN_TIME)
+        assert run["state"] == "verified", it.failures(run)
+        assert await cluster.revisions(DEPLOYMENT) == {2: "app:crash-2", 3: GOOD}
+
+
+async def test_a_breach_does_not_wait_for_stopped_writes(cluster: Cluster) -> None:
+    """What waits for the last pod that takes writes makes way within seconds; what it set stays, and its hold too."""
+    async with system(cluster, rest=NO_REST) as it:
+        await released(cluster, DEPLOYMENT, GOOD)
+        await cluster.deploy(DEPLOYMENT, GOOD, minReadySeconds=300)  # so that the wait is a long one
+        await it.fire("DataLossSuspected")
+        await it.service.until("SELECT * FROM steps WHERE path = 'steps/stopped' AND state = 'intent'")
+        began = asyncio.get_running_loop().time()
+        await it.fire("SecurityBreachSuspected")
+        await it.service.until("SELECT * FROM runs WHERE playbook = 'isolate-system'")
+        assert asyncio.get_running_loop().time() - began < 15
+        stopped, isolated = await answers(it, 2)
+        assert (stopped["playbook"], stopped["state"]) == ("stop-writes", "cancelled")
+        assert stopped["reason"] == "gives way to rule security-breach"
+        assert isolated["playbook"] == "isolate-system"
+        assert not await it.front.serves()
+        (container,) = (await cluster.pod_template(DEPLOYMENT))["spec"]["containers"]
+        assert container["env"] == [{"name": "READ_ONLY_MODE", "value": "true"}]
+        held = it.service.rows("SELECT playbook FROM holds ORDER BY playbook")
+        assert [row["playbook"] for row in held] == ["isolate-system", "stop-writes"]
+
+
+async def test_an_isolation_whose_selector_fits_no_pod_shows_nothing(cluster: Cluster) -> None:
+    """It is not verified, and people are told that nobody knows what still runs."""
+    async with system(cluster, rest=NO_REST) as it:
+        await released(cluster, DEPLOYMENT, GOOD)
+        (breach,) = await it.rungs("SecurityBreachSuspected")
+        run = await it.by_hand("isolate-system", breach["inputs"] | {"selector": "app=nothing"})
+        assert (run["state"], run["reason"]) == ("unverified", "not_verified")
+        assert "what still runs is NOT known: none fits app=nothing" in it.failures(run)
