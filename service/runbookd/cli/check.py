@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from runbookd.cli import exit_codes
+from runbookd.cli.check_settings import faults_of_settings, missing_extras, unmet_by_settings
 from runbookd.cli.group import examples
 from runbookd.cli.output import print_json
 from runbookd.cli.shared import Shared, pass_shared
-from runbookd.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runbookd.content.load import Report
+    from runbookd.errors import Problem
 
 
 @click.command(epilog=examples("runbookd check rules playbooks", "runbookd check --strict --output github"))
@@ -36,8 +37,8 @@ def check(shared: Shared, paths: tuple[Path, ...], output: str, *, strict: bool)
 
     PATHs are folders that are checked together as one library, or files, of which each is checked in its place:
     among the configured folders, or else with the folder it lies in. Without a PATH the configured folders are
-    checked. Kubeconfigs that the settings name are looked at as well, unless only files are given, and whether every
-    call says one of the clusters they name. Exits with 1 when there is a problem.
+    checked. Kubeconfigs that the settings name are looked at as well, unless only files are given, and what the
+    content means that they do not have: clusters and webhooks. Exits with 1 when there is a problem.
     """
     from runbookd.content.load import examine
 
@@ -45,8 +46,12 @@ def check(shared: Shared, paths: tuple[Path, ...], output: str, *, strict: bool)
     folders = _folders(shared, paths)
     report = examine(folders, [], shared.catalogue())
     files = [path.resolve() for path in paths if path.is_file()]
-    problems = _within([*report.problems, *_of_settings(shared), *_of_clusters(shared, report)], files, paths)
-    warnings = _within(report.warnings, files, paths)
+    problems = [*report.problems, *faults_of_settings(shared)]
+    warnings = [*report.warnings]
+    if report.library is not None:
+        problems += unmet_by_settings(shared, report.library)
+        warnings += missing_extras(report.library)
+    problems, warnings = _within(problems, files, paths), _within(warnings, files, paths)
     bad = bool(problems) or (strict and bool(warnings))
     if output == "json":
         print_json(_shape(report, problems, warnings, ok=not bad))
@@ -91,36 +96,6 @@ def _folders(shared: Shared, paths: Sequence[Path]) -> list[Path]:
         inside = any(file.is_relative_to(folder.resolve()) for folder in configured)
         given += configured if inside else [file.parent]
     return given
-
-
-def _of_settings(shared: Shared) -> list[Problem]:
-    """Return what is wrong with the files the settings name; the service would not start with them."""
-    from runbookd.actions.kubernetes.kubeconfig import faults
-
-    where = str(shared.config or "environment")
-    access = shared.settings().actions.kubernetes
-    return [Problem(where, None, None, fault) for fault in faults(access)]
-
-
-def _of_clusters(shared: Shared, report: Report) -> list[Problem]:
-    """Return the playbooks whose calls mean no cluster of the settings; each such call would be refused."""
-    from runbookd.actions.kubernetes.naming import fault_of_name
-    from runbookd.reports.possible_calls import possible_calls
-
-    if report.library is None:
-        return []
-    catalogue, names = shared.catalogue(), shared.settings().actions.kubernetes.clusters
-    found: dict[str, Problem] = {}
-    for call in possible_calls(report.library):
-        if "cluster" in call.open or "cluster" not in catalogue.params(call.action).model_fields:
-            continue
-        name = call.known.get("cluster")
-        fault = fault_of_name(names, None if name is None else str(name))
-        if fault is not None and call.playbook not in found:
-            message = f"playbook {call.playbook}: {call.action} would be refused: {fault}"
-            file, _, line = report.library.places[f"playbook:{call.playbook}"].rpartition(":")
-            found[call.playbook] = Problem(file, int(line), None, message)
-    return list(found.values())
 
 
 def _within(found: Sequence[Problem], files: Sequence[Path], paths: Sequence[Path]) -> list[Problem]:

@@ -1,0 +1,50 @@
+"""`check` says what the content means and the settings, or this machine, do not have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runbookd.actions.catalogue import ActionCatalogue
+from runbookd.cli import check_settings
+from runbookd.cli.check_settings import missing_extras
+from runbookd.content.load import load
+from tests.integration.cli.conftest import Runbookd
+
+SHIPPED = Path(__file__).parents[3]
+PEOPLE = """
+roles:
+  anna: {primary: {webhook: pagr}}
+escalations:
+  ladder:
+    - {after: 0m, page: [anna], notify: ["webhook:other"]}
+"""
+
+
+def test_a_webhook_that_is_not_set_is_told_where_it_is_named(runbookd: Runbookd) -> None:
+    """A page to it would fail at night: `check` says so by day, and what was probably meant."""
+    (runbookd.folder / "rules" / "people.yaml").write_text(PEOPLE)
+    pager = {"pager": {"url": "https://example.com/", "signing_secret": "pager_key"}}
+    set_ = runbookd.having({"RUNBOOKD_ACTIONS": json.dumps({"webhooks": pager})})
+    first, second = set_.json("check", code=1)["problems"]
+    assert (Path(first["file"]).name, first["line"]) == ("people.yaml", 3)
+    assert first["message"] == (
+        "there is no webhook 'pagr' in `actions.webhooks` of the settings. Did you mean 'pager'?"
+    )
+    assert (second["line"], "'other'" in second["message"]) == (5, True)
+
+
+def test_an_extra_that_is_not_installed_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each extra once, with the first that needs it and the command; the content may be run elsewhere."""
+    library = load(SHIPPED / "rules", SHIPPED / "playbooks", ActionCatalogue())
+    assert missing_extras(library) == []
+    monkeypatch.setattr(check_settings, "find_spec", lambda _package: None)
+    told = [str(problem) for problem in missing_extras(library)]
+    assert [one.rpartition("pip install ")[2] for one in told] == [
+        "'runbookd[kubernetes]'",
+        "'runbookd[pagerduty]'",
+        "'runbookd[slack]'",
+    ]
+    assert all("which is not installed here" in one and ".yaml:" in one for one in told)
