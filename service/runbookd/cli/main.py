@@ -165,7 +165,7 @@ def failed(error: BaseException) -> int:
 def _message(text: str) -> str:
     """Begin each error alike, in lower case unless it begins with a name."""
     first, _, rest = text.partition(" ")
-    begins = first.lower() if first.istitle() else first
+    begins = first.lower() if first.istitle() and first.isalpha() else first
     return f"error: {begins} {rest}".rstrip()
 
 

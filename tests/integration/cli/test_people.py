@@ -76,6 +76,14 @@ def test_an_incident_that_is_not_there(runbookd: Runbookd, incident: str) -> Non
     )
 
 
+def test_a_priority_is_only_raised(runbookd: Runbookd, incident: str) -> None:
+    """The refusal begins with the priority's own name."""
+    rules = runbookd.folder / "rules" / "rules.yaml"
+    rules.write_text(rules.read_text().replace("rules:\n", "  P3: {name: Low}\nrules:\n", 1))
+    refused = runbookd("escalate", incident, "--priority", "P3", "--reason", "calmer", code=2).stderr
+    assert refused.startswith("error: P3 is lower than P1")
+
+
 def test_a_file_that_somebody_has_broken_stops_nobody(runbookd: Runbookd, incident: str) -> None:
     """The incident is ended all the same, and the mistake is told with its place."""
     (runbookd.folder / "rules" / "edited.yaml").write_text("rules: [\n")
