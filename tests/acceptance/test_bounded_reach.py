@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -49,9 +51,23 @@ async def resolve(lab: Engine, app: str, pod: str = "1") -> None:
     await lab.hear(alert(began=now - timedelta(seconds=1), ended=now, labels={"app": app, "pod": pod}))
 
 
+@asynccontextmanager
+async def acting(folder: Path, rules: str = RULES) -> AsyncIterator[Engine]:
+    """An engine whose remedy changes something."""
+    read = folder / "read"
+    read.mkdir(exist_ok=True)
+    async with engine(read, rules=rules, playbooks=PLAYBOOKS) as lab:
+        library = lab.pipeline.desk.library
+    turn = library.playbooks["turn"]
+    step = turn.steps[0].model_copy(update={"action": "hand.turn", "with_": {}})
+    mutating = replace(library, playbooks={"turn": turn.model_copy(update={"steps": [step]})})
+    async with engine(folder, library=mutating, performer=Hands(iter(()), iter(()))) as lab:
+        yield lab
+
+
 async def test_a_rule_rests_after_a_run_and_counts_its_runs(tmp_path: Path) -> None:
     """Within the cooldown, and past the number of runs, the trouble goes to people instead."""
-    async with engine(tmp_path, rules=RULES, playbooks=PLAYBOOKS) as lab:
+    async with acting(tmp_path) as lab:
         for pause in (1, 16, 16, 16):
             await fire(lab, "shop")
             await lab.move(timedelta(seconds=1))
@@ -89,14 +105,7 @@ async def test_a_protected_target_is_left_alone(tmp_path: Path) -> None:
 async def test_a_target_has_one_run_at_a_time_and_rests_afterwards(tmp_path: Path) -> None:
     """Another rule's run on the same target is refused while the first holds it, and for a while afterwards."""
     second = RULES.partition("rules:")[2].replace("Down", "Slow").replace("name: fix", "name: mend")
-    async with engine(tmp_path, rules=RULES + second, playbooks=PLAYBOOKS) as lab:
-        library = lab.pipeline.desk.library
-    turn = library.playbooks["turn"]
-    step = turn.steps[0].model_copy(update={"action": "hand.turn", "with_": {}})
-    mutating = replace(library, playbooks={"turn": turn.model_copy(update={"steps": [step]})})
-    folder = tmp_path / "mutating"
-    folder.mkdir()
-    async with engine(folder, library=mutating, performer=Hands(iter(()), iter(()))) as lab:
+    async with acting(tmp_path, RULES + second) as lab:
         await fire(lab, "shop")
         await lab.hear(alert("Slow", began=lab.clock.now(), labels={"app": "shop"}))
         assert await reasons(lab) == ["go", "target_locked"]
@@ -173,11 +182,11 @@ async def test_a_missing_label_refuses_and_tells(tmp_path: Path) -> None:
 
 async def test_limits_outlive_a_restart(tmp_path: Path) -> None:
     """A service that comes back remembers what it did."""
-    async with engine(tmp_path, rules=RULES, playbooks=PLAYBOOKS) as lab:
+    async with acting(tmp_path) as lab:
         await fire(lab, "shop")
         await resolve(lab, "shop")
         await lab.move(timedelta(seconds=1))
-    async with engine(tmp_path, rules=RULES, playbooks=PLAYBOOKS) as lab:
+    async with acting(tmp_path) as lab:
         lab.clock.at += timedelta(minutes=5)
         await fire(lab, "shop")
         assert (await reasons(lab))[-1] == "cooldown"
@@ -185,7 +194,7 @@ async def test_limits_outlive_a_restart(tmp_path: Path) -> None:
 
 async def test_an_alert_that_joined_is_looked_at_again(tmp_path: Path) -> None:
     """An alert that came while a run was under way, and still fires after the cooldown, gets a run of its own."""
-    async with engine(tmp_path, rules=RULES, playbooks=PLAYBOOKS) as lab:
+    async with acting(tmp_path) as lab:
         await fire(lab, "shop", pod="1")
         await fire(lab, "shop", pod="2")
         assert await reasons(lab) == ["go", "joined_running_incident"]
@@ -199,6 +208,45 @@ async def test_an_alert_that_joined_is_looked_at_again(tmp_path: Path) -> None:
         await lab.move(timedelta(hours=1))
         assert {run.state for run in await lab.runs()} == {RunState.VERIFIED}
         assert all(incident.resolved_at is not None for incident in await lab.incidents())
+
+
+async def test_a_run_that_changed_nothing_rests_a_moment_only(tmp_path: Path) -> None:
+    """The first look found nothing to do; what comes a second later is looked at again, and nobody is called for that.
+
+    A release that breaks just after a false alarm would otherwise be left alone for the whole cooldown.
+    """
+    async with engine(tmp_path, rules=RULES, playbooks=PLAYBOOKS) as lab:
+        await fire(lab, "shop")
+        await resolve(lab, "shop")
+        await lab.move(timedelta(seconds=2))
+        await fire(lab, "shop")
+        assert await reasons(lab) == ["go", "looked_lately"]
+        await lab.move(timedelta(minutes=1))
+        assert await reasons(lab) == ["go", "looked_lately", "go"]
+        assert [incident.escalated_at for incident in await lab.incidents()] == [None, None]
+
+
+async def test_what_has_ended_by_then_is_not_looked_at_again(tmp_path: Path) -> None:
+    """The alert resolved while the rule rested."""
+    async with engine(tmp_path, rules=RULES, playbooks=PLAYBOOKS) as lab:
+        for _ in range(2):
+            await fire(lab, "shop")
+            await lab.move(timedelta(seconds=1))
+            await resolve(lab, "shop")
+            await lab.move(timedelta(seconds=1))
+        await lab.move(timedelta(hours=1))
+        assert await reasons(lab) == ["go", "looked_lately"]
+
+
+async def test_an_alert_that_joined_a_look_is_looked_at_soon(tmp_path: Path) -> None:
+    """The run it joined ended without a change: it gets one of its own a moment later, not after the whole cooldown."""
+    async with engine(tmp_path, rules=RULES, playbooks=PLAYBOOKS) as lab:
+        await fire(lab, "shop", pod="1")
+        await fire(lab, "shop", pod="2")
+        await lab.move(timedelta(seconds=5))
+        await resolve(lab, "shop", pod="1")
+        await lab.move(timedelta(minutes=3))
+        assert await reasons(lab) == ["go", "joined_running_incident", "go"]
 
 
 COUNTING = """

@@ -32,6 +32,7 @@ CLOCKS = {
     "priorities": "  P0: {name: Critical, acknowledge_within: 5s}\n",
 }
 """Alerts whose clock runs out in the middle of the storm: how late people hear of that is what the storm costs them."""
+_LOOK_EVERY = 0.5
 
 
 @dataclass
@@ -41,13 +42,16 @@ class Watched:
     memory: list[float] = field(default_factory=list)
     answers: dict[int, int] = field(default_factory=dict)
     slowest: float = 0.0
+    bare: float = 0.0
 
     async def look(self, pid: int, over: asyncio.Event) -> None:
-        """Note the resident memory, MiB, twice a second."""
+        """Note the resident memory, MiB, twice a second, and how late that is at most: all that a timer does here."""
         while not over.is_set():
             self.memory.append(resident_mib(pid))
+            due = time.monotonic() + _LOOK_EVERY
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), 0.5)
+                await asyncio.wait_for(over.wait(), _LOOK_EVERY)
+            self.bare = max(self.bare, time.monotonic() - due)
 
     async def post(self, session: aiohttp.ClientSession, it: Service, body: dict[str, Any]) -> None:
         """Deliver until it is acknowledged, as senders do."""
@@ -172,7 +176,10 @@ async def _judge(report: scene.Report, it: Service, ask: Ask, target: scene.Targ
     report.nothing(NAME, "mutating calls made twice", target.twice)
     report.nothing(NAME, "incidents neither mended nor told to people", len(untold))
     lateness = max(row["seconds"] for row in late)
-    report.hold(NAME, "a clock in the storm is kept within 1 s", kept=lateness <= 1, found=lateness)
+    report.row(NAME, "a bare timer beside it was late by, s", round(watched.bare, 3))
+    allowed = 1 + 10 * watched.bare
+    held = "a clock in the storm is kept within 1 s and ten times what a bare timer is late"
+    report.hold(NAME, held, kept=lateness <= allowed, found=lateness)
     report.row(NAME, "lateness of that clock, s", round(lateness, 3))
     half = len(watched.memory) // 2
     early, end = max(watched.memory[: max(half, 1)]), max(watched.memory)

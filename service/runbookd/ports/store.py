@@ -179,8 +179,8 @@ class Runs(Protocol):
         """Every run of the incident that has not ended."""
         ...
 
-    async def last_ended(self, rule: str, key: str) -> datetime | None:
-        """When the latest run of this (rule, key) ended; refused runs do not count; None when none did."""
+    async def last_ended(self, rule: str, key: str, *, acted: bool = False) -> datetime | None:
+        """When the latest run of this (rule, key), or that `acted`, ended; refused do not count; None when none did."""
         ...
 
     async def last_acted(self, target: str) -> datetime | None:

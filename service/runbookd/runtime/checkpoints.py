@@ -8,6 +8,7 @@ import structlog
 
 from runbookd.errors import DamagedFile, PlaceUnavailable, StoreError
 from runbookd.stages.audit import Walk
+from runbookd.stages.checkpoint import read_statement
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -117,10 +118,20 @@ class Checkpoints:
             return False
         return True
 
+    def _sealed(self, anchor: Anchor) -> bool:
+        """Whether our own key says that an archive ends where the chain is taken up: anybody can write an anchor."""
+        try:
+            seal = read_statement(anchor.seal, {self._signer.id: self._signer.public})
+        except ValueError:
+            return False
+        return seal.is_seal and (seal.chain, seal.seq, seal.hash) == (anchor.chain, anchor.seq, anchor.hash)
+
     async def _fault(self, head: LedgerEntry, known: End, anchor: Anchor | None) -> str | None:
         """Follow the chain from its last checkpoint to its end."""
         walk = Walk(head.chain)
         if anchor is not None and anchor.seq >= known[0]:
+            if not self._sealed(anchor):
+                return f"the anchor at entry {anchor.seq}, past the signed entry {known[0]}, has no seal of our key"
             walk.begin(anchor.seq, anchor.hash)
         else:
             walk.begin(known[0] - 1, "")

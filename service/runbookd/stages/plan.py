@@ -52,11 +52,13 @@ class Facts:
     """What the past says, read in the same transaction that starts the run.
 
     `started` counts the runs for this key per window of the rule's limits, in their order. Times are None when
-    there was none. `holder` is the run at work on the target, None when there is none; `holds` is what keeps it for
+    there was none: `last_ended` of a run for this key that acted, `last_looked` of any, which may have found nothing
+    to do. `holder` is the run at work on the target, None when there is none; `holds` is what keeps it for
     people. Runs that act, over all rules: `acted_in_window` of the budget, `acted_lately` in that of the brake.
     """
 
     last_ended: datetime | None = None
+    last_looked: datetime | None = None
     started: Sequence[int] = ()
     target_acted: datetime | None = None
     holder: str | None = None
@@ -176,10 +178,25 @@ def guard(proposal: Proposal, limits: Limits, bounds: Bounds) -> Answer:
     return next((answer for answer in answers if answer is not None), Answer(Guard.GO))
 
 
+LOOK_REST = timedelta(minutes=1)
+"""The pause after a run that changed nothing: it left nothing to settle, and what it saw may be otherwise soon."""
+
+
+def rested_at(cooldown: timedelta, facts: Facts) -> datetime | None:
+    """Return when the pause after the last run for this key is over; None when there was none."""
+    ends = [(facts.last_ended, cooldown), (facts.last_looked, min(cooldown, LOOK_REST))]
+    return max((ended + pause for ended, pause in ends if ended is not None), default=None)
+
+
 def _cooldown(cooldown: timedelta, bounds: Bounds) -> Answer | None:
+    over = rested_at(cooldown, bounds.facts)
+    if over is None or bounds.now >= over:
+        return None
     ended = bounds.facts.last_ended
     if ended is None or bounds.now - ended >= cooldown:
-        return None
+        return Answer(
+            Guard.LOOKED_LATELY, f"the last run for this key changed nothing; again at {over.isoformat()}"
+        )
     left = format_duration(timedelta(seconds=round((ended + cooldown - bounds.now).total_seconds())))
     return Answer(Guard.COOLDOWN, f"the last run for this key ended at {ended.isoformat()}; {left} left")
 

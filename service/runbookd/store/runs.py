@@ -45,9 +45,9 @@ class Runs:
         """Every run of the incident that has not ended, oldest first."""
         return [_run(row) for row in await self._driver.all("running_of_incident", incident_id=incident_id)]
 
-    async def last_ended(self, rule: str, key: str) -> datetime | None:
-        """When the latest started run of this (rule, key) ended; None when none did."""
-        row = await self._driver.one("last_ended", rule=rule, key=key)
+    async def last_ended(self, rule: str, key: str, *, acted: bool = False) -> datetime | None:
+        """When the latest started run of this (rule, key), or the latest that `acted`, ended; None when none did."""
+        row = await self._driver.one("last_ended_acted" if acted else "last_ended", rule=rule, key=key)
         return columns.moment_or_none(row["at"]) if row else None
 
     async def last_acted(self, target: str) -> datetime | None:

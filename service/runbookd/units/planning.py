@@ -13,7 +13,18 @@ from runbookd.model.reasons import Escalate, Guard
 from runbookd.model.run import Run, RunState
 from runbookd.model.views import alert_view, event_view, incident_view, run_view
 from runbookd.model.work import WorkKind
-from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, Reach, guard, propose, storm_brake
+from runbookd.stages.plan import (
+    LOOK_REST,
+    Answer,
+    Bounds,
+    Facts,
+    Proposal,
+    Reach,
+    guard,
+    propose,
+    rested_at,
+    storm_brake,
+)
 from runbookd.units.cancelling import cancel_run
 from runbookd.units.desk import PAUSED, Desk
 from runbookd.units.escalation import escalate
@@ -72,7 +83,7 @@ async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: dat
     wanted = rule.run[rung]
     if rung == 0 and await tx.runs.running_of(incident.id):
         await _note(tx, trouble, Answer(Guard.JOINED), now)
-        await tx.work.add(WorkKind.PLAN, trouble.alert.id, now + rule.limits.cooldown)
+        await tx.work.add(WorkKind.PLAN, trouble.alert.id, now + min(rule.limits.cooldown, LOOK_REST))
         return
     playbook = desk.library.playbooks.get(wanted.playbook)
     if playbook is None:
@@ -91,6 +102,10 @@ async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: dat
     answer = guard(proposal, rule.limits, bounds)
     if answer.reason is Guard.TARGET_LOCKED and playbook.holds_target and rung == 0:
         await _wait_for_target(tx, desk, trouble, facts.holder, now)
+        return
+    if answer.reason is Guard.LOOKED_LATELY:
+        await _note(tx, trouble, answer, now)
+        await tx.work.add(WorkKind.PLAN, trouble.alert.id, rested_at(rule.limits.cooldown, facts) or now)
         return
     storm = storm_brake(bounds) if answer.go else None
     if storm is not None:
@@ -154,7 +169,12 @@ async def plan_again(tx: Tx, desk: Desk, work: Work, now: datetime) -> None:
         await tx.work.finish(work)
         return
     if await tx.runs.running_of(incident.id):
-        await tx.work.reschedule(work, now + rule.limits.cooldown)
+        await tx.work.reschedule(work, now + LOOK_REST)
+        return
+    facts = await past_of(tx, desk.reach, rule, (incident.key, None), now)
+    rested = rested_at(rule.limits.cooldown, facts)
+    if rested is not None and rested > now:
+        await tx.work.reschedule(work, rested)
         return
     await tx.work.finish(work)
     trouble = Trouble(rule=rule, alert=alert, event=alert.event, incident=incident)
@@ -166,7 +186,8 @@ async def past_of(tx: Tx, reach: Reach, rule: Rule, about: tuple[str, str | None
     key, target = about
     return replace(
         await target_facts(tx, reach, target, now),
-        last_ended=await tx.runs.last_ended(rule.name, key),
+        last_ended=await tx.runs.last_ended(rule.name, key, acted=True),
+        last_looked=await tx.runs.last_ended(rule.name, key),
         started=[await tx.runs.started_since(rule.name, key, now - limit.per) for limit in rule.limits.runs],
     )
 

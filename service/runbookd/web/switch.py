@@ -9,6 +9,7 @@ often it is sent; and without one a pause by the same token for the same reason 
 | 200 | done: `{"said": a sentence, "changed": whether anything did}` and all that `/v1/status` tells |
 | 400 | the body is not JSON |
 | 401 | no token, or nobody's |
+| 409 | the key was used before, and the switch has been turned the other way since; nothing is done |
 | 413, 415 | larger than 64 KiB; compressed |
 | 422 | no reason, or a field or key that there is not or that is not as it has to be; the answer names it |
 | 503 | temporary: send it again, with the same `Idempotency-Key` |
@@ -119,4 +120,8 @@ class Switch:
         turn = self._switching.pause if what == "pause" else self._switching.resume
         done = await turn(why.reason, f"api:{holder}", None if key is None else f"api/{holder}/{what}/{key}")
         told = {"said": done.said, "changed": done.changed, **await self._switching.bounds()}
+        if (what == "pause") is (told["paused"] is None):  # no script may take what was done once for what is
+            state = "not paused" if what == "pause" else "paused"
+            said = f"this key was used before and nothing was done: it is {state}; send it with another key"
+            return answer(HTTPStatus.CONFLICT, {**told, "said": said})
         return answer(HTTPStatus.OK, told)

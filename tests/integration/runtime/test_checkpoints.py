@@ -13,7 +13,7 @@ import pytest
 
 from runbookd.runtime.checkpoint_keepers import FileKeeper, Keeper, LogKeeper, PlaceKeeper
 from runbookd.runtime.checkpoints import Checkpoints
-from runbookd.stages.checkpoint import read_statement
+from runbookd.stages.checkpoint import new_key, read_statement, signer_of
 from runbookd.store.folder import Folder
 from runbookd.store.sqlite import open_sqlite
 from tests.acceptance.engine import SetClock
@@ -112,6 +112,31 @@ async def test_checkpoints_go_on_past_what_was_pruned(ledger: Ledger, tmp_path: 
     await ledger.prune(ledger.pruner())
     await checkpoints.sign()
     assert len(file.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("sealed_by", ["nobody", "another key", "ours, for other entries"])
+async def test_an_anchor_that_nobody_sealed_hides_no_change(
+    ledger: Ledger, tmp_path: Path, sealed_by: str
+) -> None:
+    """Who writes the chain anew can write an anchor past what was signed as well, but not its seal."""
+    file = tmp_path / "checkpoints.jsonl"
+    checkpoints = ledger.checkpoints(FileKeeper(file, SIGNER))
+    await ledger.note(3)
+    await checkpoints.sign()
+    await ledger.note(1)
+    first, *_, last, _ = await ledger.rows()
+    seal = {
+        "nobody": "{}",
+        "another key": signer_of(new_key()).seal(first, last, ledger.clock.at),
+        "ours, for other entries": SIGNER.seal(first, first, ledger.clock.at),
+    }[sealed_by]
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as database:
+        database.execute(
+            "INSERT INTO ledger_anchors VALUES (?, ?, ?, ?)", (last.chain, last.seq, last.hash, seal)
+        )
+    await checkpoints.sign()
+    assert ledger.metric("checkpoint_failures_total", reason="changed") == 1
+    assert len(file.read_text().splitlines()) == 1
 
 
 async def test_a_file_that_cannot_be_written_stops_nothing(ledger: Ledger, tmp_path: Path) -> None:

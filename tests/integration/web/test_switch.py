@@ -62,13 +62,13 @@ async def test_turning_it_again_changes_nothing(home: House) -> None:
 
 
 async def test_the_same_key_is_done_once(home: House) -> None:
-    """A pause sent again after the switch was turned back does not pause again."""
+    """A pause sent again after the switch was turned back does not pause again, and nobody can take it for one."""
     keyed = {**API, "Idempotency-Key": "7f3k9x2b"}
     assert (await turn(home, "pause", "one", keyed)).json["changed"] is True
     assert (await turn(home, "resume", "over", keyed)).json["changed"] is True
     late = await turn(home, "pause", "one", keyed)
-    assert (late.status, late.json["changed"], late.json["paused"]) == (200, False, None)
-    assert late.json["said"] == "this was told before"
+    assert (late.status, late.json["changed"], late.json["paused"]) == (409, False, None)
+    assert "it is not paused; send it with another key" in late.json["said"]
 
 
 async def test_status_tells_budget_and_brake(home: House) -> None:

@@ -36,6 +36,11 @@ SELECT * FROM runs WHERE incident_id = :incident_id AND state = 'running' ORDER 
 SELECT max(ended_at) AS at FROM runs
 WHERE rule = :rule AND key = :key AND state <> 'refused' AND ended_at IS NOT NULL
 
+-- name: last_ended_acted
+-- When the latest run of a rule and key ended that meant to change something.
+SELECT max(ended_at) AS at FROM runs
+WHERE rule = :rule AND key = :key AND state <> 'refused' AND ended_at IS NOT NULL AND mutated <> 0
+
 -- name: last_acted
 -- When a run last meant to change a target.
 SELECT max(coalesce(ended_at, created_at)) AS at FROM runs WHERE target = :target AND mutated <> 0
