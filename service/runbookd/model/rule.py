@@ -61,7 +61,7 @@ class Limits(Content):
     cooldown: Duration = Field(
         default="15m",
         validate_default=True,
-        description="No new run for the same key this long after one that acted; a minute after one that changed nothing.",
+        description="No new run for the same key this long after one that acted; after one that did not, a minute.",
     )
     runs: list[RunLimit] = Field(
         default_factory=lambda: [RunLimit(of=3, per="1h"), RunLimit(of=6, per="24h")],
