@@ -73,8 +73,19 @@ class Parts:
     keeping: Safekeeping
 
     def load(self) -> Library:
-        """Read rules and playbooks anew. Raises ContentError."""
-        return load(self.settings.rules, self.settings.playbooks, self.catalogue)
+        """Read rules and playbooks anew, and warn of what the settings lack for them. Raises ContentError."""
+        library = load(self.settings.rules, self.settings.playbooks, self.catalogue)
+        self.warn(library)
+        return library
+
+    def warn(self, library: Library) -> None:
+        """Log what this content means and the settings do not have."""
+        from runbookd.reports.unmet import unmet
+
+        for problem in unmet(library, self.catalogue, self.settings.actions):
+            log.warning(
+                "the settings do not have what the content means", stage="match", problem=str(problem)
+            )
 
     def pruner(self) -> Pruner:
         """Make what forgets by age. Raises SettingsError and NotFound when the key for archives cannot be read."""
@@ -376,5 +387,6 @@ async def _started(parts: Parts, address: str, ready: Callable[[str], None] | No
     entry = Entry(at=parts.clock.now(), stage=Stage.AUDIT, what="started", detail=detail)
     await parts.store.write(lambda tx: tx.ledger.append([entry]))
     log.info("started", stage="audit", address=address, **detail)
+    parts.warn(library)
     if ready is not None:
         ready(address)

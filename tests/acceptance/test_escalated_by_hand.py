@@ -12,7 +12,7 @@ from runbookd.model.escalation import MessageKind
 from runbookd.model.library import Library
 from runbookd.units.people import Do
 from tests.acceptance.engine import NOON
-from tests.acceptance.people import SECOND, house, ladder, library, mailed
+from tests.acceptance.people import MINUTE, SECOND, house, ladder, library, mailed
 
 PRIORITIES = {"matrix-p1": "P1"}
 
@@ -94,7 +94,7 @@ async def test_a_level_that_leads_to_nobody_is_passed_over(tmp_path: Path) -> No
         assert await home.heard() == [(0, "page l0"), (1, "page l40")]
 
 
-async def test_with_no_level_left_the_last_is_asked_again(tmp_path: Path) -> None:
+async def test_with_no_level_left_the_highest_is_asked_again(tmp_path: Path) -> None:
     """It is said so; each time, and nobody reads an update that tells nothing."""
     levels = [{"after": "0m", "page": ["l1"]}, {"after": "1m", "page": ["l2"]}]
     content = ladder(levels, mailed("l1", "l2"), announce=["statuspage", "slack:#incidents"])
@@ -109,6 +109,38 @@ async def test_with_no_level_left_the_last_is_asked_again(tmp_path: Path) -> Non
         await home.minutes(9)
         assert await home.heard() == [(0, "page l1"), (1, "page l2"), (3, "page l2"), (4, "page l2")]
         assert await home.sent(MessageKind.UPDATE) == []
+
+
+async def test_after_an_expiry_more_help_is_the_highest_level_and_not_the_one_asked_again(
+    tmp_path: Path,
+) -> None:
+    """Every level has paged, and a lower one was asked last: it is the top of the ladder that more help is."""
+    levels = [{"after": f"{minute}m", "page": [f"l{minute}"]} for minute in (0, 2, 6)]
+    content = ladder(levels, mailed("l0", "l2", "l6"), ack_expires="10m")
+    async with house(tmp_path, content) as home:
+        incident = await home.breaks()
+        await home.minutes(3)
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(14)
+        assert await home.heard() == [(0, "page l0"), (2, "page l2"), (6, "page l6"), (13, "page l2")]
+        done = await home.lab.act(Do.ESCALATE, text="more")
+        assert done.said == f"every level of incident {incident.id} has paged; level 3 is asked again"
+        assert (await home.heard())[-1] == (14, "page l6")
+
+
+async def test_after_an_outage_the_lowest_level_that_was_missed_is_called_first(tmp_path: Path) -> None:
+    """A later level had taken in its page; one that is still to come, and those further up, have their turn after."""
+    levels = [{"after": f"{minute}m", "page": [f"l{minute}"]} for minute in (1, 2, 3, 30)]
+    async with house(tmp_path, ladder(levels, mailed("l1", "l2", "l3", "l30"))) as home:
+        await home.breaks()
+        await home.sleeps(5 * MINUTE)
+        await home.lab.move(SECOND)
+        assert await home.heard() == [(5, "page l3")]
+        for _ in range(4):
+            await home.lab.act(Do.ESCALATE, text="more")
+            await home.lab.move(SECOND)
+        assert [who for _, who in await home.heard()][1:] == ["page l1", "page l2", "page l30"]
+        assert [one.entry.detail["level"] for one in await home.entries("level_fired")] == [3, 1, 2, 4, 4]
 
 
 async def test_with_no_level_that_pages_those_inside_are_told_that_help_is_wanted(tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ async def test_what_changes_a_message_waits_for_it(tmp_path: Path) -> None:
         update = next(call for call in calls[1:] if call.action == "slack.post_message")
         edit = next(call for call in calls[1:] if call.action == "slack.update_message")
         assert (update.params["thread_ts"], edit.params["ts"]) == ("1.0", "1.0")
-        assert edit.params["buttons"] == []
+        assert [button["label"] for button in edit.params["buttons"]][:2] == ["Take over", "Escalate"]
         assert times(home) == sorted(times(home))
 
 
@@ -265,7 +265,7 @@ async def test_an_edit_that_comes_late_does_not_bring_back_what_was(tmp_path: Pa
         await home.lab.move(MINUTE)
         edits = [call for _, call in home.voices.sent if call.action == "slack.update_message"]
         assert len(edits) == 2
-        assert all("RESOLVED" in str(call.params["title"]) for call in edits)
+        assert all("OVER BY NOW" in str(call.params["title"]) for call in edits)
 
 
 async def test_a_pager_is_quiet_after_it_rang_not_before(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from runbookd.model.incident import Incident, IncidentState
 from runbookd.model.library import Library
 from runbookd.model.rule import Priority
 from runbookd.stages.audit import broken_links
+from runbookd.stages.ladder import ANEW, OUTDATED
 from runbookd.units.people import Do
 from tests.acceptance.engine import alert
 from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, mailed
@@ -33,7 +34,7 @@ LONG = timedelta(minutes=75)
 
 Op = tuple[str, int]
 Coming = Outcome | type[Killed] | None
-REASONS = {"acknowledged", "responded", "resolved", "nobody_to_reach", "the priority has changed"}
+REASONS = {"acknowledged", "responded", "resolved", "nobody_to_reach", OUTDATED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +198,7 @@ def _is_settled(
 ) -> None:
     """A level is settled with its reason, unless the breach it waits for never came in an incident that is open.
 
+    While nobody can be reached, levels begin anew for ever.
     One that was told and is asked again may end otherwise than it did the first time.
     """
     said = [one.entry for one in entries if one.entry.incident_id == incident.id]
@@ -208,13 +210,13 @@ def _is_settled(
         if one.kind is MessageKind.PAGE and f"{one.facts['reason']} ".startswith(f"level {level.place} ")
     ]
     if level.state is LevelState.PENDING:
-        assert level.due_at is None, level
+        assert level.due_at is None or level.reason == ANEW, level
         assert incident.state is IncidentState.OPEN, level
     elif level.state is LevelState.SKIPPED:
         assert level.reason in REASONS, level
         assert pages == [] or fired, level
     elif level.state is LevelState.COLLAPSED:
-        assert level.reason == "a later level was due as well", level
+        assert level.reason in {"a later level was due as well", OUTDATED}, level
         assert pages == [] or fired, level
     elif level.page and not pages:
         assert level.notify, level  # its pages lead to nobody, which the ledger says; its notices went out
@@ -230,7 +232,9 @@ def _nobody_is_forgotten(incident: Incident, levels: Sequence[IncidentLevel], ow
     reached = any(one.state is not MessageState.FAILED for one in pages)
     if reached or incident.acknowledged_at is not None or incident.state is IncidentState.RESOLVED:
         return
-    begun = any(level.page and level.state is not LevelState.PENDING for level in levels)
+    begun = any(
+        level.page and level.state is not LevelState.PENDING and level.reason != OUTDATED for level in levels
+    )
     for level in levels:
         if level.page and begun:
-            assert level.state in {LevelState.FIRED, LevelState.SKIPPED}, level
+            assert level.state in {LevelState.FIRED, LevelState.SKIPPED} or level.reason == OUTDATED, level

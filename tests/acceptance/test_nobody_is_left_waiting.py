@@ -233,4 +233,4 @@ async def test_who_was_paged_before_hears_that_automation_has_given_up(tmp_path:
         await home.minutes(5)
         assert len(await home.sent(MessageKind.PAGE)) == 1
         (update,) = await home.sent(MessageKind.UPDATE)
-        assert "Handed to people: run failed" in str(update.words["body"])
+        assert "Handed to people: a remedy failed" in str(update.words["body"])

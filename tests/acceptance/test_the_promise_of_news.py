@@ -107,7 +107,7 @@ async def test_the_news_is_what_happened(tmp_path: Path) -> None:
         body = str(news.words["body"])
         assert "hand.turn: failed" in body
         assert "remedy failed" in body
-        assert "Handed to people: run failed" in body
+        assert "Handed to people: a remedy failed" in body
         assert "Next: a person is needed" in body
 
 

@@ -17,6 +17,7 @@ from runbookd.reports.review import review_of
 from runbookd.reports.review_document import document_of
 from runbookd.units.people import Do
 from runbookd.units.record import read_record
+from tests.acceptance.engine import NOON, alert
 from tests.acceptance.people import MINUTE, House, house, ladder, library, mailed
 from tests.acceptance.voices import DEAF
 
@@ -111,7 +112,7 @@ async def test_when_automation_gives_up_or_nobody_is_reached_the_page_says_so(tm
         await home.minutes(1)
         assert await whys(home) == [("l2", "no way was left to l1")]
         pages = [one for one in await home.lab.messages() if one.kind is MessageKind.PAGE]
-        assert line_of(pages[0], "Why you") == "handed to people: run failed"
+        assert line_of(pages[0], "Why you") == "handed to people: a remedy failed"
 
 
 async def test_after_a_raise_the_time_counts_from_it(tmp_path: Path) -> None:
@@ -138,6 +139,94 @@ async def test_a_handover_by_a_clock_names_the_clock(tmp_path: Path) -> None:
         await home.minutes(21)
         (news,) = await home.sent(MessageKind.UPDATE)
         assert "- Handed to people: nobody at work on it within 10 minutes" in str(news.words["body"])
+
+
+async def test_the_second_of_a_day_says_so(tmp_path: Path) -> None:
+    """Who is woken for the second P2 in 24 hours hears that, and which the first was; so does who gets the mail."""
+    shape = {"title": "Shop ${event.labels.shop}", "key": ["shop"]}
+    content = library({"priority": "P2", "incident": shape})
+    async with house(tmp_path, content) as home:
+        first = await home.breaks(shop="eu")
+        await home.minutes(60)
+        await home.breaks(shop="us")
+        await home.minutes(61)
+        why = f"the second P2 in 24 hours (after Shop eu, {first.id[-8:]})"
+        assert {each for _, each in await whys(home)} == {why}
+        (mail,) = [
+            one
+            for one in await home.sent(MessageKind.OPENED, "Engineering Manager")
+            if one.incident_id != first.id
+            if one.channel is Channel.EMAIL
+        ]
+        assert line_of(mail, "Why you") == why
+
+
+async def test_a_notice_that_is_late_says_by_how_much(tmp_path: Path) -> None:
+    """After an outage, as pages do; what is told in its time says nothing of it."""
+    levels = [{"after": "0m", "notify": ["l1"]}, {"after": "5m", "notify": ["l1", "l2"]}]
+    async with house(tmp_path, ladder(levels, mailed("l1", "l2"))) as home:
+        await home.breaks()
+        await home.sleeps(7 * MINUTE)
+        await home.lab.move(MINUTE)
+        late = "This word is 2 minutes late: the service that sends it was not running."
+        told = [(one.contact, late in str(one.words["body"])) for one in await home.lab.messages()]
+        assert told == [("l1", False), ("l1", True), ("l2", True)]
+
+
+async def test_a_remedy_that_was_not_begun_says_why_in_words(tmp_path: Path) -> None:
+    """Not by the name of the guard."""
+    levels = [{"after": "20m", "page": ["l1"]}]
+    content = replace(ladder(levels, mailed("l1")), rules=remedied().rules, playbooks={"take-back": REMEDY})
+    async with house(tmp_path, content) as home:
+        await home.breaks()
+        await home.mended()
+        await home.minutes(1)
+        await home.breaks()
+        await home.minutes(2)
+        (page,) = await home.sent(MessageKind.PAGE)
+        because = "its last run for this ended too recently"
+        assert line_of(page, "Why you") == f"handed to people: a remedy was not begun: {because}"
+        assert f"take-back was not begun: {because}" in str(page.words["body"])
+
+
+# what is edited in place --------------------------------------------------------------------------------------
+
+
+async def test_a_page_in_slack_keeps_its_words(tmp_path: Path) -> None:
+    """Edited when the channel is there, when somebody has it and at its end: state is added, nothing is lost."""
+    levels = [{"after": "0m", "page": ["l1"]}, {"after": "30m", "notify": ["slack:#late"]}]
+    roles = {"l1": {"primary": {"slack": "#l1"}}}
+    async with house(tmp_path, ladder(levels, roles, channel=True, ack_expires="2h")) as home:
+        await home.breaks()
+        await home.lab.move(MINUTE)
+        (page,) = await home.sent(MessageKind.PAGE)
+        kept = [
+            line for line in str(page.words["body"]).splitlines() if line.startswith(("Alert", "Why you"))
+        ]
+        assert len(kept) == 2
+
+        def edits() -> list[Any]:
+            made = [call.params for _, call in home.voices.sent if call.action == "slack.update_message"]
+            return [one for one in made if all(line in str(one["text"]).splitlines() for line in kept)]
+
+        assert "Communication Channel: #incident-" in edits()[-1]["text"]
+        await home.lab.act(Do.ACKNOWLEDGE, actor="slack:anna")
+        await home.lab.move(MINUTE)
+        assert "Next: anna is on it" in edits()[-1]["text"]
+        assert [button["label"] for button in edits()[-1]["buttons"]] == [
+            "Take over",
+            "Escalate",
+            "Pause automation",
+        ]
+        await home.minutes(31)
+        late: list[Any] = [
+            call.params for _, call in home.voices.sent if call.params.get("channel") == "#late"
+        ]
+        assert [button["id"] for button in late[0]["buttons"]] == ["acknowledge", "escalate", "pause"]
+        await home.lab.act(Do.RESOLVE, actor="slack:anna", text=REASON)
+        await home.lab.move(MINUTE)
+        assert f"Resolution: {REASON}" in edits()[-1]["text"]
+        assert edits()[-1]["buttons"] == []
 
 
 # the first word ----------------------------------------------------------------------------------------------
@@ -370,6 +459,19 @@ async def test_a_remedy_that_is_still_being_checked_is_named(tmp_path: Path) -> 
         assert over
         for one in over:
             assert "take-back by automation, still being checked" in str(one.words["body"])
+
+
+async def test_the_end_tells_the_impact_that_was_told_first(tmp_path: Path) -> None:
+    """The alert's last word of its impact is that of a moment in which it was almost over."""
+    async with house(tmp_path, library()) as home:
+        for text in ("100% of visits fail", "21% of visits fail"):
+            firing = alert(began=NOON, labels={})
+            await home.lab.hear({**firing, "annotations": {"impact": text}})
+            await home.lab.move(MINUTE)
+        await home.mended()
+        await home.lab.move(MINUTE)
+        (over,) = await home.sent(MessageKind.RESOLVED, "#incidents")
+        assert "Functionality Impacted: 100% of visits fail" in str(over.words["body"])
 
 
 async def test_an_end_that_nobody_explains_says_so(tmp_path: Path) -> None:

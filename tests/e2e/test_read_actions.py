@@ -381,7 +381,7 @@ async def test_the_service_account_of_a_pod_signs_in(
     place = "kubernetes_asyncio.config.incluster_config"
     monkeypatch.setattr(f"{place}.SERVICE_TOKEN_FILENAME", str(token))
     monkeypatch.setattr(f"{place}.SERVICE_CERT_FILENAME", str(plane.authority))
-    monkeypatch.setattr("runbookd.actions.kubernetes.client._TOKEN", token)
+    monkeypatch.setattr("runbookd.actions.kubernetes.kubeconfig._SERVICE_ACCOUNT", token)
     for clusters in ({}, {"here": {"in_cluster": True}}):
         async with performing({"kubernetes": {"clusters": clusters}}) as performer:
             result = await asked(performer, "get_pods", namespace=cluster.namespace)

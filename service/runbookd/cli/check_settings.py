@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from runbookd.cli.shared import Shared
     from runbookd.model.library import Library
+    from runbookd.settings import Settings
 
 _EXTRAS = {
     "certmanager": ("kubernetes", "kubernetes_asyncio"),
@@ -33,8 +35,27 @@ def faults_of_settings(shared: Shared) -> list[Problem]:
 
 
 def unmet_by_settings(shared: Shared, library: Library) -> list[Problem]:
-    """Return what the content means and the settings do not have; each such call or message would fail."""
-    return [*_clusters(shared, library), *_webhooks(shared, library)]
+    """Return what the content means and the settings do not have, or what the settings leave to a file not there."""
+    from runbookd.reports.unmet import unmet
+
+    settings = shared.settings()
+    return [*unmet(library, shared.catalogue(), settings.actions), *_default_kubeconfig(library, settings)]
+
+
+def _default_kubeconfig(library: Library, settings: Settings) -> Iterator[Problem]:
+    """Yield the first call that would sign in by `$KUBECONFIG`, where that names files of which none is there."""
+    from runbookd.actions.kubernetes.kubeconfig import fault_of_default
+    from runbookd.reports.possible_calls import possible_calls
+
+    fault = fault_of_default(settings.actions.kubernetes, os.environ.get("KUBECONFIG", ""))
+    called = next((each for each in possible_calls(library) if _extra_of(each.action) == "kubernetes"), None)
+    if fault is not None and called is not None:
+        message = f"playbook {called.playbook}: {called.action} would be refused: $KUBECONFIG: {fault}"
+        yield _at(library, f"playbook:{called.playbook}", message)
+
+
+def _extra_of(action: str) -> str:
+    return _EXTRAS.get(action.partition(".")[0], ("", ""))[0]
 
 
 def missing_extras(library: Library) -> list[Problem]:
@@ -59,50 +80,6 @@ def missing_extras(library: Library) -> list[Problem]:
             message = f"{who} needs the extra `{extra}`, which is not installed here: pip install 'runbookd[{extra}]'"
             told[extra] = _at(library, place, message)
     return list(told.values())
-
-
-def _clusters(shared: Shared, library: Library) -> list[Problem]:
-    """Return the playbooks whose calls mean no cluster of the settings."""
-    from runbookd.actions.kubernetes.naming import fault_of_name
-    from runbookd.reports.possible_calls import possible_calls
-
-    catalogue, names = shared.catalogue(), shared.settings().actions.kubernetes.clusters
-    found: dict[str, Problem] = {}
-    for call in possible_calls(library):
-        if "cluster" in call.open or "cluster" not in catalogue.params(call.action).model_fields:
-            continue
-        name = call.known.get("cluster")
-        fault = fault_of_name(names, None if name is None else str(name))
-        if fault is not None and call.playbook not in found:
-            message = f"playbook {call.playbook}: {call.action} would be refused: {fault}"
-            found[call.playbook] = _at(library, f"playbook:{call.playbook}", message)
-    return list(found.values())
-
-
-def _webhooks(shared: Shared, library: Library) -> Iterator[Problem]:
-    """Yield the roles, levels and announcements that name a webhook the settings do not have."""
-    from runbookd.language.fuzzy import did_you_mean
-
-    known = shared.settings().actions.webhooks
-    for place, name in _webhooks_named(library):
-        if name not in known:
-            message = f"there is no webhook {name!r} in `actions.webhooks` of the settings.{did_you_mean(name, known)}"
-            yield _at(library, place, message)
-
-
-def _webhooks_named(library: Library) -> Iterator[tuple[str, str]]:
-    for name, role in library.roles.items():
-        for contact in (role.primary, role.secondary):
-            if contact is not None and contact.webhook is not None:
-                yield f"role:{name}", contact.webhook
-    reaches = [(f"priority:{name}", priority.announce) for name, priority in library.priorities.items()]
-    for name, policy in library.escalations.items():
-        reaches += [(f"escalation:{name}", [*level.page, *level.notify]) for level in policy.root]
-    for place, named in reaches:
-        for reach in named:
-            kind, _, webhook = reach.partition(":")
-            if kind == "webhook":
-                yield place, webhook
 
 
 def _at(library: Library, place: str, message: str) -> Problem:

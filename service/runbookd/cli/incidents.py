@@ -25,11 +25,15 @@ from runbookd.cli.output import (
 )
 from runbookd.cli.shared import Shared, pass_shared
 from runbookd.language.names import person
+from runbookd.model.reasons import Answer
 from runbookd.stages.audit import merged
+from runbookd.stages.holders import held
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runbookd.model.alert import Alert
-    from runbookd.model.audit import LedgerEntry
+    from runbookd.model.audit import Entry, LedgerEntry
     from runbookd.model.escalation import IncidentLevel, Message
     from runbookd.model.incident import Incident, IncidentClock
     from runbookd.model.run import Run
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 
 _EVENTS = 100
 _ENTRIES = 1000
+_SAID_ELSEWHERE = frozenset({Answer.DONE, Answer.NOT_ASKED, Answer.NOT_A_PERSON})
+"""What the timeline leaves out: an act of a person has an entry of its own, and the others ask nothing of us."""
 
 
 class Reached(NamedTuple):
@@ -131,16 +137,17 @@ def show(shared: Shared, incident_id: str, output: str) -> None:
         )
         return
     now = datetime.now(UTC)
-    _print_head(incident, now)
+    _print_head(incident, [sealed.entry for sealed in entries], now)
     _print_clocks(clocks, now)
-    _print_people(reached, now)
+    _print_people(reached, [sealed.entry for sealed in entries], incident)
     _print_alerts(alerts)
     _print_runs(runs)
-    if entries:
+    told = [sealed for sealed in entries if sealed.entry.what not in _SAID_ELSEWHERE]
+    if told:
         from runbookd.cli.timeline import timeline
 
         heading("Timeline")
-        timeline(entries, indent=2)
+        timeline(told, indent=2)
 
 
 async def _history(tx: Tx, incident: Incident) -> list[LedgerEntry]:
@@ -164,7 +171,7 @@ def _row(incident: Incident, now: datetime) -> list[str]:
     ]
 
 
-def _print_head(incident: Incident, now: datetime) -> None:
+def _print_head(incident: Incident, entries: Sequence[Entry], now: datetime) -> None:
     import json
 
     key = json.loads(incident.key)
@@ -180,18 +187,32 @@ def _print_head(incident: Incident, now: datetime) -> None:
             ("key", ", ".join(f"{label}={value}" for label, value in key.items())),
             ("opened", f"{moment(incident.opened_at)} UTC"),
             ("resolved", f"{moment(incident.resolved_at)} UTC" if incident.resolved_at else ""),
-            ("acknowledged", _acknowledged(incident)),
-            ("leads", person(incident.assignee)),
+            ("acknowledged", _acknowledged(incident, entries)),
+            ("leads", _leads(incident, entries)),
             ("channel", f"#{incident.channel['name']}" if incident.channel else ""),
             ("escalated", f"{moment(escalated)} UTC  {incident.escalation_reason}" if escalated else ""),
         ]
     )
 
 
-def _acknowledged(incident: Incident) -> str:
-    if incident.acknowledged_at is None:
+def _acknowledged(incident: Incident, entries: Sequence[Entry]) -> str:
+    """Say who acknowledged it first and when; another may have taken it over since."""
+    at = incident.acknowledged_at
+    if at is None:
         return ""
-    return f"{moment(incident.acknowledged_at)} UTC  by {person(incident.acknowledged_by) or 'automation'}"
+    first = next((one.actor for one in entries if one.what == "person_acknowledge" and one.at == at), None)
+    return f"{moment(at)} UTC  by {person(first or incident.acknowledged_by) or 'automation'}"
+
+
+def _leads(incident: Incident, entries: Sequence[Entry]) -> str:
+    """Say who has it, or had it at its end, and since when; who had it before them, if anybody."""
+    having = held(entries)
+    before = [f"{person(one.who)} until {moment(one.until)}" for one in having if one.until is not None]
+    now = next((one for one in having if one.until is None), None)
+    name = person(incident.assignee or incident.acknowledged_by)
+    has_it = f"{person(now.who)}, since {moment(now.since)} UTC" if now is not None else name
+    earlier = f"before: {', '.join(before)}" if before else ""
+    return "  ".join(part for part in (has_it or (earlier and "nobody"), earlier) if part)
 
 
 def _print_clocks(clocks: list[IncidentClock], now: datetime) -> None:
@@ -202,18 +223,22 @@ def _print_clocks(clocks: list[IncidentClock], now: datetime) -> None:
     table([Column("CLOCK"), Column("STANDS", grow=True), Column("DUE (UTC)")], rows, indent=2)
 
 
-def _print_people(reached: Reached, now: datetime) -> None:
+def _print_people(reached: Reached, entries: Sequence[Entry], incident: Incident) -> None:
     """Print the escalation's levels, and the messages that went out or should have."""
     if reached.levels:
+        from runbookd.reports.review_people import times_of
+
         heading("Escalation")
+        times = times_of(reached.levels, entries)
         rows = [
             [
                 str(level.place),
                 level.state.value + (f" ({level.reason})" if level.reason else ""),
-                moment(level.due_at) if level.due_at else f"when {level.on_breach} is breached",
+                (moment(due_at) if due_at else f"when {level.on_breach} is breached")
+                + (f", due again at {moment(again_at)}" if again_at else ""),
                 ", ".join((*(f"page {one}" for one in level.page), *level.notify)),
             ]
-            for level in reached.levels
+            for level, (due_at, again_at) in zip(reached.levels, times, strict=True)
         ]
         columns = [
             Column("LEVEL"),
@@ -226,7 +251,8 @@ def _print_people(reached: Reached, now: datetime) -> None:
         from runbookd.cli import messages as outbox
 
         heading("Messages")
-        table(outbox.COLUMNS, [outbox.row(message, now) for message in reached.messages], indent=2)
+        now, names = datetime.now(UTC), outbox.channels_of([incident])
+        table(outbox.COLUMNS, [outbox.row(message, now, names) for message in reached.messages], indent=2)
 
 
 def standing(clock: IncidentClock, now: datetime) -> str:

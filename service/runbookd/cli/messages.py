@@ -26,22 +26,36 @@ from runbookd.cli.output import (
 from runbookd.cli.shapes import Shape, plain
 from runbookd.cli.shared import Shared, pass_shared
 from runbookd.errors import NotFound
+from runbookd.model.escalation import MessageKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from runbookd.model.escalation import Message
+    from runbookd.model.incident import Incident
     from runbookd.ports import Tx
 
 STATES = ("pending", "sending", "sent", "failed", "dropped")
+_IN_SLACK = "slack:"
 CHANNELS = ("pagerduty", "slack", "email", "webhook", "statuspage")
 COLUMNS = [
     Column("ID"),
     Column("STATE"),
+    Column("KIND"),
     Column("CHANNEL"),
     Column("TO", grow=True),
     Column("MADE (UTC)"),
     Column("TOOK", right=True),
     Column("SUBJECT", grow=True),
 ]
+
+
+CHANGING: Mapping[str, str] = {
+    MessageKind.EDIT: "brings up to date what was posted",
+    MessageKind.ACKNOWLEDGE: "quiets the pager: somebody has it",
+    MessageKind.CLOSE: "ends the pager's ring",
+}
+"""What those do that change what was sent before: they have its subject, and tell nobody anew."""
 
 
 @click.group(
@@ -63,17 +77,19 @@ def list_(shared: Shared, /, *, limit: int, output: str, **wanted: str | None) -
     """List messages, newest first."""
     filters = {name: value for name, value in wanted.items() if value is not None}
 
-    async def unit(tx: Tx) -> list[Message]:
+    async def unit(tx: Tx) -> tuple[list[Message], dict[str, str]]:
         part = filters.pop("incident", None)
         incident = {"incident_id": (await find_incident(tx, part)).id} if part is not None else {}
-        return await tx.messages.recent(limit, {**filters, **incident})
+        found = await tx.messages.recent(limit, {**filters, **incident})
+        posted = {one.incident_id for one in found if one.contact.startswith(_IN_SLACK) and one.incident_id}
+        return found, channels_of([await tx.incidents.get(each) for each in posted])
 
-    found = look(shared, unit)
+    found, names = look(shared, unit)
     if output == "json":
         print_json([shape(message) for message in found])
         return
     now = datetime.now(UTC)
-    table(COLUMNS, [row(message, now) for message in found])
+    table(COLUMNS, [row(message, now, names) for message in found])
     if not found:
         click.echo("no messages" if not any(wanted.values()) else "no messages like that", err=True)
 
@@ -114,16 +130,23 @@ def show(shared: Shared, message_id: str, output: str) -> None:
         click.echo(str(message.words["body"]))
 
 
-def row(message: Message, now: datetime) -> list[str]:
-    """One line of the table."""
+def channels_of(incidents: Iterable[Incident | None]) -> dict[str, str]:
+    """Return the names of the Slack channels made for incidents, by what messages to them say."""
+    made = (one.channel for one in incidents if one is not None and one.channel is not None)
+    return {f"{_IN_SLACK}{channel['id']}": f"#{channel['name']}" for channel in made}
+
+
+def row(message: Message, now: datetime, names: Mapping[str, str]) -> list[str]:
+    """One line of the table; `names` are those of Slack channels that were made for incidents."""
     return [
         short(message.id),
         message.state.value,
+        message.kind.value,
         message.channel.value,
-        message.contact,
+        names.get(message.contact, message.contact),
         listed(message.created_at, now),
         length((message.settled_at or now) - message.created_at),
-        str(message.words.get("subject", message.kind.value)),
+        CHANGING.get(message.kind) or str(message.words.get("subject", "")),
     ]
 
 

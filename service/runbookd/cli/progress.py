@@ -45,10 +45,14 @@ class Silent:
 
 
 class Lines:
-    """One line per attempt that ended or began to wait, with the time since the run began."""
+    """One line per attempt that ended or began to wait, with the time since the run began.
+
+    The looks of a check are told only when one says something else than the one before.
+    """
 
     def __init__(self) -> None:
         self._told: set[tuple[str, int, StepState]] = set()
+        self._looked: dict[str, tuple[StepState, str]] = {}
 
     def show(self, run: Run, steps: Sequence[StepRecord]) -> None:
         """Print what is new."""
@@ -59,11 +63,21 @@ class Lines:
             self._told.add(key)
             at = (step.ended_at or step.started_at) - run.created_at
             said = step.message or step.reason or told(step)
+            if self._is_repeated(step, said):
+                continue
             mark = "!" if step.mutating else " "
             line = f"+{length(at):<6} {mark} {step.path}  {step.state.value}  {clean(said)}"
             click.echo(line.rstrip())
             for each in _changes(step, run):
                 click.echo(f"{'':10}{clean(each)}")
+
+    def _is_repeated(self, step: StepRecord, said: str) -> bool:
+        """Whether this is a look that says what the one before it said."""
+        check, _, look = step.path.rpartition("@")
+        if not (check and look.isdecimal()):
+            return False
+        before, self._looked[check] = self._looked.get(check), (step.state, said)
+        return before == (step.state, said)
 
     def close(self) -> None:
         """Nothing is left open."""

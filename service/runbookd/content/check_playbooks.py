@@ -207,7 +207,7 @@ class _Checking:
     ) -> Iterator[Problem]:
         view = replace(self._view, where="a check's `with`", names=RUN | {"steps"}, steps=steps)
         if check.action is None:
-            for key in ("with_", "assert_", "timeout"):
+            for key in ("with_", "assert_", "message", "timeout"):
                 if key in check.model_fields_set:
                     message = f"`{key.removesuffix('_')}` has no effect on a check without `action`"
                     yield self._located.problem(message, *below, key.removesuffix("_"), at_key=True)
@@ -216,6 +216,14 @@ class _Checking:
         if check.assert_ is not None:
             inner = view.at("a check's `assert`", "result", result=self._result(check.action))
             yield from expression(self._located, (*below, "assert"), check.assert_, inner)
+        if check.message is not None:
+            said = view.at("a check's `message`", "result", result=self._result(check.action))
+            yield from templates(
+                self._located, (*below, "message"), check.message, replace(said, secrets=False)
+            )
+            if check.assert_ is None:
+                problem = "`message` has no effect without `assert`"
+                yield self._located.problem(problem, *below, "message", at_key=True)
         if check.for_ > check.within:
             yield self._located.problem("`for` is longer than `within`, so it can never hold", *below, "for")
         yield from self._action(check.action, below, check.with_, "verify")

@@ -56,7 +56,8 @@ FACTS: Mapping[str, Fact] = {
     "incident.channel": Fact("the Slack channel made for it", "#incident-20260105-1200"),
     "incident.url": Fact("where it is shown", "https://runbookd.example.com/incidents/inc-01jg"),
     "incident.why_escalated": Fact(
-        "why it was first handed to people: what became of a run, or the time that ran out", "run unverified"
+        "why it was first handed to people: what became of a remedy, or the time that ran out",
+        "a remedy did not help",
     ),
     "why": Fact(
         "what made this very message, if a level of the escalation did: its time, a time that ran out, a person",

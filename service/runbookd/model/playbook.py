@@ -111,6 +111,9 @@ class Check(Content):
         default_factory=dict, alias="with", description="Its parameters; may hold ${...}."
     )
     assert_: Expr | None = Field(default=None, alias="assert", description="CEL over `result`.")
+    message: str | None = Field(
+        default=None, description="What a failed `assert` says; may hold ${...}, `result` included."
+    )
     every: Duration = Field(default="15s", validate_default=True, description="The time between two looks.")
     for_: Duration = Field(
         default="0s",

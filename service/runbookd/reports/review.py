@@ -18,6 +18,7 @@ from runbookd.reports.review_people import (
     Told,
     Took,
     commander,
+    leads,
     levels,
     reason_of_the_end,
     resolved,
@@ -30,6 +31,7 @@ from runbookd.reports.review_remedies import Kept, Remedy, evidence, remedies
 from runbookd.reports.review_timeline import Line, timeline
 
 if TYPE_CHECKING:
+    from runbookd.stages.holders import Held
     from runbookd.units.record import Record
 
 _IMPACT = ("impact", "summary", "description")
@@ -42,8 +44,8 @@ class Review:
 
     `began_at` is when the first alert began to fire, as its sender says; None without an alert. `duration` is from
     when the incident opened to its end, or to now. `acknowledged` is by a person, or by automation where the
-    priority lets it; `responded` is by whoever was first at work on it. `resolved_because` is what a person said who
-    ended it, else empty. `news_promised` tells that updates were due
+    priority lets it; `leads` are those who had it, one after the other; `responded` is by whoever was first at work on
+    it. `resolved_because` is what a person said who ended it, else empty. `news_promised` tells that updates were due
     by times, `broken_news` are those times at which none came. `left_out` counts lines of the timeline that are not
     told, `begins_late` tells that there are even older entries in the ledger. `findings` are facts that ask for
     something to be done.
@@ -61,6 +63,7 @@ class Review:
     duration: timedelta
     impact: str
     commander: str
+    leads: tuple[Held, ...]
     acknowledged: Took | None
     responded: Took | None
     resolved: Took | None
@@ -99,6 +102,7 @@ def review_of(record: Record, now: datetime) -> Review:
         duration=(incident.resolved_at or now) - incident.opened_at,
         impact=_impact(record),
         commander=commander(record),
+        leads=tuple(leads(record)),
         acknowledged=took(record),
         responded=responded(record),
         resolved=resolved(record),
@@ -121,6 +125,9 @@ def review_of(record: Record, now: datetime) -> Review:
 
 
 def _impact(record: Record) -> str:
-    """Return what the first alert that says so means for users; empty when none does."""
+    """Return what it means for users: as people were told first, else as the first alert says; empty when none does."""
+    first = next((str(one.words["impact"]) for one in record.messages if one.words.get("impact")), "")
+    if first:
+        return first
     texts = (alert.event.annotations.get(name) for alert in record.alerts for name in _IMPACT)
     return next((text for text in texts if text), "")

@@ -17,6 +17,7 @@ from runbookd.reports.review_words import counted, listed, moment, with_detail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from runbookd.reports.document import Block, Words
     from runbookd.reports.review import Review
@@ -29,6 +30,8 @@ _MOST_ROWS: Final = 100
 
 _LONGEST_TITLE: Final = 120
 """Characters of the incident's title in that of the document; the summary has it whole."""
+
+_MOST_LEADS: Final = 10
 
 _TO: Final = {
     ClockKind.ACKNOWLEDGE: "acknowledge",
@@ -93,10 +96,25 @@ def _summary(review: Review) -> Iterator[Block]:
             ("Time to acknowledge (MTTA)", _took(review.acknowledged, f"nobody acknowledged{first}")),
             ("First response", _took(review.responded, f"nobody was at work on it{first}")),
             ("Time to resolve (MTTR)", _took(review.resolved, "not resolved")),
-            ("Incident commander", review.commander or "nobody"),
+            ("Incident commander", _commander(review)),
             ("Impact, as the alert says", review.impact or Blank("brief description of the impact")),
         ),
     )
+
+
+def _commander(review: Review) -> str:
+    """Name who led, and where others had it as well who they were, each with their time."""
+    if not review.leads:
+        return review.commander or "nobody"
+    times = [f"{one.who} {_clock(one.since, review)} - {_clock(one.until, review)}" for one in review.leads]
+    return f"{review.commander} ({'; '.join(times[-_MOST_LEADS:])})"
+
+
+def _clock(at: datetime | None, review: Review) -> str:
+    """Write a time; without its date if that is the day on which the incident opened."""
+    if at is None:
+        return "now"
+    return moment(at).partition(" ")[2] if at.date() == review.opened_at.date() else moment(at)
 
 
 def _sentences(review: Review) -> Iterator[str]:
@@ -267,6 +285,7 @@ def _people(review: Review) -> Iterator[Block]:
 
 def _level(one: Rung, *, over: bool) -> tuple[Words, ...]:
     due = moment(one.due_at) if one.due_at is not None else f"when the time to {one.on_breach} runs out"
+    due += f", due again at {moment(one.again_at)}" if one.again_at is not None else ""
     return str(one.number), due, listed(one.whom), with_detail(_standing(one, over=over), one.reason)
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from runbookd.language import media
+from runbookd.language.calls import called
 from runbookd.language.differences import differences
 from runbookd.language.names import person
 from runbookd.model.action import Mode
@@ -84,7 +85,8 @@ def _is_noise(entry: Entry) -> bool:
 
 def _step(detail: Detail, what: str) -> str:
     """Tell of calls that changed something, would have, or failed; of checks only the run's end tells."""
-    state, reason, action = what.removeprefix("step_"), detail.get("reason"), detail.get("action")
+    state, reason = what.removeprefix("step_"), detail.get("reason")
+    action = called(_text(detail, "action"), detail.get("params"), str(detail["path"])) or None
     if action is None or state == StepState.INTENT:
         return ""
     if reason == StepReason.DRY_RUN:
@@ -97,6 +99,10 @@ def _step(detail: Detail, what: str) -> str:
         return ""
     how = "is in doubt" if state == StepState.IN_DOUBT else "failed"
     return with_detail(f"{action} {how}", detail.get("message") or said(reason))
+
+
+def _text(detail: Detail, name: str) -> str:
+    return str(detail.get(name) or "")
 
 
 def _changes(detail: Detail) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -12,11 +12,14 @@ from runbookd.model.action import Mode
 from runbookd.model.escalation import LevelState, MessageKind, MessageState
 from runbookd.reports.review_promises import acknowledged
 from runbookd.reports.review_words import CHANNELS, KINDS, SERVICE, needless, party, said
+from runbookd.stages.holders import Held, held
 from runbookd.stages.ladder import RESOLVED
+from runbookd.units.causes import frozen_levels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from runbookd.model.audit import Entry
     from runbookd.model.escalation import IncidentLevel, Message
     from runbookd.units.record import Record
 
@@ -28,6 +31,7 @@ PAGE: Final = "page "
 
 _SILENT = frozenset({MessageKind.EDIT, MessageKind.REPLY, MessageKind.CHANNEL, MessageKind.REVIEW})
 """Kinds of messages that tell nobody anything new; they are counted only if they failed."""
+_SECOND = timedelta(seconds=1)
 _GOT_THROUGH: Final[Mapping[MessageState, str]] = {
     MessageState.SENT: "yes",
     MessageState.FAILED: "no",
@@ -65,20 +69,39 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """A level of the escalation, counted from 1. `due_at` is None for one that waits for the clock `on_breach`."""
+    """A level of the escalation, counted from 1. `due_at` is None for one that waits for the clock `on_breach`.
+
+    `again_at` is for when it was made due after that, None if it was not: it was asked again, or called by a person.
+    """
 
     number: int
     due_at: datetime | None
     on_breach: str
+    again_at: datetime | None = None
     state: LevelState
     reason: str
     whom: tuple[str, ...]
 
 
 def commander(record: Record) -> str:
-    """Return who led: who was assigned, else who took it first; empty when nobody did."""
-    first = acknowledged(record)
-    return person(record.incident.assignee or (first[1] if first is not None else ""))
+    """Return who led: who had it at the end or has it now, else who had it longest; empty when nobody did."""
+    end = record.incident.assignee or record.incident.acknowledged_by
+    if end is not None:
+        return person(end)
+    lengths: Counter[str] = Counter()
+    for one in leads(record):
+        lengths[one.who] += (one.until - one.since) // _SECOND if one.until is not None else 0
+    return max(lengths, key=lambda who: lengths[who], default="")
+
+
+def leads(record: Record) -> list[Held]:
+    """Return who had the incident, one after the other, by their names; to its end if they had it then."""
+    over = record.incident.resolved_at
+    return [
+        replace(one, who=person(one.who), until=one.until or over)
+        for one in held(record.entries)
+        if over is None or one.since <= over
+    ]
 
 
 def took(record: Record) -> Took | None:
@@ -127,10 +150,12 @@ def told(record: Record) -> list[Told]:
 
 def levels(record: Record) -> list[Rung]:
     """Return every level of the escalation, in order."""
+    times = times_of(record.levels, record.entries)
     return [
         Rung(
             number=level.number + 1,
-            due_at=level.due_at,
+            due_at=due_at,
+            again_at=again_at,
             on_breach=level.on_breach or "",
             state=LevelState.SKIPPED if _never_due(level, record) else level.state,
             reason=needless(RESOLVED if _never_due(level, record) else level.reason),
@@ -139,8 +164,25 @@ def levels(record: Record) -> list[Rung]:
                 *(party(one, record.incident) for one in level.notify),
             ),
         )
-        for level in record.levels
+        for level, (due_at, again_at) in zip(record.levels, times, strict=True)
     ]
+
+
+def times_of(
+    levels: Sequence[IncidentLevel], entries: Iterable[Entry]
+) -> list[tuple[datetime | None, datetime | None]]:
+    """Return of each level its own time, and the later one for which it was made due after that, None if it was not.
+
+    The ledger knows its own time, the level only the last.
+    """
+    listed = frozen_levels(entries)
+    known = listed if len(listed) == len(levels) else [None] * len(levels)
+    times = []
+    for level, frozen in zip(levels, known, strict=True):
+        own = frozen.due if frozen is not None and isinstance(frozen.due, datetime) else None
+        later = own is not None and level.due_at is not None and level.due_at > own
+        times.append((own, level.due_at) if later else (level.due_at, None))
+    return times
 
 
 def _never_due(level: IncidentLevel, record: Record) -> bool:

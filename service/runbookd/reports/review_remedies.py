@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from runbookd.language.calls import call_of
 from runbookd.language.differences import Difference, differences, was_dry_run
 from runbookd.model.action import Mode
 from runbookd.model.reasons import StepReason
@@ -122,7 +123,7 @@ def _deed(step: StepRecord) -> Deed:
     dry = was_dry_run(step.reason)
     return Deed(
         at=step.ended_at or step.started_at,
-        action=step.action or "",
+        action=call_of(step),
         attempt=step.attempt,
         outcome="dry run, nothing was changed" if dry else _OUTCOMES[step.state],
         dry_run=dry,

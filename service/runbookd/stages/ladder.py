@@ -23,6 +23,8 @@ ANEW = "anew"
 """The reason of a pending level that is told once more, since none of the pages before got through."""
 NOBODY = "nobody_to_reach"
 """The reason of a level that was skipped because it leads to nobody."""
+OUTDATED = "the priority has changed"
+"""The reason of a level of a lower priority that had not paged when the incident was raised: it does not come back."""
 BY_HAND, BY_HAND_AGAIN = "by hand", "by hand, again"
 """The reasons of a pending level that a person wants told now, and of one that was told before."""
 _MET_BY = {"acknowledge": ACKNOWLEDGED, "respond": RESPONDED, "resolve": RESOLVED}
@@ -147,21 +149,32 @@ def handed_over(levels: Sequence[IncidentLevel], now: datetime) -> IncidentLevel
 def called(levels: Sequence[IncidentLevel], now: datetime) -> IncidentLevel | None:
     """Return the level that a person who wants more help calls now, whatever it waits for; None when none pages.
 
-    That is the next one that pages and has not: one still to come, or that an answer had stopped, or that a later one
-    had taken in; one further up before one further down. When each has paged, the last that did is asked again.
+    That is the lowest one that pages and has not: one still to come, or that an answer had stopped, or that a later one
+    had taken in. When each has paged, the highest is asked again.
     """
-    paged = _paged(levels)
-    highest = max((number for _, number, _ in paged), default=-1)
-    untold = [level for level in levels if level.page and _has_yet_to_page(level)]
-    level = min(untold, key=lambda one: (one.number < highest, one.number), default=None)
-    if level is not None:
-        return replace(_pending(level, now), unless=None, reason=BY_HAND)
-    return replace(_pending(paged[-1][2], now), unless=None, reason=BY_HAND_AGAIN) if paged else None
+    paging = sorted((level for level in levels if level.page), key=lambda level: level.number)
+    untold = next((level for level in paging if _has_yet_to_page(level)), None)
+    if untold is not None:
+        return replace(_pending(untold, now), unless=None, reason=BY_HAND)
+    paged = [level for level in paging if level.state is LevelState.FIRED]
+    return replace(_pending(paged[-1], now), unless=None, reason=BY_HAND_AGAIN) if paged else None
 
 
 def _has_yet_to_page(level: IncidentLevel) -> bool:
     stopped = level.state is LevelState.SKIPPED and level.reason in {ACKNOWLEDGED, RESPONDED}
-    return stopped or level.state in {LevelState.PENDING, LevelState.COLLAPSED}
+    taken_in = level.state is LevelState.COLLAPSED and level.reason != OUTDATED
+    return stopped or taken_in or level.state is LevelState.PENDING
+
+
+def outdated(levels: Sequence[IncidentLevel], now: datetime) -> list[IncidentLevel]:
+    """Return the levels that have yet to page when the priority rises, so that none of them is told any more."""
+    return [
+        replace(level, state=LevelState.SKIPPED, settled_at=now, reason=OUTDATED)
+        if level.state is LevelState.PENDING
+        else replace(level, reason=OUTDATED)
+        for level in levels
+        if _has_yet_to_page(level)
+    ]
 
 
 def rearmed(
@@ -169,9 +182,10 @@ def rearmed(
 ) -> list[IncidentLevel]:
     """Return the levels that are due after an acknowledgement of then has expired.
 
-    First whoever took it is asked again: the last level that had paged when they did. After it those come back that the
-    acknowledgement had stopped, as long after it as they were. When nobody had been paged by then, those come back with
-    the first of them now; if none of them pages, the first that did is asked again, or the first that does.
+    First whoever had it is asked again: the last level that had paged when they took it or were given it, which is
+    `taken_at`. After it those come back that the acknowledgement had stopped, as long after it as they were. When
+    nobody had been paged by then, those come back with the first of them now; if none of them pages, the first that did
+    is asked again, or the first that does.
     """
     stopped = [
         level for level in levels if level.state is LevelState.SKIPPED and level.reason == ACKNOWLEDGED

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runbookd.language.values import canonical_json, encode
 from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
+from runbookd.stages.reached import PASSED_ON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from runbookd.model.action import Failure
 
 PATIENCE = {MessageKind.PAGE: timedelta(minutes=1), MessageKind.REPLY: timedelta(minutes=1)}
-"""How long a message is tried. A page that does not get through goes to the next contact instead."""
+"""How long a message is tried. A page that does not get through goes to the next contact instead, and a phone is then
+tried on in the background."""
 _PATIENCE = timedelta(hours=1)
 _LONGEST_WAIT = timedelta(minutes=1)
 _LEAST_TRIES = 2
@@ -39,6 +41,7 @@ BUTTONS = (
         "Alerts are still taken in and people are still paged. `runbookd resume` ends it.",
     },
 )
+_TAKEN = {"acknowledge": {"label": "Take over"}}
 _SEVERITY = {"P0": "critical", "P1": "error", "P2": "warning", "P3": "info"}
 
 
@@ -75,9 +78,10 @@ def retry_at(message: Message, failure: Failure, now: datetime) -> datetime | No
     """Say when to try again after a failed attempt; None to give up.
 
     A first attempt that was late, as after an outage, is followed by another even so, unless a wait is asked for: the
-    next contact is better than that.
+    next contact is better than that. A page to a phone that was passed on to others has as long as any message.
     """
-    end = message.created_at + PATIENCE.get(message.kind, _PATIENCE)
+    passed_on = message.facts.get(PASSED_ON)
+    end = message.created_at + (_PATIENCE if passed_on else PATIENCE.get(message.kind, _PATIENCE))
     wait = min(timedelta(seconds=2 ** min(message.attempts, 10)), _LONGEST_WAIT)
     soon = message.attempts < _LEAST_TRIES
     if failure.retry_after is not None and timedelta(seconds=failure.retry_after) > wait:
@@ -165,7 +169,9 @@ def _slack(message: Message, earlier: Sequence[Message]) -> Send | None:
 
 
 def _buttons(message: Message) -> list[dict[str, object]]:
-    return [{**button, "value": message.incident_id} for button in BUTTONS]
+    """Return what can be done about an open incident; one that somebody has can be taken over."""
+    taken = _TAKEN if message.words.get("taken") else {}
+    return [{**button, **taken.get(button["id"], {}), "value": message.incident_id} for button in BUTTONS]
 
 
 def _email(message: Message, earlier: Sequence[Message]) -> Send | None:

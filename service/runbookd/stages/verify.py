@@ -87,7 +87,11 @@ def _look(journal: Journal, path: str, number: int, check: Check, seen: tuple[Sc
     """Look for the given time, counted from 1."""
     scope, actions = seen
     wanted = Wanted(
-        action=check.action or "", parameters=check.with_, timeout=check.timeout, assertion=check.assert_
+        action=check.action or "",
+        parameters=check.with_,
+        timeout=check.timeout,
+        assertion=check.assert_,
+        message=check.message,
     )
     return journal.call(f"{path}@{number}", wanted, scope, actions)
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runbookd.language.media import in_words
 from runbookd.language.names import person
 from runbookd.model.incident import ClockKind
-from runbookd.model.reasons import Escalate
+from runbookd.model.reasons import Escalate, Guard
 from runbookd.stages.ladder import AGAIN, ANEW, BY_HAND, BY_HAND_AGAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from runbookd.model.audit import Entry
     from runbookd.model.escalation import IncidentLevel, Message
     from runbookd.model.incident import Incident, IncidentClock
     from runbookd.ports import Tx
+    from runbookd.units.desk import Desk
 
 _MOST = 50
 """Entries of one kind that are read: an incident has as many levels frozen as its priority was raised."""
@@ -30,16 +31,45 @@ _NOT: Final = {
 _NO_TROUBLE: Final = frozenset({ClockKind.UPDATE, ClockKind.REVIEW})
 """Clocks that are no promise about the trouble itself."""
 _UNLESS: Final = {"acknowledged": "acknowledge", "responded": "respond", "resolved": "resolve"}
+_HANDED: Final[Mapping[str, str]] = {
+    Escalate.RUN_FAILED: "a remedy failed",
+    Escalate.RUN_UNVERIFIED: "a remedy did not help",
+    Escalate.RUN_IN_DOUBT: "nobody can tell whether a remedy's call happened",
+    Escalate.RUN_CANCELLED: "a remedy was stopped before its end",
+    Escalate.RUN_REFUSED: "a remedy was not begun",
+    Escalate.PAUSED: "automation is paused",
+    Escalate.STORM_BRAKE: "too many remedies began at once",
+    Escalate.INTERNAL: "runbookd cannot go on with a remedy",
+}
+_NOT_BEGUN: Final[Mapping[str, str]] = {
+    Guard.COOLDOWN: "its last run for this ended too recently",
+    Guard.LOOKED_LATELY: "its last run for this changed nothing; it looks again in a moment",
+    Guard.RUN_LIMIT: "it has been run for this as often as the rule allows",
+    Guard.TARGET_COOLDOWN: "another remedy changed the same target too recently",
+    Guard.TARGET_LOCKED: "another remedy is at work on the same target",
+    Guard.TARGET_WAITED_FOR: "another remedy is asked to leave the same target first",
+    Guard.TARGET_ON_HOLD: "its target is kept for people, until one releases it",
+    Guard.BUDGET: "as many remedies as are allowed in all have run",
+    Guard.PROTECTED: "its target is on the protected list",
+    Guard.MISSING_VALUE: "the alert lacks a value that it needs",
+    Guard.BAD_INPUT: "the alert has a value that does not fit it",
+    Guard.DUPLICATE: "it has been tried for this alert",
+    Guard.UNKNOWN_PLAYBOOK: "its playbook is gone",
+    Escalate.PAUSED: "automation is paused",
+}
+_ORDINALS: Final = {2: "second", 3: "third", 4: "fourth", 5: "fifth"}
+_MOST_NAMED = 3
+_TWO_DAYS: Final = timedelta(days=2)
 
 
-class _Frozen(NamedTuple):
+class Frozen(NamedTuple):
     """When a level was frozen, and for when: its time, or the clock whose breach it waits for."""
 
     since: datetime
     due: datetime | str
 
 
-async def why_told(tx: Tx, incident: Incident, message: Message) -> str:
+async def why_told(tx: Tx, desk: Desk, incident: Incident, message: Message) -> str:
     """Say what made this very message; empty when no level of the escalation did.
 
     A level that is told as it was frozen says its own time, or the clock that ran out. One that was made due by
@@ -49,9 +79,11 @@ async def why_told(tx: Tx, incident: Incident, message: Message) -> str:
     level = next((one for one in await tx.levels.of(incident.id) if one.number == number), None)
     if level is None:
         return ""
-    frozen = await _frozen(tx, incident, level.number)
+    listed = frozen_levels(await _entries(tx, incident, "escalation_frozen"))
+    frozen = listed[level.number] if level.number < len(listed) else None
     if frozen is not None and frozen.due == level.due_at:
-        return _by_its_time(level, frozen.since, level.due_at, incident)
+        several = await _one_of_several(tx, desk, incident, frozen.since)
+        return _by_its_time(level, frozen.since, incident, several)
     clocks = {clock.kind.value: clock.due_at for clock in await tx.incidents.clocks(incident.id)}
     if frozen is not None and level.due_at is not None and clocks.get(level.on_breach or "") == level.due_at:
         return f"{_NOT.get(level.on_breach or '', 'no news')} within {in_words(level.due_at - frozen.since)}"
@@ -61,7 +93,8 @@ async def why_told(tx: Tx, incident: Incident, message: Message) -> str:
 def why_escalated(incident: Incident, clocks: Sequence[IncidentClock]) -> str:
     """Say why an incident was first handed to people; of a promised time that ran out, which."""
     if incident.escalation_reason != Escalate.CLOCK:
-        return (incident.escalation_reason or "").replace("_", " ")
+        reason = incident.escalation_reason or ""
+        return _HANDED.get(reason, reason.replace("_", " "))
     broken = [one for one in clocks if one.breached_at is not None and one.kind not in _NO_TROUBLE]
     first = min(broken, key=lambda clock: clock.due_at, default=None)
     if first is None:
@@ -69,20 +102,55 @@ def why_escalated(incident: Incident, clocks: Sequence[IncidentClock]) -> str:
     return f"{_NOT[first.kind.value]} within {in_words(first.due_at - incident.opened_at)}"
 
 
-async def _frozen(tx: Tx, incident: Incident, number: int) -> _Frozen | None:
-    """Return what the ledger says of a level when it was frozen; None when that is not there any more.
+def why_not_begun(reason: str | None) -> str:
+    """Say why a run was refused."""
+    return _NOT_BEGUN.get(reason or "", (reason or "").replace("_", " "))
+
+
+def frozen_levels(entries: Iterable[Entry]) -> list[Frozen]:
+    """Return what the ledger says of the levels when they were frozen, by their numbers.
 
     The ledger lists levels in their order, first those of the first priority.
     """
-    listed: list[_Frozen] = []
-    for entry in await _entries(tx, incident, "escalation_frozen"):
-        levels = entry.detail.get("levels")
-        listed += [_Frozen(entry.at, due) for _, due in levels] if isinstance(levels, list | tuple) else []
-    return listed[number] if number < len(listed) else None
+    listed: list[Frozen] = []
+    for entry in entries:
+        levels = entry.detail.get("levels") if entry.what == "escalation_frozen" else None
+        listed += [Frozen(entry.at, due) for _, due in levels] if isinstance(levels, list | tuple) else []
+    return listed
 
 
-def _by_its_time(level: IncidentLevel, since: datetime, due_at: datetime, incident: Incident) -> str:
-    """Tell of a level that came when it had to: `level 3: not acknowledged after 10 minutes`."""
+async def _one_of_several(tx: Tx, desk: Desk, incident: Incident, since: datetime) -> str:
+    """Tell that an incident made several of its priority, and which came before it; empty when it did not."""
+    entries = [one for one in await _entries(tx, incident, "several_incidents") if one.at == since]
+    ids = entries[-1].detail.get("incidents") if entries else None
+    if not isinstance(ids, list | tuple):
+        return ""
+    before = [await tx.incidents.get(str(one)) for one in ids if one != incident.id]
+    named = [f"{one.title}, {one.id[-8:]}" for one in before if one is not None][:_MOST_NAMED]
+    many = (
+        desk.library.priorities[incident.priority].many
+        if incident.priority in desk.library.priorities
+        else None
+    )
+    within = f" in {_window(many.within)}" if many is not None else ""
+    after = f" (after {'; '.join(named)})" if named else ""
+    return f"the {_ORDINALS.get(len(ids), f'{len(ids)}th')} {incident.priority}{within}{after}"
+
+
+def _window(length: timedelta) -> str:
+    """Write a window as people say it: `24 hours`, not `1 day`."""
+    hours, rest = divmod(length, timedelta(hours=1))
+    return f"{hours} hours" if not rest and hours > 1 and length <= _TWO_DAYS else in_words(length)
+
+
+def _by_its_time(level: IncidentLevel, since: datetime, incident: Incident, several: str) -> str:
+    """Tell of a level that came when it had to: `level 3: not acknowledged after 10 minutes`.
+
+    `several` is why it is on this escalation at all, empty for the priority's own.
+    """
+    due_at = level.due_at or since
+    if several and due_at == since:
+        return several
     raised = f"it became {incident.priority}" if since > incident.opened_at else ""
     state, after = _NOT.get(_UNLESS.get(level.unless or "", "")), in_words(due_at - since)
     if due_at == since:
@@ -91,7 +159,7 @@ def _by_its_time(level: IncidentLevel, since: datetime, due_at: datetime, incide
         what = f"{after} after {raised or 'it opened'}"
     else:
         what = f"{state} {after} after {raised}" if raised else f"{state} after {after}"
-    return f"level {level.place}: {what}"
+    return f"level {level.place}: {what}{f'; {several}' if several else ''}"
 
 
 async def _by_something(tx: Tx, incident: Incident, level: IncidentLevel, message: Message) -> str:
@@ -120,8 +188,19 @@ async def _by_something(tx: Tx, incident: Incident, level: IncidentLevel, messag
                 return f"no way was left to {entry.detail.get(name)}"
     if level.on_breach == ClockKind.UPDATE:
         return "the promised news did not come"
-    by_itself = incident.escalation_reason not in {None, Escalate.CLOCK.value}
-    return f"handed to people: {why_escalated(incident, ())}" if by_itself else ""
+    return await _handed_over(tx, incident)
+
+
+async def _handed_over(tx: Tx, incident: Incident) -> str:
+    """Tell that automation has handed the incident to people, and of a remedy that was not begun why."""
+    if incident.escalation_reason in {None, Escalate.CLOCK.value}:
+        return ""
+    why = why_escalated(incident, ())
+    if incident.escalation_reason == Escalate.RUN_REFUSED:
+        refused = await _entries(tx, incident, Escalate.RUN_REFUSED.value)
+        guards = [str(entry.detail.get("detail") or "").partition(": ")[0] for entry in refused[:1]]
+        why = ": ".join((why, *map(why_not_begun, guards)))
+    return f"handed to people: {why}"
 
 
 async def _entries(tx: Tx, incident: Incident, what: str) -> list[Entry]:

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from runbookd.model.audit import Entry, Stage
-from runbookd.model.escalation import LevelState, MessageKind, MessageState
+from runbookd.model.escalation import LevelState, MessageKind
 from runbookd.model.incident import ClockKind, Incident, IncidentClock, IncidentState
 from runbookd.model.reasons import Escalate
 from runbookd.model.work import Work, WorkKind
 from runbookd.stages.escalate import clocks_for, escalated, next_clock
+from runbookd.stages.holders import held
 from runbookd.stages.ladder import (
     AGAIN,
     ANEW,
@@ -29,8 +30,10 @@ from runbookd.stages.ladder import (
     rearmed,
     started_over,
 )
+from runbookd.stages.reached import unreached
 from runbookd.units.clocks import settle_clocks
 from runbookd.units.news import keep_promise
+from runbookd.units.record import MOST_ENTRIES
 from runbookd.units.telling import (
     Why,
     audience,
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
 
 
 _TOLD_LATE = timedelta(seconds=10)
-"""A page later than this tells by how much. Less is no outage, but the time that things take."""
+"""What a level tells later than this says by how much. Less is no outage, but the time that things take."""
 _SOONEST_ANEW, _LATEST_ANEW = timedelta(minutes=5), timedelta(hours=1)
 """When the levels begin anew, after every page of theirs has failed; they are as far apart as the first of these."""
 
@@ -222,16 +225,20 @@ async def _breached(tx: Tx, incident: Incident, kind: str, now: datetime) -> Non
 
 
 async def _expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Incident:
-    """End an acknowledgement whose time is over: nobody leads any more, and whoever took it is asked again first."""
+    """End an acknowledgement whose time is over: nobody leads any more, and whoever had it is asked again first."""
     until = incident.acknowledged_until
     if until is None or until > now or incident.state is IncidentState.RESOLVED:
         return incident
-    detail = {"by": incident.acknowledged_by, "until": until, "assignee": incident.assignee}
+    entries = await tx.ledger.recent(MOST_ENTRIES, {"incident_id": incident.id})
+    last = next(iter(held(sealed.entry for sealed in entries)[-1:]), None)
+    since = last.since if last is not None else incident.acknowledged_at
+    by = last.who if last is not None else incident.acknowledged_by
+    detail = {"by": by, "since": since, "until": until, "assignee": incident.assignee}
     expired = replace(
         incident, acknowledged_at=None, acknowledged_by=None, acknowledged_until=None, assignee=None
     )
     await tx.incidents.save(expired)
-    for level in rearmed(await tx.levels.of(incident.id), incident.acknowledged_at, until):
+    for level in rearmed(await tx.levels.of(incident.id), since, until):
         await tx.levels.save(level)
     entry = Entry(
         at=now,
@@ -287,11 +294,12 @@ async def _fire(tx: Tx, desk: Desk, incident: Incident, one: Fired, now: datetim
     name = f"level {level.place}{f' {AGAIN} {level.due_at}' if again else ''}"
     told_before = bool(await audience(tx, incident))
     kind = MessageKind.UPDATE if told_before and level.number else MessageKind.OPENED
-    about = {"level": level.number, "because": level.reason}
+    late = one.late if one.late >= _TOLD_LATE else None
+    about = {"level": level.number, "because": level.reason, "late": late}
     noticed = await tell(tx, desk, incident, Why(name, kind, about), level.notify, now)
     if not one.page or not level.page:
         return noticed
-    facts = {**about, "unless": level.unless, "late": one.late if one.late >= _TOLD_LATE else None}
+    facts = {**about, "unless": level.unless}
     paged = await tell(tx, desk, incident, Why(name, MessageKind.PAGE, facts), level.page, now)
     if paged == 0:
         await instead(tx, incident, now, level)
@@ -324,8 +332,7 @@ async def start_over(tx: Tx, incident: Incident, now: datetime) -> datetime | No
     if incident.state is IncidentState.RESOLVED or incident.acknowledged_at is not None:
         return None
     levels = await tx.levels.of(incident.id)
-    pages = [one for one in await tx.messages.of(incident.id) if one.kind is MessageKind.PAGE]
-    if hastened(levels, now) is not None or any(one.state is not MessageState.FAILED for one in pages):
+    if hastened(levels, now) is not None or not unreached(await tx.messages.of(incident.id)):
         return None
     at = now + min(max(now - incident.opened_at, _SOONEST_ANEW), _LATEST_ANEW)
     anew = started_over(levels, at, _SOONEST_ANEW)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runbookd.language.calls import call_of
 from runbookd.language.names import person
 from runbookd.model.action import Mode
 from runbookd.model.escalation import Channel, LevelState, MessageKind, MessageState
 from runbookd.model.incident import ClockKind, IncidentState
 from runbookd.model.run import RunState, StepState
-from runbookd.units.causes import why_escalated
+from runbookd.units.causes import why_escalated, why_not_begun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +49,8 @@ async def facts_of(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> dic
         "service": str(variables.get("service_name", "")),
         "status_page": str(variables.get("status_page_url", "")) if _is_public(messages) else "",
         "incident": {
-            **_incident(desk, incident, alerts, now),
+            **_incident(desk, incident, now),
+            "impact": _impact(incident, alerts, messages),
             "state": _state(incident, runs),
             "why_escalated": why_escalated(incident, [*clocks.values()]),
         },
@@ -63,7 +65,7 @@ async def facts_of(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> dic
     }
 
 
-def _incident(desk: Desk, incident: Incident, alerts: Sequence[Alert], now: datetime) -> dict[str, object]:
+def _incident(desk: Desk, incident: Incident, now: datetime) -> dict[str, object]:
     priority = desk.library.priorities.get(incident.priority)
     end = incident.resolved_at or now
     return {
@@ -79,7 +81,6 @@ def _incident(desk: Desk, incident: Incident, alerts: Sequence[Alert], now: date
         "resolved_at": incident.resolved_at,
         "duration": end - incident.opened_at,
         "commander": person(_lead(incident)),
-        "impact": _impact(alerts),
         "channel": f"#{incident.channel['name']}" if incident.channel else "",
     }
 
@@ -107,8 +108,15 @@ def _state(incident: Incident, runs: Sequence[Run]) -> str:
     return "Mitigating" if _lead(incident) or remedied else "Investigating"
 
 
-def _impact(alerts: Sequence[Alert]) -> str:
-    """Return what the first alert's sender says it means for users; empty when it does not."""
+def _impact(incident: Incident, alerts: Sequence[Alert], messages: Sequence[Message]) -> str:
+    """Return what the first alert's sender says it means for users; empty when it does not.
+
+    Of what is over, that is what people were told first: by now the alert may tell only of its last moment.
+    """
+    told = (str(one.words["impact"]) for one in messages if one.words.get("impact"))
+    first = next(told, "") if incident.state is IncidentState.RESOLVED else ""
+    if first:
+        return first
     for alert in alerts:
         for name in ("impact", "summary", "description"):
             text = alert.event.annotations.get(name)
@@ -136,11 +144,17 @@ def _update(
 def _did(run: Run, steps: Sequence[StepRecord]) -> list[dict[str, object]]:
     """Return what a run has done so far, and how it ended, in the order it happened."""
     if run.state is RunState.REFUSED:
-        return [{"at": run.created_at, "what": f"{run.playbook} was not begun", "detail": _words(run.reason)}]
+        return [
+            {
+                "at": run.created_at,
+                "what": f"{run.playbook} was not begun",
+                "detail": why_not_begun(run.reason),
+            }
+        ]
     did: list[dict[str, object]] = [
         {"at": run.created_at, "what": f"{run.playbook} begun", "detail": _mode(run)},
         *(
-            {"at": step.ended_at or step.started_at, "what": step.action, "detail": _DONE[step.state]}
+            {"at": step.ended_at or step.started_at, "what": call_of(step), "detail": _DONE[step.state]}
             for step in steps
             if step.mutating and step.action is not None and step.state in _DONE
         ),

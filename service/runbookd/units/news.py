@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from runbookd.model.audit import Entry, Stage
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from runbookd.model.incident import Incident
     from runbookd.ports import Tx
     from runbookd.units.desk import Desk
+
+
+_TOLD_LATE = timedelta(seconds=10)
+"""News later than this says by how much."""
 
 
 async def keep_promise(
@@ -38,7 +43,8 @@ async def keep_promise(
     broken = news.due is Due.BREACH or now > clock.due_at  # by us, when the service was down
     new = True
     if news.due is Due.SEND:
-        await tell_audience(tx, desk, incident, Why(f"update {promised}", MessageKind.UPDATE), now)
+        late = {"late": now - clock.due_at} if now - clock.due_at >= _TOLD_LATE else {}
+        await tell_audience(tx, desk, incident, Why(f"update {promised}", MessageKind.UPDATE, late), now)
     elif news.due is Due.REMIND:
         new = await remind(tx, desk, incident, f"{news.due} {promised}", now)
     if broken or (news.due is Due.REMIND and new):

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from runbookd.errors import Conflict, NotFound
 from runbookd.language.names import person
 from runbookd.model.audit import Entry, Stage
-from runbookd.model.escalation import LevelState, MessageKind
+from runbookd.model.escalation import MessageKind
 from runbookd.model.incident import ClockKind, Incident, IncidentState
 from runbookd.model.work import WorkKind
-from runbookd.stages.ladder import ACKNOWLEDGED, BY_HAND_AGAIN
+from runbookd.stages.holders import whose
+from runbookd.stages.ladder import BY_HAND_AGAIN, outdated
 from runbookd.stages.updates import renew
 from runbookd.units.clocks import settle_clocks
 from runbookd.units.escalation import begin_clocks, call, close_incident
@@ -136,17 +137,12 @@ async def _heard_of(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: da
     Whoever took it has it, and whoever it was assigned to, at whichever door they are heard of.
     """
     until = _until(desk, incident.priority, now)
-    having = {_person(name) for name in (incident.acknowledged_by, incident.assignee) if name}
-    if incident.acknowledged_until in {None, until} or until is None or _person(wanted.actor) not in having:
+    having = {whose(name) for name in (incident.acknowledged_by, incident.assignee) if name}
+    if incident.acknowledged_until in {None, until} or until is None or whose(wanted.actor) not in having:
         return incident
     longer = replace(incident, acknowledged_until=until)
     await tx.incidents.save(longer)
     return longer
-
-
-def _person(actor: str) -> str:
-    """Return who it is, without the door: `slack:anna` is anna."""
-    return actor.rpartition(":")[2]
 
 
 async def _escalate(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
@@ -182,10 +178,8 @@ async def _raise(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datet
     until = _until(desk, priority, now) if incident.acknowledged_at is not None else None
     raised = replace(incident, priority=priority, escalation=None, acknowledged_until=until)
     await tx.incidents.save(raised)
-    for level in await tx.levels.of(incident.id):
-        if level.state is LevelState.PENDING or level.reason == ACKNOWLEDGED:  # none of them comes back
-            gone = replace(level, state=LevelState.SKIPPED, settled_at=now, reason="the priority has changed")
-            await tx.levels.save(gone)
+    for level in outdated(await tx.levels.of(incident.id), now):
+        await tx.levels.save(level)
     news = {"note": f"Raised from {incident.priority} to {priority}."}
     await tell_audience(
         tx, desk, raised, Why(f"raised {now.isoformat()}", MessageKind.UPDATE, news), now, inside=True
@@ -202,10 +196,13 @@ async def _resolve(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: dat
 
 
 async def _assign(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
+    """Give it to somebody, whoever asks: an acknowledgement that there is lasts its full time for the new leader."""
     if incident.assignee == wanted.text:
         return Done(incident, f"{wanted.text} leads it already", changed=False)
-    heard = await _heard_of(tx, desk, incident, wanted, now)
-    assigned = replace(heard, assignee=wanted.text)
+    until = incident.acknowledged_until
+    if until is not None:
+        until = _until(desk, incident.priority, now) or until
+    assigned = replace(incident, assignee=wanted.text, acknowledged_until=until)
     await tx.incidents.save(assigned)
     await tx.work.add(WorkKind.CLOCK, assigned.id, now)
     await refresh(tx, desk, assigned, f"assigned {now.isoformat()}", now)

@@ -10,8 +10,9 @@ from runbookd.language.values import canonical_json, encode
 from runbookd.model.action import NOT_SET, Call, Mode, OutcomeState, Probed, Repeat
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
-from runbookd.stages.ladder import stopped_by
+from runbookd.stages.ladder import ACKNOWLEDGED, RESOLVED, stopped_by
 from runbookd.stages.outbox import EVERY, Send, bucket, retry_at, send_of
+from runbookd.stages.reached import PASSED_ON, decisive, late_ring, unreached
 from runbookd.units.escalation import instead, start_over
 from runbookd.units.telling import Why, refresh, tell
 from runbookd.units.words import words_of
@@ -113,7 +114,10 @@ def _call(message: Message, send: Send, timeout: timedelta) -> Call:
 
 
 async def end_send(tx: Tx, desk: Desk, attempt: Attempt, outcome: Outcome, now: datetime) -> Message:
-    """Write down what came of an attempt; a page that cannot get through goes to the next contact."""
+    """Write down what came of an attempt; a page that cannot get through goes to the next contact.
+
+    One to a phone is then tried on: should it get through at last, and nobody have taken the incident, it rings late.
+    """
     work, message = attempt.work, attempt.message
     await tx.work.hold(work, now, desk.lease)
     if outcome.state is OutcomeState.SUCCEEDED:
@@ -127,11 +131,20 @@ async def end_send(tx: Tx, desk: Desk, attempt: Attempt, outcome: Outcome, now: 
         error=failure.message if failure is not None else None,
     )
     doubtful = outcome.state is OutcomeState.IN_DOUBT
-    again = (
-        retry_at(message, replace(failure, temporary=failure.temporary or doubtful), now) if failure else None
-    )
+    passed_on = bool(message.facts.get(PASSED_ON))
+    if failure is not None:
+        failure = replace(failure, temporary=failure.temporary or doubtful)
+    again = retry_at(message, failure, now) if failure else None
+    if again is None and failure is not None and _rings(message) and not passed_on:
+        late = await _passed_on(tx, told)
+        late_at = retry_at(late, failure, now)
+        if late_at is not None:
+            await tx.messages.save(late)
+            await tx.work.reschedule(work, late_at)
+            await _fall_through(tx, desk, late, now)
+            return late
     if again is not None:
-        state = MessageState.SENDING if doubtful else MessageState.PENDING
+        state = MessageState.SENDING if doubtful and not passed_on else MessageState.PENDING
         kept = replace(told, state=state)
         await tx.messages.save(kept)
         await tx.work.reschedule(work, again)
@@ -140,8 +153,22 @@ async def end_send(tx: Tx, desk: Desk, attempt: Attempt, outcome: Outcome, now: 
         own = replace(told, state=MessageState.DROPPED, reason="own_page_only", error=None)
         return await _settle(tx, work, own, now)
     settled = await _settle(tx, work, replace(told, state=MessageState.FAILED), now)
-    await _fall_through(tx, desk, settled, now)
+    if not passed_on:
+        await _fall_through(tx, desk, settled, now)
     return settled
+
+
+def _rings(message: Message) -> bool:
+    """Whether this is a page to a phone: its key makes it safe to send again, whatever became of the attempt."""
+    return message.kind is MessageKind.PAGE and message.channel is Channel.PAGERDUTY
+
+
+async def _passed_on(tx: Tx, message: Message) -> Message:
+    """Return a page to a phone as it is tried on, after others were paged for it."""
+    incident = await tx.incidents.get(message.incident_id or "")
+    taken = incident is not None and incident.acknowledged_at is not None
+    facts = {**message.facts, PASSED_ON: RESOLVED if taken else ACKNOWLEDGED}
+    return replace(message, state=MessageState.PENDING, facts=facts)
 
 
 def sent_before(probed: Probed, outcome: Outcome | None) -> Outcome | None:
@@ -150,11 +177,14 @@ def sent_before(probed: Probed, outcome: Outcome | None) -> Outcome | None:
 
 
 def _needless(message: Message, incident: Incident | None) -> str:
-    """Say why a message is not needed any more; empty when it is, or may have got through."""
-    in_doubt = message.state is MessageState.SENDING
-    if incident is None or message.kind is not MessageKind.PAGE or in_doubt:
+    """Say why a message is not needed any more; empty when it is, or may have got through.
+
+    A phone that could not be rung in time is not rung for what somebody has taken since.
+    """
+    in_doubt, late_unless = message.state is MessageState.SENDING, message.facts.get(PASSED_ON)
+    if incident is None or message.kind is not MessageKind.PAGE or (in_doubt and not late_unless):
         return ""
-    unless = message.facts.get("unless")
+    unless = late_unless or message.facts.get("unless")
     stopped = stopped_by(incident, unless) if isinstance(unless, str) else ""
     return f"already {stopped}" if stopped else ""
 
@@ -168,6 +198,7 @@ def _first_is_on_its_way(message: Message, earlier: Sequence[Message]) -> bool:
     wanted = canonical_json(encode(message.address))
     return any(
         not one.settled
+        and not late_ring(one)
         and one.channel is message.channel
         and one.kind in first
         and canonical_json(encode(one.address)) == wanted
@@ -215,17 +246,21 @@ async def _keep_channel(tx: Tx, desk: Desk, message: Message, now: datetime) -> 
 
 
 async def _fall_through(tx: Tx, desk: Desk, message: Message, now: datetime) -> None:
-    """After the last way to a contact has failed, page the next; when a level has reached nobody, another level."""
+    """After the last way to a contact has failed, page the next; when a level has reached nobody, another level.
+
+    Its phone is the only way to a contact that has one; what else fails of it later hurries nobody again.
+    """
     incident = await tx.incidents.get(message.incident_id or "")
     if message.kind is not MessageKind.PAGE or not message.party or incident is None:
         return
     reason = str(message.facts.get("reason"))
     contact = [one for one in await tx.messages.of(incident.id) if one.party == message.party]
-    if any(one.state is not MessageState.FAILED for one in contact):
+    if not unreached(contact) or message.id not in {one.id for one in decisive(contact)}:
         return
-    await tell(tx, desk, incident, Why(reason, MessageKind.PAGE, message.facts), message.next_contacts, now)
+    facts = {name: fact for name, fact in message.facts.items() if name != PASSED_ON}
+    await tell(tx, desk, incident, Why(reason, MessageKind.PAGE, facts), message.next_contacts, now)
     level = [one for one in await tx.messages.of(incident.id) if one.facts.get("reason") == reason]
-    if any(one.state is not MessageState.FAILED for one in level if one.kind is MessageKind.PAGE):
+    if not unreached(level):
         return
     another = await instead(tx, incident, now)
     anew_at = None if another else await start_over(tx, incident, now)

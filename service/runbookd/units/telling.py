@@ -11,6 +11,7 @@ from runbookd.model.escalation import Channel, Message, MessageKind, MessageStat
 from runbookd.model.work import WorkKind
 from runbookd.stages.ladder import NOBODY
 from runbookd.stages.reach import Address, Found, find
+from runbookd.stages.reached import late_ring
 from runbookd.stages.rings import OPENING, open_rings, ring_for, ring_of
 
 if TYPE_CHECKING:
@@ -175,9 +176,13 @@ async def quiet_pagers(
     """Tell the pagers that rang that a person has it, or that it is over, every ring of theirs.
 
     The ring `told_by`, by which PagerDuty told us itself, knows: that it does is written down, and nothing is sent.
-    Where two services share its number, both are told.
+    Where two services share its number, both are told. A page to a phone that could not be rung in time is looked
+    at now: most are needless.
     """
-    ringing = open_rings(await _told(tx, incident), await tx.messages.of(incident.id))
+    messages = await tx.messages.of(incident.id)
+    for waiting in filter(late_ring, messages):
+        await tx.work.add(WorkKind.SEND, waiting.id, now, waiting.channel.value)
+    ringing = open_rings(await _told(tx, incident), messages)
     numbers = [ring_of(one) for one in ringing]
     for one, ring in zip(ringing, numbers, strict=True):
         known = ring == told_by and numbers.count(ring) == 1

@@ -8,6 +8,7 @@ from runbookd.errors import EvaluationError
 from runbookd.model.escalation import Channel, Message, MessageKind
 from runbookd.model.incident import IncidentState
 from runbookd.model.people import Template
+from runbookd.stages.outbox import first_sent
 from runbookd.units.causes import why_told
 from runbookd.units.facts import facts_of
 from runbookd.units.record import read_record
@@ -30,7 +31,6 @@ _REMINDER = Template(
     body="Write it: runbookd note {{ incident.short_id }} --public TEXT",
 )
 _PUBLIC = "public-"
-_EDITED = {True: MessageKind.OPENED, False: MessageKind.RESOLVED}
 
 
 async def words_of(
@@ -41,30 +41,38 @@ async def words_of(
         return dict(message.facts)
     if message.kind is MessageKind.CHANNEL:
         return {"name": f"incident-{incident.opened_at:%Y%m%d-%H%M}", "topic": incident.title[:200]}
-    own = {
-        "lateness": message.facts.get("late"),
-        "note": message.facts.get("note", ""),
-        "why": await why_told(tx, incident, message),
-    }
+    edited = await _edited(tx, message, incident)
+    about = edited or message
+    why = edited.words.get("why", "") if edited is not None else await why_told(tx, desk, incident, message)
+    own = {"lateness": about.facts.get("late"), "note": about.facts.get("note", ""), "why": why}
     known = await facts_of(tx, desk, incident, now)
     facts = {**known, **own}
-    still = incident.state is IncidentState.OPEN
-    name = _EDITED[still].value if message.kind is MessageKind.EDIT else message.kind.value
+    name = MessageKind.OPENED.value if about.kind is MessageKind.EDIT else about.kind.value
     public = message.channel is Channel.STATUSPAGE
     template = desk.library.messages.get(f"{_PUBLIC}{name}" if public else name)
     if message.kind is MessageKind.REMINDER:
         template = _REMINDER
     words: dict[str, object] = {
         "priority": incident.priority,
-        "open": still and incident.acknowledged_at is None,
+        "open": incident.state is IncidentState.OPEN,
+        "taken": incident.acknowledged_at is not None,
         "state": known["incident"]["state"],
     }
+    if not public:
+        words |= {"why": why, "impact": known["incident"]["impact"]}  # as it was told, for what is told later
     medium: Medium = "slack" if message.channel is Channel.SLACK else "text"
     said = _rendered(template, facts, medium, public=public)
     words |= {"subject": said[0], "body": said[1]}
     if message.channel is Channel.EMAIL:
         words["html"] = _rendered(template, facts, "html", public=False)[1]
     return words | await _draft(tx, desk, message, now)
+
+
+async def _edited(tx: Tx, message: Message, incident: Incident) -> Message | None:
+    """Return what an edit brings up to date, whose own words it keeps; None for what is no edit, or has nothing."""
+    if message.kind is not MessageKind.EDIT:
+        return None
+    return first_sent(await tx.messages.of(incident.id), message.address)
 
 
 async def _draft(tx: Tx, desk: Desk, message: Message, now: datetime) -> dict[str, object]:

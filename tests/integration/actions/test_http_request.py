@@ -313,11 +313,13 @@ async def test_the_shop_is_rolled_back_probed_and_undone(shop: StartShop) -> Non
         assert (await performer.probe(made))[0] is Probed.NOT_DONE
         first, again = await performer.perform(made), await performer.perform(made)
         assert succeeded(first)["json"] == succeeded(again)["json"]
+        assert first.change == {"before": {"to": "v2"}, "after": {"to": "v1"}}
         assert await performer.probe(made) == (Probed.DONE, None)
         releases = await server.admin("GET", "releases")
         assert (releases["current"], releases["rollbacks"], releases["repeated_keys"]) == ("v1", 1, 1)
         undone = await performer.undo(call("http.request", step, key="undo-key"), first.output)
         assert undone.state is OutcomeState.SUCCEEDED
+        assert undone.change == {"before": {"to": "v1"}, "after": {"to": "v2"}}
         assert (await server.admin("GET", "releases"))["current"] == "v2"
 
 

@@ -122,6 +122,10 @@ async def test_without_settings_there_is_one_cluster(tmp_path: Path, monkeypatch
     monkeypatch.setenv("HOME", str(tmp_path))
     message = failed(await perform("kubernetes.get_pods", PODS, {}), "refused")
     assert "cluster '(unnamed)': the kubeconfig ($KUBECONFIG or ~/.kube/config)" in message
+    gone = tmp_path / "config"
+    monkeypatch.setattr("kubernetes_asyncio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(gone))
+    message = failed(await perform("kubernetes.get_pods", PODS, {}), "refused")
+    assert f"cannot be used: there is no such file ({gone}); put it there; name a file in" in message
     assert "name a file in `actions.kubernetes.clusters.NAME.kubeconfig`, and NAME in the calls" in message
 
 

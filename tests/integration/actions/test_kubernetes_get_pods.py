@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runbookd.actions.kubernetes.kinds import POD
+from runbookd.actions.kubernetes.kinds import POD, Json
 from tests.contract.actions.hands import failed, perform, succeeded
 from tests.contract.actions.kube_api import KubeApi
-from tests.contract.actions.kube_objects import crashing, pod
+from tests.contract.actions.kube_objects import CREATED, crashing, pod
 
 
 async def seen(kube: KubeApi, folder: Path, **params: Any) -> Mapping[str, Any]:
@@ -34,6 +34,30 @@ async def test_pods_are_told_with_their_trouble(kube: KubeApi, tmp_path: Path) -
         ["shop:1"],
     )
     assert (await seen(kube, tmp_path, selector="app=web"))["count"] == 1
+
+
+async def test_what_never_ran_is_told_by_its_controller(kube: KubeApi, tmp_path: Path) -> None:
+    """If all its pods cannot run and none ever did; one that runs, has run or has not been tried speaks for it."""
+
+    def owned(found: Json, owner: str) -> Json:
+        owners = [{"kind": "ReplicaSet", "name": owner, "controller": True}]
+        found["metadata"]["ownerReferences"] = owners
+        for one in found["status"]["conditions"]:
+            one["lastTransitionTime"] = CREATED
+        return found
+
+    going = pod("g", ready=False)
+    going["metadata"]["deletionTimestamp"] = CREATED
+    kube.put(
+        POD,
+        *(owned(crashing(name), "new") for name in ("a", "b")),
+        owned(going, "new"),
+        *(owned(crashing(name), "half") for name in ("c", "d")),
+        owned(pod("e", ready=False, phase="Pending", containerStatuses=[]), "half"),
+        owned(pod("f"), "old"),
+        crashing("alone"),
+    )
+    assert (await seen(kube, tmp_path))["never_ran"] == ["ReplicaSet/new"]
 
 
 async def test_only_what_needs_attention_is_listed(kube: KubeApi, tmp_path: Path) -> None:

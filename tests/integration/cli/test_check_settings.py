@@ -22,6 +22,12 @@ escalations:
     - {after: 0m, page: [anna], notify: ["webhook:other"]}
 """
 
+PODS = """
+playbook: look
+steps:
+  - {id: pods, action: kubernetes.get_pods}
+"""
+
 
 def test_a_webhook_that_is_not_set_is_told_where_it_is_named(runbookd: Runbookd) -> None:
     """A page to it would fail at night: `check` says so by day, and what was probably meant."""
@@ -34,6 +40,16 @@ def test_a_webhook_that_is_not_set_is_told_where_it_is_named(runbookd: Runbookd)
         "there is no webhook 'pagr' in `actions.webhooks` of the settings. Did you mean 'pager'?"
     )
     assert (second["line"], "'other'" in second["message"]) == (5, True)
+
+
+def test_a_kubeconfig_that_the_environment_names_has_to_be_there(runbookd: Runbookd) -> None:
+    """Where a call of the content would sign in by it; content that asks no cluster does not mind."""
+    set_ = runbookd.having({"KUBECONFIG": "/nowhere/config"})
+    assert set_.json("check")["ok"]
+    (runbookd.folder / "playbooks" / "pods.yaml").write_text(PODS)
+    (found,) = set_.json("check", code=1)["problems"]
+    assert Path(found["file"]).name == "pods.yaml"
+    assert "$KUBECONFIG: there is no such file (/nowhere/config); put it there" in found["message"]
 
 
 def test_an_extra_that_is_not_installed_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,20 @@ def test_a_refused_reload_is_seen(runbookd: Runbookd) -> None:
     process.communicate(timeout=40)
 
 
+def test_what_the_settings_do_not_have_is_told_by_the_service_too(runbookd: Runbookd) -> None:
+    """What `check` finds is a warning at the start, and after a reload; everything else works."""
+    people = runbookd.folder / "rules" / "people.yaml"
+    people.write_text("roles:\n  anna: {primary: {webhook: pager}}\n")
+    process, _ = serving(runbookd)
+    assert process.stderr is not None
+    said = "there is no webhook 'pager' in `actions.webhooks` of the settings"
+    next(line for line in process.stderr if "the settings do not have" in line and said in line)
+    people.write_text("roles:\n  anna: {primary: {webhook: siren}}\n")
+    next(line for line in process.stderr if said.replace("pager", "siren") in line)
+    process.terminate()
+    process.communicate(timeout=40)
+
+
 async def test_a_killed_service_falls_silent_and_is_forgotten(tmp_path: Path) -> None:
     """Without a word it is taken for gone after a while; another's start forgets it when it is long gone."""
     clock = SetClock()

@@ -607,6 +607,15 @@ MEANINGS: dict[str, tuple[str, str]] = {
         VERIFY + "{check: alert_resolved, ‸assert: 'true'}\n",
         "`assert` has no effect on a check without `action`",
     ),
+    "words of a check that asserts nothing": (
+        VERIFY + "{action: http.check, with: {url: http://a}, ‸message: gone}\n",
+        "`message` has no effect without `assert`",
+    ),
+    "words of a check that read a field no result has": (
+        VERIFY
+        + "{action: http.check, with: {url: http://a}, assert: 'true', message: '${‸steps.seen.code}'}\n",
+        "the result of step 'seen' has no 'code'",
+    ),
     "nothing to undo": (
         STEPS + LOOK + "wait: 1s\non_failure: ‸undo_and_escalate\n",
         "no step of this playbook can be undone",

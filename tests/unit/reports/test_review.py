@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from runbookd.language.differences import Difference
+from runbookd.language.values import SecretRef, SecretText
 from runbookd.model.action import Mode
 from runbookd.model.escalation import Channel, IncidentLevel, LevelState, MessageKind, MessageState
 from runbookd.model.incident import ClockKind
@@ -89,7 +90,7 @@ def test_promised_news_that_did_not_come_is_counted() -> None:
 
 
 def test_who_acknowledged_is_known_after_it_has_expired() -> None:
-    """The first acknowledgement counts, though the incident has forgotten it."""
+    """The first acknowledgement counts, though the incident has forgotten it; who had it longest led."""
     entries = [
         entry(6, "person_acknowledge", actor="slack:anna"),
         entry(20, "person_acknowledge", actor="cli:bob"),
@@ -97,7 +98,7 @@ def test_who_acknowledged_is_known_after_it_has_expired() -> None:
     ]
     told = review(record(entries=entries))
     assert told.acknowledged == Took(at=at(6), after=6 * MINUTE, who="anna")
-    assert told.commander == "anna"
+    assert told.commander == "bob (command line)"
     assert review(record(incident=incident(assignee="eve"), entries=entries)).commander == "eve"
     assert "bob (command line) took the incident, and then the acknowledgement expired" in told.findings
 
@@ -336,3 +337,64 @@ def test_what_the_resolver_wrote_is_known() -> None:
     assert review(record(entries=entries)).resolved_because == "restarted by hand, ask (a mail address)"
     assert review(record()).resolved_because == ""
     assert review(record(incident=incident(over=None), entries=entries)).resolved_because == ""
+
+
+def test_who_had_it_at_the_end_led() -> None:
+    """Whatever others had it before, whose acknowledgements are gone; each with their times."""
+    entries = [
+        entry(1, "person_acknowledge", actor="api:console"),
+        entry(20, "acknowledgement_expired", by="api:console"),
+        entry(21, "person_acknowledge", actor="cli:root"),
+        entry(22, "person_acknowledge", actor="slack:anna"),
+    ]
+    told = review(
+        record(incident=incident(acknowledged_at=at(21), acknowledged_by="slack:anna"), entries=entries)
+    )
+    assert told.commander == "anna"
+    assert [(one.who, one.since, one.until) for one in told.leads] == [
+        ("console", at(1), at(20)),
+        ("root (command line)", at(21), at(22)),
+        ("anna", at(22), at(36)),
+    ]
+
+
+def test_a_level_that_was_asked_again_keeps_its_own_time() -> None:
+    """The ledger knows for when it was frozen; without that the level's last time is all there is."""
+    levels = [
+        IncidentLevel(incident_id=ID, number=0, due_at=at(40), page=("l2",), state=LevelState.FIRED),
+        IncidentLevel(incident_id=ID, number=1, due_at=at(10), page=("l3",), state=LevelState.FIRED),
+        IncidentLevel(incident_id=ID, number=2, due_at=None, on_breach="resolve", page=("l4",)),
+    ]
+    frozen = entry(0, "escalation_frozen", levels=[[1, at(5)], [2, at(10)], [3, "resolve"]])
+    times = [(one.due_at, one.again_at) for one in review(record(levels=levels, entries=[frozen])).levels]
+    assert times == [(at(5), at(40)), (at(10), None), (None, None)]
+    assert review(record(levels=levels)).levels[0].due_at == at(40)
+
+
+def test_the_impact_is_what_people_were_told_first() -> None:
+    """By the end the alert may tell only of its last moment."""
+    alerts = [alert(annotations={"impact": "21% of visits fail"})]
+    first = message("L2", words={"impact": "100% of visits fail"})
+    assert review(record(alerts=alerts, messages=[first])).impact == "100% of visits fail"
+
+
+def test_a_request_says_what_was_asked_of_whom() -> None:
+    """Method and address, without what may be secret in it; its reverse says its own."""
+    token = SecretText(("https://u:p@shop.example/admin/", SecretRef("shop"), "?key=1"))
+    sent = {
+        "method": "POST",
+        "url": "https://u:p@shop.example:8443/admin/rollback?token=t#x",
+        "undo": {"method": "PUT", "url": token},
+    }
+    steps = [
+        step(action="http.request", params=sent, change={"before": {"to": "v2"}, "after": {"to": "v1"}}),
+        step(action="http.request", params=sent, path="undo/steps/undo"),
+        step(action="http.request", params={"method": "POST", "url": 7}),
+    ]
+    (remedy,) = review(record(runs=[run()], steps={"run-1": steps})).remedies
+    assert [deed.action for deed in remedy.deeds] == [
+        "http.request POST https://shop.example:8443/admin/rollback",
+        "http.request PUT https://shop.example/admin/${secret.shop}",
+        "http.request",
+    ]
+    assert remedy.deeds[0].changes == (Difference("to", "v2", "v1"),)

@@ -327,3 +327,16 @@ def test_a_level_says_what_became_of_it() -> None:
     ):
         assert said in text
     assert "not due yet" not in text
+
+
+def test_the_commander_stands_with_the_times() -> None:
+    """Who led, and whoever had it before, from when to when; and a level that was asked again with both times."""
+    entries = [
+        entry(0, "escalation_frozen", levels=[[1, at(5)]]),
+        entry(1, "person_acknowledge", actor="cli:root"),
+        entry(2, "person_assign", actor="cli:root", text="anna"),
+    ]
+    levels = [IncidentLevel(incident_id=ID, number=0, due_at=at(40), page=("l2",), state=LevelState.FIRED)]
+    text = markdown(record(incident=incident(assignee="anna"), entries=entries, levels=levels))
+    assert "anna (root (command line) 12:01:00 - 12:02:00; anna 12:02:00 - 12:36:00)" in text
+    assert "2026-01-05 12:05:00, due again at 2026-01-05 12:40:00" in text

@@ -147,6 +147,16 @@ def test_noise_is_left_out(noise: object) -> None:
             {"mutating": True, "change": {"before": {}, "after": dict.fromkeys("abcde", 1)}},
             "kubernetes.scale was done: a: (nothing) -> 1; b: (nothing) -> 1; c: (nothing) -> 1; and 2 more",
         ),
+        (
+            "step_succeeded",
+            {
+                "mutating": True,
+                "action": "http.request",
+                "params": {"method": "POST", "url": "http://shop/admin/rollback?x=1"},
+                "change": {"before": {"to": "v2"}, "after": {"to": "v1"}},
+            },
+            "http.request POST http://shop/admin/rollback was done: to: v2 -> v1",
+        ),
         ("step_succeeded", {"reason": "dry_run"}, "kubernetes.scale: dry run, nothing was changed"),
         ("step_skipped", {"reason": "observed"}, "kubernetes.scale was not called, it only observes"),
         ("step_failed", {"mutating": True, "message": "403"}, "kubernetes.scale failed: 403"),
@@ -156,9 +166,8 @@ def test_noise_is_left_out(noise: object) -> None:
 )
 def test_calls_in_words(what: str, detail: dict[str, Any], words: str) -> None:
     """A call that changed something, would have, or failed is told with what it changed."""
-    assert told(entry(1, what, run="run-1", path="steps/scale", action="kubernetes.scale", **detail)) == [
-        words
-    ]
+    made = {"action": "kubernetes.scale", **detail}
+    assert told(entry(1, what, run="run-1", path="steps/scale", **made)) == [words]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from runbookd.stages.ladder import (
     AGAIN,
     BY_HAND,
     BY_HAND_AGAIN,
+    OUTDATED,
     called,
     fallen_back,
     freeze_levels,
@@ -21,6 +22,7 @@ from runbookd.stages.ladder import (
     hastened,
     judge_levels,
     next_level,
+    outdated,
     rearmed,
     stopped_by,
 )
@@ -191,7 +193,7 @@ def test_the_next_page_can_be_made_due() -> None:
 
 
 def test_who_wants_more_help_calls_the_next_that_has_not_paged() -> None:
-    """To come, stopped by an answer or taken in; up before down. When all have paged the last is asked again."""
+    """To come, stopped by an answer or taken in, the lowest first. When all have paged the highest is asked again."""
     policy = Escalation.model_validate(
         [
             {"after": "1m", "unless": "responded", "page": ["l1"]},
@@ -214,7 +216,7 @@ def test_who_wants_more_help_calls_the_next_that_has_not_paged() -> None:
         asked.append((next_one.number, next_one.reason))
         (judged,) = judge_levels([next_one], taken, {}, at(minute)).settled
         levels[judged.number] = judged
-    assert asked == [(3, BY_HAND), (4, BY_HAND), (0, BY_HAND), (0, BY_HAND_AGAIN), (0, BY_HAND_AGAIN)]
+    assert asked == [(0, BY_HAND), (3, BY_HAND), (4, BY_HAND), (4, BY_HAND_AGAIN), (4, BY_HAND_AGAIN)]
     assert called([*levels.values()][2:3], at(10)) is None
 
 
@@ -223,6 +225,22 @@ def test_who_was_taken_in_can_be_called() -> None:
     level = called(judge_levels(LEVELS[:5], INCIDENT, {}, at(12)).settled, at(13))
     assert level is not None
     assert (level.number, level.reason) == (1, BY_HAND)
+
+
+def test_what_had_yet_to_page_does_not_come_back_after_a_rise() -> None:
+    """To come, stopped or taken in: none of it can be called any more, and what has paged can be asked again."""
+    levels = {level.number: level for level in LEVELS}
+    for level in judge_levels(LEVELS[:5], replace(INCIDENT, acknowledged_at=at(1)), {}, at(12)).settled:
+        levels[level.number] = level
+    gone = outdated([*levels.values()], at(13))
+    assert [(one.number, one.state.value, one.reason) for one in gone] == [
+        (1, "collapsed", OUTDATED),
+        (3, "skipped", OUTDATED),
+        (5, "skipped", OUTDATED),
+    ]
+    again = called([*(levels | {one.number: one for one in gone}).values()], at(14))
+    assert again is not None
+    assert (again.number, again.reason) == (4, BY_HAND_AGAIN)
 
 
 def test_a_page_that_a_later_one_took_in_can_be_sent_after_all() -> None:

@@ -12,6 +12,7 @@ from runbookd.language.values import SecretRef
 from runbookd.model.action import Failure
 from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
 from runbookd.stages.outbox import bucket, first_sent, retry_at, send_of
+from runbookd.stages.reached import PASSED_ON
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 WORDS = {
@@ -244,6 +245,14 @@ def test_a_message_is_tried_as_long_as_it_is_worth(
     now = NOON + timedelta(seconds=after)
     again = retry_at(message(Channel.SLACK, kind, attempts=attempts), failure, now)
     assert again == (None if expected is None else now + timedelta(seconds=expected))
+
+
+def test_a_page_that_was_passed_on_has_as_long_as_any_message() -> None:
+    """Others are paged for it, so that there is time to wait as long as the channel asks."""
+    wait = Failure(kind="rate_limited", message="", temporary=True, retry_after=600)
+    late = message(Channel.PAGERDUTY, MessageKind.PAGE, attempts=1, facts={PASSED_ON: True})
+    assert retry_at(late, wait, NOON) == NOON + timedelta(minutes=10)
+    assert retry_at(late, wait, NOON + timedelta(minutes=51)) is None
 
 
 def test_limits_are_counted_by_address() -> None:

@@ -71,6 +71,15 @@ def test_a_good_look_that_comes_late_counts() -> None:
     assert run.state("verify") == "succeeded"
 
 
+def test_a_check_says_what_is_missing_in_its_own_words() -> None:
+    """A check's `message` stands where the assertion would, in the look and in what the run ends with."""
+    told = 'assert: result.n == 2, message: "${result.n} of 2 are there"'
+    run = checked(told, **{f"look_{number}": ok(n=1) for number in range(1, 8)})
+    finish = run.to_the_end()
+    assert run.row("verify/0@1").message == "1 of 2 are there"
+    assert finish.message == "read did not hold within 1m: 1 of 2 are there"
+
+
 def test_an_assertion_judges_a_look() -> None:
     """A check's `assert` is held against what its look found."""
     run = checked("assert: result.n == 2", look_1=ok(n=1), look_2=ok(n=2))

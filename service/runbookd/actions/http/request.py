@@ -8,6 +8,9 @@ POST and PATCH carry an `Idempotency-Key` header, the same for every attempt at 
 affair, so after a crash they are repeated only if the step says `repeat: safe`, or names a `probe` that finds
 nothing done. PUT and DELETE are repeated (RFC 9110 section 9.2.2). Redirects are followed on the same host, and
 only for requests that read.
+
+What it changed is on record where the step says it: when `undo` goes to the same address with the same method, the
+JSON of the request stands for what is set, and that of `undo` for what stood there before.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from runbookd.actions.base import Action, AnyValue, Context
+from runbookd.actions.base import Action, AnyValue, Change, Context
 from runbookd.actions.base import Params as BaseParams
 from runbookd.actions.config import MEBIBYTE, ActionsConfig
 from runbookd.actions.failures import NOT_UNDOABLE, Rejected
@@ -158,7 +161,21 @@ async def run(params: Params, context: Context) -> Result:
     """Send the request; any status but the expected ones is a failure."""
     keyed = params.method in _KEYED if params.idempotency_key is None else params.idempotency_key
     max_body = min(params.max_body, context.config.http.max_body)
-    return as_result(await _send(params, context, keyed=keyed, max_body=max_body))
+    made = as_result(await _send(params, context, keyed=keyed, max_body=max_body))
+    return made.model_copy(update={"change": _change(params)})
+
+
+def _change(params: Params) -> Change | None:
+    """What is set by a request that the step knows how to reverse: what it sends, and before it what its reverse sends.
+
+    Both are JSON, sent alike to one address. None where the step does not say what it changes.
+    """
+    undo = params.undo
+    if undo is None or (undo.method, undo.url) != (params.method, params.url):
+        return None
+    if not isinstance(params.json_, Mapping) or not isinstance(undo.json_, Mapping):
+        return None
+    return Change(before=dict(undo.json_), after=dict(params.json_))
 
 
 async def probe(params: Params, context: Context) -> tuple[Probed, Result | None]:
@@ -189,7 +206,11 @@ async def undo(params: Params, result: Result, context: Context) -> Result | Non
         message = "the step names no `undo` request; a person has to reverse it"
         raise Rejected(message, kind=NOT_UNDOABLE)
     keyed = params.undo.method in _KEYED
-    return as_result(await _send(params.undo, context, keyed=keyed, max_body=context.config.http.max_body))
+    made = as_result(await _send(params.undo, context, keyed=keyed, max_body=context.config.http.max_body))
+    change = _change(params)
+    return made.model_copy(
+        update={"change": Change(before=change.after, after=change.before) if change is not None else None}
+    )
 
 
 async def _send(sending: Sending, context: Context, *, keyed: bool, max_body: int) -> Answer:

@@ -15,7 +15,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -26,14 +25,13 @@ from runbookd.actions.config import KubernetesCluster
 from runbookd.actions.failures import Rejected, failure_of_error, retry_after_of
 from runbookd.actions.kubernetes.answers import failure_of
 from runbookd.actions.kubernetes.kinds import Ref
-from runbookd.actions.kubernetes.kubeconfig import fault_of, setting
+from runbookd.actions.kubernetes.kubeconfig import fault_of, missing, setting, uses_service_account
 from runbookd.actions.kubernetes.naming import UNNAMED, fault_of_name
 from runbookd.errors import ActionError
 
 _USER_AGENT = "runbookd"
 _MAX_REFUSAL = 65_536
 """Bytes read of an answer that is no success."""
-_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _HEARTBEAT = 15.0
 """Seconds between the pings of a stream; a peer that answers none is gone."""
 
@@ -194,10 +192,14 @@ async def _sign_in(link: Connection) -> None:
         fault = await asyncio.to_thread(fault_of, settings.kubeconfig, settings.context)
         if fault is not None:
             raise _refused(link, fault)
+    elif not uses_service_account(settings):
+        fault = await asyncio.to_thread(missing, loader.kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
+        if fault is not None:
+            raise _refused(link, fault)
     # What the SDK's reader raises for a file that is not as it expects.
     odd = (AssertionError, AttributeError, KeyError, OSError, TypeError, ValueError, yaml.YAMLError)
     try:
-        if _uses_service_account(settings):
+        if uses_service_account(settings):
             loader.load_incluster_config(client_configuration=link.configuration)
         else:
             await loader.load_kube_config(
@@ -208,13 +210,6 @@ async def _sign_in(link: Connection) -> None:
             )
     except (loader.ConfigException, *odd) as error:
         raise _unusable(link, error) from error
-
-
-def _uses_service_account(settings: KubernetesCluster) -> bool:
-    """Whether the pod's own account signs in: when the settings say so, or say nothing and there is one."""
-    if settings.kubeconfig is not None or settings.context is not None:
-        return False
-    return settings.in_cluster or _TOKEN.is_file()
 
 
 def _unusable(link: Connection, error: Exception) -> Rejected:
@@ -233,7 +228,7 @@ def _refused(link: Connection, fault: str) -> Rejected:
     named = link.name != UNNAMED
     place = setting(link.name if named else "NAME")
     file = f"name a file in `{place}`" + ("" if named else ", and NAME in the calls")
-    if _uses_service_account(link.settings):
+    if uses_service_account(link.settings):
         source = "the service account of the pod"
         advice = f"; outside a pod, {file}"
     elif link.settings.kubeconfig is None:

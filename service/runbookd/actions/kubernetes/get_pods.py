@@ -17,7 +17,14 @@ from runbookd.actions.base import Params as BaseParams
 from runbookd.actions.base import Result as BaseResult
 from runbookd.actions.kubernetes.cluster import ClusterName, cluster
 from runbookd.actions.kubernetes.kinds import POD, Namespace, Selector, permission
-from runbookd.actions.kubernetes.pods import Pod, has_ended, is_running, summary
+from runbookd.actions.kubernetes.pods import (
+    Pod,
+    has_ended,
+    is_running,
+    may_have_been_ready,
+    never_ran,
+    summary,
+)
 from runbookd.model.action import Repeat, Spec
 
 
@@ -59,6 +66,10 @@ class Result(BaseResult):
         description="How many of those looked at cannot run (they crash, or their image or start fails), by what "
         "controls them, such as `ReplicaSet/api-6b7f`. Without an entry: none of it."
     )
+    never_ran: list[str] = Field(
+        description="What controls pods of which not one runs or ever did, such as `ReplicaSet/api-6b7f`: of those "
+        "looked at that should run, each cannot, for half a minute or two restarts, and none was ever ready."
+    )
     statuses: dict[str, int] = Field(description="How many of those looked at have each status.")
     truncated: bool = Field(description="True when more fit than are shown.")
 
@@ -81,6 +92,7 @@ async def run(params: Params, context: Context) -> Result:
     shown: list[Pod] = []
     statuses: Counter[str] = Counter()
     unable: Counter[str] = Counter()
+    never: dict[str, bool] = {}
     count = looked_at = ready = restarts = ended = terminating = 0
     async for found in where.each(POD, params.namespace, labels=params.selector):
         pod = summary(found)
@@ -91,6 +103,9 @@ async def run(params: Params, context: Context) -> Result:
         terminating += pod.deleted and not has_ended(pod)
         statuses[pod.status] += 1
         unable[pod.owner] += pod.cannot_run
+        gone = pod.deleted or has_ended(pod)
+        if not gone or may_have_been_ready(found):
+            never[pod.owner] = never.get(pod.owner, True) and never_ran(found, context.now())
         if not _asked_for(pod, params.only):
             continue
         count += 1
@@ -105,6 +120,7 @@ async def run(params: Params, context: Context) -> Result:
         ready=ready,
         restarts=restarts,
         cannot_run=dict(sorted((+unable).items())),
+        never_ran=sorted(owner for owner, none in never.items() if none and owner),
         statuses=dict(sorted(statuses.items())),
         truncated=count > len(shown),
     )

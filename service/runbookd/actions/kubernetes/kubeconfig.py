@@ -13,9 +13,14 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from runbookd.actions.config import KubernetesAccess
+from runbookd.actions.config import KubernetesAccess, KubernetesCluster
 from runbookd.language.fuzzy import did_you_mean
 
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+"""The token of the pod's own account, where there is one.
+
+https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/
+"""
 _FILES = {
     "certificate-authority": "certificate-authority-data",
     "client-certificate": "client-certificate-data",
@@ -41,6 +46,29 @@ def faults(access: KubernetesAccess) -> list[str]:
         if fault is not None:
             found.append(f"setting {setting(name)!r}: {cluster.kubeconfig} cannot be used: {fault}")
     return found
+
+
+def uses_service_account(cluster: KubernetesCluster) -> bool:
+    """Whether the pod's own account signs in: when the settings say so, or say nothing and there is one."""
+    if cluster.kubeconfig is not None or cluster.context is not None:
+        return False
+    return cluster.in_cluster or _SERVICE_ACCOUNT.is_file()
+
+
+def fault_of_default(access: KubernetesAccess, variable: str) -> str | None:
+    """What is wrong with `$KUBECONFIG`, which holds this, if a cluster is signed in to by it; None when nothing is."""
+    clusters = [*access.clusters.values()] or [KubernetesCluster()]
+    if not variable or all(one.kubeconfig is not None or uses_service_account(one) for one in clusters):
+        return None
+    return missing(variable)
+
+
+def missing(files: str) -> str | None:
+    """What is wrong if none of these files is there, joined as in `$KUBECONFIG`; None when one is."""
+    paths = [Path(one).expanduser() for one in files.split(":") if one]
+    if any(path.exists() for path in paths):
+        return None
+    return f"there is no such file ({', '.join(map(str, paths))}); put it there"
 
 
 def fault_of(file: str, context: str | None) -> str | None:

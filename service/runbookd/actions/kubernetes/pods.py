@@ -6,7 +6,7 @@ https://github.com/kubernetes/kubernetes/blob/master/pkg/printers/internalversio
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
 
@@ -41,6 +41,10 @@ https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/container/sync_
 """
 _CRASHES = 2
 """A container that failed and was started again so often crashes again and again; between two crashes it runs."""
+_LONG = timedelta(seconds=30)
+"""A pod that has not been able to run for so long gets no better by waiting; a first try may be a moment's trouble."""
+_AT_ONCE = timedelta(seconds=2)
+"""The kubelet writes the start of a pod and its first conditions at once; times are whole seconds."""
 
 
 class Pod(BaseModel):
@@ -114,6 +118,31 @@ def cannot_run(pod: Json) -> bool:
         return False
     every = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     return any(_is_hindered(one) for one in every)
+
+
+def may_have_been_ready(pod: Json) -> bool:
+    """Whether it is ready, or may have been: its condition Ready turned after the pod's start, or tells no time.
+
+    Without a readiness probe a container is ready whenever it runs, so one that crashes has been.
+    https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions
+    """
+    status = pod.get("status") or {}
+    ready: Json = next((one for one in status.get("conditions") or [] if one.get("type") == "Ready"), {})
+    if not ready:
+        return False
+    started, turned = moment(status.get("startTime")), moment(ready.get("lastTransitionTime"))
+    return ready.get("status") == "True" or not started or not turned or turned - started > _AT_ONCE
+
+
+def never_ran(pod: Json, now: datetime) -> bool:
+    """Whether it cannot run, was never ready, and has had its time: half a minute, or two restarts of a container."""
+    if not cannot_run(pod) or may_have_been_ready(pod):
+        return False
+    status = pod.get("status") or {}
+    every = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    started = moment(status.get("startTime"))
+    long = started is not None and now - started >= _LONG
+    return long or any((one.get("restartCount") or 0) >= _CRASHES for one in every)
 
 
 def is_running(pod: Pod) -> bool:

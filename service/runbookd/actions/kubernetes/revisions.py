@@ -16,8 +16,8 @@ these that says something decides:
 4. a rollback took it back, so it is not good: the Deployment's annotation `runbookd.io/taken-back` names it, or its
    number lies between two numbers of another ReplicaSet, which was returned to (by kubectl, Helm, a pipeline);
 5. it is the newest: the Deployment's condition `Progressing` says that its rollout was completed
-   (`NewReplicaSetAvailable`, which stays when pods fail later) and nobody changed its number of replicas since it was
-   made, for at 0 every rollout is complete; or all of it is available now;
+   (`NewReplicaSetAvailable`, which stays when pods fail later) and it was not at 0, where every rollout is complete
+   (`runbookd.actions.kubernetes.standing` says how that is told); or all of it is available now;
 6. it is an older one, still has pods, and all of them are available now, as during a stuck rolling update; a still
    older one that has pods shows that its rollout never was completed;
 7. it stood as the newest for longer than the Deployment's progress deadline (600 s unless set), and the condition
@@ -43,7 +43,7 @@ from runbookd.actions.kubernetes.cluster import Cluster
 from runbookd.actions.kubernetes.events import moment
 from runbookd.actions.kubernetes.kinds import REPLICA_SET, Json
 from runbookd.actions.kubernetes.marks import BAD, GOOD, by_mark, without_name
-from runbookd.actions.kubernetes.standing import is_rescaled, only_released, was_available
+from runbookd.actions.kubernetes.standing import is_available, is_rescaled, only_released, was_available
 
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
@@ -67,13 +67,17 @@ _Verdict = tuple[bool, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """One revision. `good` with `evidence` in words; `created_at` is when its template was first rolled out."""
+    """One revision. `good` with `evidence` in words; `created_at` is when its template was first rolled out.
+
+    `listed`: the Deployment's annotation names its release among those that rollbacks took back.
+    """
 
     number: int
     replica_set: Json
     created_at: datetime | None
     good: bool
     evidence: str
+    listed: bool = False
 
     @property
     def template(self) -> Json:
@@ -109,7 +113,8 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
         (one for one in replica_sets if number_of(one) is not None), key=lambda one: number_of(one) or 0
     )
     known = taken_back(deployment)
-    back = [one for one in ordered if template_hash(one) in known or _was_left(one, ordered)]
+    listed = [one for one in ordered if template_hash(one) in known]
+    back = [*listed, *(one for one in ordered if _was_left(one, ordered))]
     found, older_has_pods = [], False
     for one in ordered:
         good, evidence = (
@@ -130,6 +135,7 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
                 created_at=_created(one),
                 good=good,
                 evidence=evidence + without_name(one),
+                listed=any(_same(one, each) for each in listed),
             )
         )
     return found
@@ -141,11 +147,16 @@ def last_good(revisions: Sequence[Revision]) -> Revision | None:
 
 
 def previous_good(revisions: Sequence[Revision]) -> Revision | None:
-    """The newest good revision before the newest, of another release; None when none is known to be."""
+    """The newest good revision before the newest, of another release; None when none is known to be.
+
+    From one that was taken back and deployed again it is none that was taken back too, marked or not: so two of them
+    never take turns.
+    """
     if not revisions:
         return None
     *earlier, newest = revisions
-    return last_good([one for one in earlier if not same_template(one.template, newest.template)])
+    others = [one for one in earlier if not same_template(one.template, newest.template)]
+    return last_good([one for one in others if not (newest.listed and one.listed)])
 
 
 def find_revision(revisions: Sequence[Revision], number: int) -> Revision:
@@ -175,9 +186,10 @@ def is_return(revisions: Sequence[Revision]) -> bool:
     """Whether the present release was there before something else was, and was returned to, by whoever.
 
     A ReplicaSet that is used again has more than one number; a restart may have made a new one of the same release.
+    One that a rollback took back, and still counts as that, was not gone back to but deployed again.
     """
     release = present_release(revisions)
-    if not release:
+    if not release or revisions[-1].listed:
         return False
     began = release[0][0]
     same = [one for one in revisions if same_template(one.template, revisions[-1].template)]
@@ -329,7 +341,8 @@ def _was_completed(deployment: Json, replica_set: Json) -> bool:
     alone = (status.get("replicas") or 0) == (status.get("updatedReplicas") or 0)
     if progress.get("reason") != _COMPLETED or not alone or made is None:
         return False
-    return not is_rescaled(deployment, made, [made])
+    had_pods = only_released(deployment, number_of(replica_set) or 0) or is_available(deployment)
+    return had_pods and not is_rescaled(deployment, made, [made])
 
 
 def _by_pods(replica_set: Json) -> _Verdict | None:

@@ -66,11 +66,13 @@ class Result(BaseResult):
     )
     previous_good: int | None = Field(
         description="The newest such revision before the current one that differs by more than restarts, for a "
-        "release that is available and bad all the same. null: none is."
+        "release that is available and bad all the same; none that was taken back, where the current one was too. "
+        "null: none is."
     )
     taken_back: bool = Field(
         description="Whether the newest revision is one that was returned to, by whoever (this service, kubectl, "
-        "Helm, a pipeline), and nothing was released since. Restarts do not count."
+        "Helm, a pipeline), and nothing was released since. Restarts do not count, nor does one that a rollback of "
+        "this service took back and that was deployed again."
     )
     changed_by_runbookd: bool = Field(
         description="Whether the newest revision is this service's own change of the template (`kubernetes.set_env`, "

@@ -12,6 +12,9 @@ complete is scaled up without a deadline. So what stood proves something only if
   it say something, which it does not where all pods may be unavailable. `kubectl scale` leaves no entry, so this is
   what tells of it. Where `metadata.generation` is the number of the newest revision, it is not asked: then the spec has
   never been changed but by releases.
+
+The word that the rollout of the newest was completed proves something on the same terms. Of `Available`, only that it
+is True now counts then: when it turned False after a rescaling, the pods may have been asked for only then.
 """
 
 from __future__ import annotations
@@ -50,6 +53,13 @@ def was_available(deployment: Json, at: datetime) -> bool:
     if turned is None or _least(deployment["spec"]) < 1:
         return False
     return turned <= at if available.get("status") == "True" else turned > at + _SOON
+
+
+def is_available(deployment: Json) -> bool:
+    """Whether the condition `Available` is True now, and says something."""
+    conditions = (deployment.get("status") or {}).get("conditions") or []
+    holds = any((one.get("type"), one.get("status")) == ("Available", "True") for one in conditions)
+    return holds and _least(deployment["spec"]) >= 1
 
 
 def _least(spec: Json) -> int:

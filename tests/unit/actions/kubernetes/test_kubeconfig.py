@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from runbookd.actions.config import KubernetesAccess
-from runbookd.actions.kubernetes.kubeconfig import fault_of, faults
+from runbookd.actions.kubernetes.kubeconfig import fault_of, fault_of_default, faults
 
 GOOD: Mapping[str, Any] = {
     "apiVersion": "v1",
@@ -125,3 +125,21 @@ def test_each_cluster_of_the_settings_is_told_by_its_setting(tmp_path: Path) -> 
     assert red.startswith(
         f"setting 'actions.kubernetes.clusters.red.kubeconfig': {good} cannot be used: there is no"
     )
+
+
+def test_a_missing_default_kubeconfig_is_told_where_somebody_signs_in_by_it(tmp_path: Path) -> None:
+    """One of the files `$KUBECONFIG` names is enough; a cluster with a file or account of its own needs none."""
+    gone, there = tmp_path / "gone", tmp_path / "there"
+    there.touch()
+    nothing = KubernetesAccess()
+    said = f"there is no such file ({gone}); put it there"
+    assert fault_of_default(nothing, str(gone)) == said
+    assert fault_of_default(nothing, f"{gone}:{there}") is None
+    assert fault_of_default(nothing, "") is None
+    for cluster, expected in (
+        ({"kubeconfig": str(there)}, None),
+        ({"in_cluster": True}, None),
+        ({"context": "blue"}, said),
+    ):
+        access = KubernetesAccess.model_validate({"clusters": {"eu": cluster}})
+        assert fault_of_default(access, str(gone)) == expected

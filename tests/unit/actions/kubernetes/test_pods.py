@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from runbookd.actions.kubernetes.kinds import Json
-from runbookd.actions.kubernetes.pods import cannot_run, is_running, status_word, summary
-from tests.contract.actions.kube_objects import crashing, pod
+from runbookd.actions.kubernetes.pods import (
+    cannot_run,
+    is_running,
+    may_have_been_ready,
+    never_ran,
+    status_word,
+    summary,
+)
+from tests.contract.actions.kube_objects import CREATED, crashing, pod
 
 
 def container(ready: bool = False, **state: Any) -> Json:  # noqa: FBT001, FBT002 - a row
@@ -25,6 +33,7 @@ def initializing(*states: Json) -> Json:
 
 
 DONE = {"terminated": {"exitCode": 0}}
+START = datetime.fromisoformat(CREATED)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +165,31 @@ def test_what_cannot_run(containers: list[Json], expected: bool) -> None:  # noq
     assert not cannot_run(pod("a", ready=True, containerStatuses=containers))
     found["metadata"]["deletionTimestamp"] = "x"
     assert not cannot_run(found)
+
+
+@pytest.mark.parametrize(
+    ("restarts", "seconds", "turned", "expected"),
+    [
+        (1, 30, START, True),
+        (2, 1, START, True),
+        (0, 29, START, False),
+        (1, 29, START, False),
+        # It was ready for a while, or nobody knows.
+        (7, 600, START + timedelta(seconds=3), False),
+        (7, 600, None, False),
+    ],
+)
+def test_what_never_ran(restarts: int, seconds: int, turned: datetime | None, expected: bool) -> None:  # noqa: FBT001 - a row
+    """It cannot run, was never ready since its start, and that for half a minute or two restarts."""
+    found = pod("a", ready=False, containerStatuses=[crashed(restarts, waiting={"reason": "ErrImagePull"})])
+    if turned is not None:
+        found["status"]["conditions"][0]["lastTransitionTime"] = turned.isoformat()
+    assert never_ran(found, START + timedelta(seconds=seconds)) is expected
+    assert may_have_been_ready(found) is (turned != START)
+    found["status"]["containerStatuses"] = [container(running={})]
+    assert not never_ran(found, START + timedelta(seconds=seconds))
+    found["status"]["conditions"] = []  # as of one that no node has taken up
+    assert not may_have_been_ready(found)
 
 
 def test_an_init_container_may_keep_a_pod_from_running() -> None:

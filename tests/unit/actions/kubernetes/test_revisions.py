@@ -101,7 +101,7 @@ def test_what_has_pods_beside_an_older_one_was_never_complete() -> None:
 def test_a_completed_rollout_is_good_also_when_its_pods_fail_later() -> None:
     """The condition NewReplicaSetAvailable stays when pods fail later: then a rollback is no remedy."""
     failed = AVAILABLE | {"status": "False", "lastTransitionTime": day(3, 5)}
-    found = deployment(availableReplicas=0, conditions=[COMPLETE, failed])
+    found = deployment(generation=2, availableReplicas=0, conditions=[COMPLETE, failed])
     newest = replica_set(2, replicas=2, created=day(3))
     assert goods(found, replica_set(1, created=day(1)), newest) == (2, 1)
 
@@ -253,6 +253,16 @@ def test_a_rollout_that_was_complete_at_zero_was_none() -> None:
     found = deployment(availableReplicas=0, conditions=[COMPLETE])
     newest = replica_set(1, replicas=2, created=day(1))
     assert goods(found, newest) == (1, None)
+    # `kubectl scale` leaves no entry; it changes the generation, and `Available` tells whether there are pods now.
+    found["metadata"]["generation"] = found["status"]["observedGeneration"] = 3
+    assert goods(found, newest) == (None, None)
+    found["status"]["conditions"].append(AVAILABLE | {"status": "False", "lastTransitionTime": day(3)})
+    assert goods(found, newest) == (None, None)
+    found["status"]["conditions"][-1] = AVAILABLE
+    assert goods(found, newest) == (1, None)
+    found["spec"]["strategy"] = {"rollingUpdate": {"maxUnavailable": "100%"}}
+    assert goods(found, newest) == (None, None)
+    found = deployment(availableReplicas=0, conditions=[COMPLETE])
     found["metadata"]["managedFields"] = [owner(day(1, 5), "replicas", subresource="scale")]
     assert goods(found, newest) == (None, None)
     assert goods(found, replica_set(1, replicas=2, available=2, created=day(1))) == (1, None)
@@ -399,8 +409,25 @@ def test_what_was_taken_back_is_not_good() -> None:
     assert judged(found, sets)[1].evidence == "it was taken back by a rollback"
     found["metadata"]["annotations"][TAKEN_BACK] = "h3,h4"
     assert goods(found, *sets) == (1, 1)
+    # A mark wins, but for one that was taken back itself: the two would take turns.
     sets[2]["metadata"]["annotations"][GOOD] = "api-3"
-    assert goods(found, *sets) == (3, 3)
+    assert goods(found, *sets) == (3, 1)
+    found["metadata"]["annotations"][TAKEN_BACK] = "h3"
+    assert goods(found, *sets) == (4, 3)
+
+
+def test_what_was_taken_back_and_deployed_again_is_no_return() -> None:
+    """It has had a number before, and is listed; what a rollback goes to is taken off the list, and is one."""
+    good = replica_set(3, release=1, notes={REVISION_HISTORY: "1", GOOD: "api-3"})
+    again = replica_set(4, release=2, replicas=1, created=day(2), notes={REVISION_HISTORY: "2"})
+    found = stuck()
+    assert is_return(judged(found, [good, again]))
+    found["metadata"]["annotations"][TAKEN_BACK] = "h4"
+    assert not is_return(judged(found, [good, again]))
+    assert not is_return(judged(found, [good, again, restarted(replica_set(5, release=2, replicas=1))]))
+    assert goods(found, good, again) == (3, 3)
+    good["metadata"]["annotations"] |= {REVISION: "5", REVISION_HISTORY: "1,3"}
+    assert is_return(judged(found, [good, again]))
 
 
 def test_the_previous_good_has_another_template() -> None:

@@ -1,0 +1,66 @@
+"""What loaded rules and playbooks mean and the settings do not have: each such call or message would fail.
+
+`runbookd check` takes it for a problem; the service says it as a warning and begins, as everything else works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from runbookd.actions.catalogue import ActionCatalogue
+from runbookd.actions.config import ActionsConfig
+from runbookd.actions.kubernetes.naming import fault_of_name
+from runbookd.errors import Problem
+from runbookd.language.fuzzy import did_you_mean
+from runbookd.model.library import Library
+from runbookd.reports.possible_calls import possible_calls
+
+
+def unmet(library: Library, catalogue: ActionCatalogue, settings: ActionsConfig) -> list[Problem]:
+    """Return the clusters and webhooks that are meant and not there, each at its place in the content."""
+    return [
+        *_clusters(library, catalogue, settings.kubernetes.clusters),
+        *_webhooks(library, settings.webhooks),
+    ]
+
+
+def _clusters(library: Library, catalogue: ActionCatalogue, names: Collection[str]) -> list[Problem]:
+    """Return the playbooks whose calls mean no cluster of the settings."""
+    found: dict[str, Problem] = {}
+    for call in possible_calls(library):
+        if "cluster" in call.open or "cluster" not in catalogue.params(call.action).model_fields:
+            continue
+        name = call.known.get("cluster")
+        fault = fault_of_name(names, None if name is None else str(name))
+        if fault is not None and call.playbook not in found:
+            message = f"playbook {call.playbook}: {call.action} would be refused: {fault}"
+            found[call.playbook] = _at(library, f"playbook:{call.playbook}", message)
+    return list(found.values())
+
+
+def _webhooks(library: Library, known: Collection[str]) -> Iterator[Problem]:
+    """Yield the roles, levels and announcements that name a webhook the settings do not have."""
+    for place, name in _webhooks_named(library):
+        if name not in known:
+            message = f"there is no webhook {name!r} in `actions.webhooks` of the settings.{did_you_mean(name, known)}"
+            yield _at(library, place, message)
+
+
+def _webhooks_named(library: Library) -> Iterator[tuple[str, str]]:
+    for name, role in library.roles.items():
+        for contact in (role.primary, role.secondary):
+            if contact is not None and contact.webhook is not None:
+                yield f"role:{name}", contact.webhook
+    reaches = [(f"priority:{name}", priority.announce) for name, priority in library.priorities.items()]
+    for name, policy in library.escalations.items():
+        reaches += [(f"escalation:{name}", [*level.page, *level.notify]) for level in policy.root]
+    for place, named in reaches:
+        for reach in named:
+            kind, _, webhook = reach.partition(":")
+            if kind == "webhook":
+                yield place, webhook
+
+
+def _at(library: Library, place: str, message: str) -> Problem:
+    file, _, line = library.places[place].rpartition(":")
+    return Problem(file, int(line), None, message)

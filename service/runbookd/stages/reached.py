@@ -1,0 +1,49 @@
+"""Whom a page has reached: a contact with a phone is reached by the phone, and every other by any of its addresses.
+
+A mail or a post that got through is no proof that anybody is awake; a phone rings until somebody answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runbookd.model.escalation import Channel, MessageKind, MessageState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from runbookd.model.escalation import Message
+
+PASSED_ON = "passed_on"
+"""The fact of a page to a phone that did not get through in time: others are paged, and it is still tried.
+
+It says what makes it needless: `acknowledged`, or `resolved` for one that was wanted though somebody had the incident.
+"""
+_NO_PHONE = "secret_missing"
+"""Why a page fails where the settings have no key for the phone: a channel that is not set up is not used."""
+
+
+def decisive(party: Sequence[Message]) -> list[Message]:
+    """Return the pages to one contact that tell whether it was reached: those to its phone, if it has one."""
+    phones = [one for one in party if one.channel is Channel.PAGERDUTY and one.reason != _NO_PHONE]
+    return phones or [*party]
+
+
+def unreached(messages: Iterable[Message]) -> bool:
+    """Whether every contact that these page is lost; whatever is on its way may still reach somebody."""
+    parties: dict[str, list[Message]] = {}
+    for one in messages:
+        if one.kind is MessageKind.PAGE:
+            parties.setdefault(one.party, []).append(one)
+    return all(_lost(one) for party in parties.values() for one in decisive(party))
+
+
+def late_ring(message: Message) -> bool:
+    """Whether this is a page to a phone that others have been paged for, and that waits to be tried again."""
+    return bool(message.facts.get(PASSED_ON)) and message.state is MessageState.PENDING
+
+
+def _lost(message: Message) -> bool:
+    """Whether a page did not get through, or not in time."""
+    on_its_way = not message.settled
+    return message.state is MessageState.FAILED or (on_its_way and bool(message.facts.get(PASSED_ON)))
