@@ -14,11 +14,13 @@ from runbookd.model.run import Run, RunState
 from runbookd.model.views import alert_view, event_view, incident_view, run_view
 from runbookd.model.work import WorkKind
 from runbookd.stages.plan import Answer, Bounds, Facts, Proposal, Reach, guard, propose, storm_brake
+from runbookd.stages.schedule import may_wait
 from runbookd.units.cancelling import cancel_run
 from runbookd.units.desk import PAUSED, Desk
 from runbookd.units.escalation import escalate
 from runbookd.units.holding import hold_target
 from runbookd.units.pausing import pause
+from runbookd.units.schedules import end_firings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 _LOOK_AGAIN = timedelta(seconds=1)
 """How soon to plan again for a target that a run at work there is asked to leave."""
+_LEAST_LEFT = timedelta(seconds=5)
+"""How long what is under way is left alone, at least, by an alert that waits for its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,7 @@ async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: dat
     wanted = rule.run[rung]
     if rung == 0 and await tx.runs.running_of(incident.id):
         await _note(tx, trouble, Answer(Guard.JOINED), now)
-        await tx.work.add(WorkKind.PLAN, trouble.alert.id, now + rule.limits.cooldown)
+        await tx.work.add(WorkKind.PLAN, trouble.alert.id, now + _later(rule))
         return
     playbook = desk.library.playbooks.get(wanted.playbook)
     if playbook is None:
@@ -92,6 +96,9 @@ async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: dat
     if answer.reason is Guard.TARGET_LOCKED and playbook.holds_target and rung == 0:
         await _wait_for_target(tx, desk, trouble, facts.holder, now)
         return
+    if rung == 0 and may_wait(desk.library, trouble.alert, answer.reason, now):
+        await _wait_its_turn(tx, trouble, answer, now)
+        return
     storm = storm_brake(bounds) if answer.go else None
     if storm is not None:
         await pause(tx, storm, "runbookd", now)
@@ -107,6 +114,11 @@ async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: dat
     elif paused and acts(desk, rule):
         said = "the service is paused; nothing was changed"
         await escalate(tx, incident, Escalate.PAUSED, now, said)
+
+
+def _later(rule: Rule) -> timedelta:
+    """How long to leave an incident to the run under way; a rule may have no cooldown."""
+    return max(rule.limits.cooldown, _LEAST_LEFT)
 
 
 async def _wait_for_target(tx: Tx, desk: Desk, trouble: Trouble, holder: str | None, now: datetime) -> None:
@@ -140,21 +152,30 @@ def goes_before(desk: Desk, rule: Rule | None, run: Run) -> bool:
     return rule is None or order.get(rule.name, len(order)) < order.get(run.rule, len(order))
 
 
+async def _wait_its_turn(tx: Tx, trouble: Trouble, answer: Answer, now: datetime) -> None:
+    """Leave what is at work on the target to its end, and plan again after it."""
+    if trouble.event_id is not None:  # said once, however often it is looked at
+        await _note(tx, trouble, Answer(Guard.TARGET_WAITED_FOR, answer.detail), now)
+    await tx.work.add(WorkKind.PLAN, trouble.alert.id, now + _LEAST_LEFT)
+
+
 def acts(desk: Desk, rule: Rule) -> bool:
     """Whether the rule is meant to act, paused or not; one that is only to observe opens no page."""
     return rule.mode is Mode.ACT and desk.mode is Mode.ACT
 
 
 async def plan_again(tx: Tx, desk: Desk, work: Work, now: datetime) -> None:
-    """Look again at an alert whose incident had a run under way when it came: if it still fires, plan for it too."""
+    """Look again at an alert that had to wait when it came: if it still fires, plan for it too."""
     alert = await tx.alerts.get(work.ref)
     incident = await tx.incidents.get(alert.incident_id or "") if alert is not None else None
     rule = desk.rule(alert.rule) if alert is not None else None
+    if alert is not None and rule is None:
+        await end_firings(tx, desk, [alert], now)
     if alert is None or alert.resolved_at is not None or incident is None or rule is None or not rule.run:
         await tx.work.finish(work)
         return
     if await tx.runs.running_of(incident.id):
-        await tx.work.reschedule(work, now + rule.limits.cooldown)
+        await tx.work.reschedule(work, now + _later(rule))
         return
     await tx.work.finish(work)
     trouble = Trouble(rule=rule, alert=alert, event=alert.event, incident=incident)
