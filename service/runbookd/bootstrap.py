@@ -272,6 +272,7 @@ def _sweeps(parts: Parts, metrics: Metrics, checkpoints: Checkpoints | None) -> 
     """Set the clockwork: the service's own sweeps, and those that are configured."""
     from runbookd.runtime.heartbeat import Heartbeat
     from runbookd.runtime.scheduler import HEARTBEAT, Scheduler, heartbeat, make_due
+    from runbookd.runtime.schedules import Schedules
     from runbookd.runtime.watchdogs import listening
 
     scheduler = Scheduler()
@@ -284,6 +285,8 @@ def _sweeps(parts: Parts, metrics: Metrics, checkpoints: Checkpoints | None) -> 
     if checkpoints is not None:
         scheduler.every(parts.settings.ledger.checkpoint_every, checkpoints.sign)
     scheduler.every(HEARTBEAT, listening(parts.store, parts.clock, parts.pipeline), at_once=True)
+    schedules = Schedules(parts.store, parts.clock, parts.pipeline, scheduler.once)
+    scheduler.every(HEARTBEAT, schedules.look, at_once=True)
     ports = Ports(parts.store, parts.performer, parts.clock)
     scheduler.every(HEARTBEAT, Heartbeat(ports, parts.settings.heartbeat, parts.worker.turning, metrics).beat)
     asked = parts.settings.reconcile
@@ -323,7 +326,7 @@ async def _listen(parts: Parts, registry: CollectorRegistry, warnings: Mapping[s
     checks = {
         "store": store_writable(parts.store, parts.clock),
         "queue": queue_young(parts.store, parts.clock, settings.queue_limit),
-        "content": content_loaded(lambda: bool(parts.pipeline.desk.library.rules)),
+        "content": content_loaded(lambda: bool(parts.pipeline.desk.rules.named)),
         "worker": parts.worker.turning,
         "deliveries": parts.pipeline.taking,
     }

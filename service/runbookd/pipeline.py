@@ -36,7 +36,8 @@ from runbookd.stages.receive import Receipt, dead_letter, take_delivery
 from runbookd.units.admission import Batch, Tally, admit_event
 from runbookd.units.answers import take_acts
 from runbookd.units.desk import Desk, Plans
-from runbookd.units.escalation import Watched, hand_over, watch_clocks
+from runbookd.units.escalation import Watched, watch_clocks
+from runbookd.units.handover import hand_over
 from runbookd.units.parsing import Parsed
 from runbookd.units.planning import plan_again
 from runbookd.units.reconciling import ASKED, close_missing

@@ -249,7 +249,8 @@ async def test_what_changes_a_message_waits_for_it(tmp_path: Path) -> None:
         update = next(call for call in calls[1:] if call.action == "slack.post_message")
         edit = next(call for call in calls[1:] if call.action == "slack.update_message")
         assert (update.params["thread_ts"], edit.params["ts"]) == ("1.0", "1.0")
-        assert [button["label"] for button in edit.params["buttons"]][:2] == ["Take over", "Escalate"]
+        buttons: Any = edit.params["buttons"]
+        assert [button["label"] for button in buttons][:2] == ["Take over", "Escalate"]
         assert times(home) == sorted(times(home))
 
 

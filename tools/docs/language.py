@@ -23,6 +23,7 @@ from runbookd.model.durations import format_duration
 from runbookd.model.people import Level, Role, Template
 from runbookd.model.playbook import Playbook
 from runbookd.model.rule import Calendar, Priority, Rule
+from runbookd.model.schedule import Schedule
 from tools.docs import messages, models
 from tools.docs.markdown import code, prose, table
 from tools.docs.markdown import page as make_page
@@ -30,6 +31,7 @@ from tools.docs.models import Place
 
 ROOTS: Final = (
     Place("rules[]", Rule),
+    Place("schedules[]", Schedule),
     Place("priorities.NAME", Priority),
     Place("escalations.NAME[]", Level),
     Place("roles.NAME", Role),

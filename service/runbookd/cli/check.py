@@ -116,10 +116,12 @@ def _summary(report: Report, problems: Sequence[Problem], warnings: Sequence[Pro
     told = [counted(len(problems), "problem")] if problems else []
     told += [counted(len(warnings), "warning")] if warnings else []
     if report.library is not None:
-        rules, playbooks = len(report.library.rules), len(report.library.playbooks)
-        told.append(
-            f"{counted(rules, 'rule')}, {counted(playbooks, 'playbook')}, {counted(report.tests_run, 'test')} passed"
+        library, tests = report.library, report.tests_run
+        schedules = f"{counted(len(library.schedules), 'schedule')}, " if library.schedules else ""
+        parts = (
+            f"{counted(len(library.rules), 'rule')}, {schedules}{counted(len(library.playbooks), 'playbook')}"
         )
+        told.append(f"{parts}, {counted(tests, 'test')} passed")
     elif report.tests_run:
         told.append(f"{report.tests_failed} of {counted(report.tests_run, 'test')} failed")
     elif report.problems and not problems:
@@ -138,6 +140,7 @@ def _shape(
         "problems": [_problem(problem) for problem in problems],
         "warnings": [_problem(problem) for problem in warnings],
         "rules": len(library.rules) if library else None,
+        "schedules": len(library.schedules) if library else None,
         "playbooks": len(library.playbooks) if library else None,
         "content": library.version if library else None,
         "tests": {"run": report.tests_run, "failed": report.tests_failed},

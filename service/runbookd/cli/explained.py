@@ -29,6 +29,7 @@ from runbookd.stages.plan import (
     incident_title,
     propose,
 )
+from runbookd.stages.schedule import implied_rules
 from runbookd.units.desk import PAUSED
 from runbookd.units.planning import past_of
 
@@ -60,7 +61,7 @@ class _Explainer:
 
     def __init__(self, shared: Shared, settings: Settings, library: Library, catalogue: Catalogue) -> None:
         self._shared, self._settings, self._library, self._catalogue = shared, settings, library, catalogue
-        self._rules: RuleSet = compile_rules(library.rules)
+        self._rules: RuleSet = compile_rules((*implied_rules(library), *library.rules))
         place = database_of(shared)
         self._asked = isinstance(place, str) or place.is_file()
         self._now = datetime.now(UTC)

@@ -55,6 +55,9 @@ COMMANDS = {
     ),
     "messages": Lazy("runbookd.cli.messages:messages", _LOOK, "List messages to people; show one."),
     "runs": Lazy("runbookd.cli.runs:runs", _LOOK, "List runs; show one step by step; cancel one."),
+    "schedules": Lazy(
+        "runbookd.cli.schedules:schedules", _LOOK, "List what runs by the clock, and what became of it."
+    ),
     "events": Lazy("runbookd.cli.events:events", _LOOK, "List what senders told; show one event."),
     "audit": Lazy("runbookd.cli.audit:audit", _LOOK, "Show, verify and export the ledger."),
     "completion": Lazy("runbookd.cli.completion:completion", _HELP, "Print the shell's completion script."),

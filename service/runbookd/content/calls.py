@@ -25,6 +25,7 @@ class Calls:
             name: [step for _, step in all_steps(each.item.steps)] for name, each in draft.playbooks.items()
         }
         self._of_rules = {rung.playbook for rule in draft.rules for rung in rule.item.run}
+        self._of_rules |= {name for schedule in draft.schedules.values() for name in schedule.item.run}
         self._of_playbooks = {
             step.playbook
             for name, steps in self._steps.items()

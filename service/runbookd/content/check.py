@@ -11,6 +11,7 @@ from runbookd.content.check_messages import message_problems
 from runbookd.content.check_people import people_problems, people_warnings
 from runbookd.content.check_playbooks import playbook_problems
 from runbookd.content.check_rules import rule_problems
+from runbookd.content.check_schedules import schedule_problems
 from runbookd.content.read import Draft
 from runbookd.errors import Problem
 from runbookd.ports import Catalogue
@@ -25,6 +26,8 @@ def check(draft: Draft, catalogue: Catalogue) -> tuple[list[Problem], list[Probl
     problems.extend(message_problems(draft))
     for rule in draft.rules:
         problems.extend(rule_problems(rule, draft))
+    for schedule in draft.schedules.values():
+        problems.extend(schedule_problems(schedule, draft))
     for playbook in draft.playbooks.values():
         problems.extend(playbook_problems(playbook, draft, catalogue))
     problems.extend(calls.too_deep())

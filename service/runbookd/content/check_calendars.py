@@ -16,14 +16,20 @@ def calendar_problems(draft: Draft) -> Iterator[Problem]:
     """Find time zones and holidays that are none, and hours that are not within one day."""
     for located in draft.calendars.values():
         calendar = located.item
-        try:
-            ZoneInfo(calendar.timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            message = f"there is no time zone {calendar.timezone!r}; write an IANA name such as America/New_York or UTC"
-            yield located.problem(message, "timezone")
+        if mistake := zone_mistake(calendar.timezone):
+            yield located.problem(mistake, "timezone")
         if calendar.from_ >= calendar.to:
             yield located.problem("`to` must be later than `from`, on the same day", "to")
         yield from _holidays(located)
+
+
+def zone_mistake(name: str) -> str:
+    """Say that there is no such time zone; empty when there is."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return f"there is no time zone {name!r}; write an IANA name such as America/New_York or UTC"
+    return ""
 
 
 def _holidays(located: Located[Calendar]) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from runbookd.errors import Problem
 from runbookd.model.durations import format_duration
 from runbookd.model.people import Escalation, Level, Reach, Role
 from runbookd.model.rule import Priority
+from runbookd.stages.schedule import QUIET
 
 _REACH: TypeAdapter[str] = TypeAdapter(Reach)
 _SECRET = re.compile(r"\$\{\s*secret\.[A-Za-z_][A-Za-z0-9_]*\s*\}")
@@ -79,6 +80,9 @@ def _priorities_of(draft: Draft) -> Mapping[str, set[str]]:
 
 def _priority(located: Located[Priority], draft: Draft) -> Iterator[Problem]:
     priority = located.item
+    if located.path[-1] == QUIET:
+        message = f"{QUIET!r} is what a schedule's incident has while all is well; choose another name"
+        yield located.problem(message, at_key=True)
     for kind in ("calendar", "escalation"):
         name = getattr(priority, kind)
         if name is not None and name not in draft.names[kind]:

@@ -20,11 +20,12 @@ from runbookd.model.library import Library
 from runbookd.model.people import Escalation, Role, Template
 from runbookd.model.playbook import Playbook
 from runbookd.model.rule import Calendar, Priority, Rule
+from runbookd.model.schedule import Schedule
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Located_co = TypeVar("Located_co", bound=BaseModel, covariant=True)
 
-SHARED_KEYS = ("rules", "priorities", "escalations", "roles", "calendars", "messages", "vars")
+SHARED_KEYS = ("rules", "schedules", "priorities", "escalations", "roles", "calendars", "messages", "vars")
 PLAYBOOK_KEYS = tuple(known_keys(Playbook))
 _MAPS: dict[str, tuple[str, type[BaseModel]]] = {
     "priorities": ("priority", Priority),
@@ -33,7 +34,7 @@ _MAPS: dict[str, tuple[str, type[BaseModel]]] = {
     "calendars": ("calendar", Calendar),
     "messages": ("message", Template),
 }
-NAMED = ("rule", "playbook", *(kind for kind, _ in _MAPS.values()), "var")
+NAMED = ("rule", "schedule", "playbook", *(kind for kind, _ in _MAPS.values()), "var")
 """What has names, in the words that speak of it."""
 
 
@@ -62,6 +63,7 @@ class Draft:
     """
 
     rules: list[Located[Rule]] = field(default_factory=list)
+    schedules: dict[str, Located[Schedule]] = field(default_factory=dict)
     playbooks: dict[str, Located[Playbook]] = field(default_factory=dict)
     priorities: dict[str, Located[Priority]] = field(default_factory=dict)
     escalations: dict[str, Located[Escalation]] = field(default_factory=dict)
@@ -76,6 +78,7 @@ class Draft:
         """Make the value that the service works with."""
         return Library(
             rules=tuple(located.item for located in self.rules),
+            schedules=_items(self.schedules),
             playbooks=_items(self.playbooks),
             priorities=_items(self.priorities),
             escalations=_items(self.escalations),
@@ -125,7 +128,11 @@ class _Reading:
             )
             return
         self._unknown_keys(data)
-        self._rules(data.get("rules", []))
+        for _, rule in self._list("rules", "rule", Rule, data.get("rules", [])):
+            self._draft.rules.append(rule)
+        for fresh, schedule in self._list("schedules", "schedule", Schedule, data.get("schedules", [])):
+            if fresh:
+                self._draft.schedules[schedule.item.name] = schedule
         for section in _MAPS:
             self._map(section, data.get(section, {}))
         self._vars(data.get("vars", {}))
@@ -143,18 +150,20 @@ class _Reading:
             else:
                 self._problem(unknown_key(key, known), (key,), at_key=True)
 
-    def _rules(self, rules: object) -> None:
-        if not isinstance(rules, list):
-            self._problem(f"must be a list (lines that start with `- `), not {shown(rules)}", ("rules",))
+    def _list(
+        self, section: str, kind: str, model: type[ModelT], entries: object
+    ) -> Iterator[tuple[bool, Located[ModelT]]]:
+        """Yield what a list holds, each with whether its name was not taken before."""
+        if not isinstance(entries, list):
+            self._problem(f"must be a list (lines that start with `- `), not {shown(entries)}", (section,))
             return
-        for index, data in enumerate(rules):
-            path = ("rules", index)
+        for index, data in enumerate(entries):
+            path = (section, index)
             name = data.get("name") if isinstance(data, dict) else None
-            if isinstance(name, str):
-                self._name("rule", name, (*path, "name"))
-            rule = self._validate(Rule, data, path)
-            if rule is not None:
-                self._draft.rules.append(Located(rule, self._document, path))
+            fresh = isinstance(name, str) and self._name(kind, name, (*path, "name"))
+            item = self._validate(model, data, path)
+            if item is not None:
+                yield fresh, Located(item, self._document, path)
 
     def _playbook(self, data: Mapping[str, object]) -> None:
         name = data["playbook"]
@@ -198,7 +207,7 @@ class _Reading:
 
     def _name(self, kind: str, name: str, path: Path) -> bool:
         """Keep a name with its place; False, and a problem, when it was taken before."""
-        at_key = kind not in {"rule", "playbook"}  # it is written as a key, else as a value
+        at_key = kind not in {"rule", "schedule", "playbook"}  # it is written as a key, else as a value
         here = self._document.problem("", path, at_key=at_key)
         names = self._draft.names[kind]
         if name not in names:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 from runbookd.model.people import Escalation, Role, Template
 from runbookd.model.playbook import Playbook
 from runbookd.model.rule import Calendar, Priority, Rule
+from runbookd.model.schedule import Schedule
 from runbookd.ports import Catalogue
 
 Schema = dict[str, Any]
@@ -56,6 +57,7 @@ def _shared() -> Schema:
     """Return the properties any file may have, and their definitions under `$defs`."""
     types: Mapping[str, Any] = {
         "rules": list[Rule],
+        "schedules": list[Schedule],
         "priorities": dict[str, Priority],
         "escalations": dict[str, Escalation],
         "roles": dict[str, Role],

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from runbookd.model.people import Escalation, Role, Template
     from runbookd.model.playbook import Playbook
     from runbookd.model.rule import Calendar, Priority, Rule
+    from runbookd.model.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class Library:
     rules: tuple[Rule, ...] = ()
     playbooks: Mapping[str, Playbook] = field(default_factory=dict)
     priorities: Mapping[str, Priority] = field(default_factory=dict)
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     escalations: Mapping[str, Escalation] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)

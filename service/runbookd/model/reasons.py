@@ -42,9 +42,7 @@ class Guard(StrEnum):
     MISSING_VALUE = "missing_value"  # a label used in key, target or inputs is not there
     BAD_INPUT = "bad_input"  # an input does not fit the playbook's declaration
     COOLDOWN = "cooldown"  # the last run for this key ended too recently
-    LOOKED_LATELY = (
-        "looked_lately"  # the last run for this key changed nothing; it is looked at again in a moment
-    )
+    LOOKED_LATELY = "looked_lately"  # the last run for this key changed nothing; again in a minute
     RUN_LIMIT = "run_limit"  # the rule's own limit for this key is used up
     TARGET_COOLDOWN = "target_cooldown"  # another rule acted on this target too recently
     TARGET_LOCKED = "target_locked"  # another run is at work on this target

@@ -18,6 +18,7 @@ from runbookd.model.library import Library
 from runbookd.model.playbook import Input, Playbook, Step
 from runbookd.model.rule import Rule
 from runbookd.stages.inputs import fit_input
+from runbookd.stages.schedule import implied_rules
 
 Values = Mapping[str, object]
 
@@ -33,12 +34,12 @@ class PossibleCall:
 
 
 def possible_calls(library: Library) -> Iterator[PossibleCall]:
-    """Yield the calls of every rule's remedies, then those of playbooks no rule reaches: people run them by hand.
+    """Yield the calls of every rule's remedies and every schedule's, then those of playbooks that people run by hand.
 
     The library is a checked one. The same place comes once for each way its inputs are given.
     """
     begun: set[str] = set()
-    for rule in library.rules:
+    for rule in (*library.rules, *implied_rules(library)):
         scope = {"vars": library.vars, "event": {"labels": _pinned(rule)}}
         for rung in rule.run:
             walk = _Walk(library, begun)

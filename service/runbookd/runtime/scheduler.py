@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from runbookd.errors import StoreError
@@ -32,7 +33,7 @@ HEARTBEAT = timedelta(seconds=5)
 
 
 class Scheduler:
-    """Sweeps at fixed intervals. `start` needs a running loop."""
+    """Sweeps at fixed intervals, and once at a time. `start` needs a running loop."""
 
     def __init__(self) -> None:
         """Nothing turns before `start`."""
@@ -58,6 +59,14 @@ class Scheduler:
         self._scheduler.add_job(turn, trigger)
         if at_once:
             self._scheduler.add_job(turn)
+
+    def once(self, after: timedelta, sweep: Callable[[], Awaitable[None]]) -> None:
+        """Turn a sweep one time, after a while; a time given for it before is forgotten."""
+        moment = DateTrigger(run_date=datetime.now(UTC) + max(after, timedelta(0)), timezone=UTC)
+        name = f"once {sweep.__qualname__}"
+        turn = partial(_until_the_stop, sweep)
+        # One that asks for its next time while it turns is still an instance when that has come.
+        self._scheduler.add_job(turn, moment, id=name, replace_existing=True, max_instances=2)
 
     def start(self) -> None:
         """Begin to turn."""

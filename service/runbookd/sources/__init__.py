@@ -8,8 +8,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
-from runbookd.sources import alertmanager, own, pagerduty, slack
+from runbookd.sources import alertmanager, own, pagerduty, schedule, slack
 from runbookd.stages.normalize import DEFAULT_LIMITS, Limits
+from runbookd.stages.schedule import SOURCE as SCHEDULE
 from runbookd.stages.watchdog import SOURCE as OWN
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ SOURCES: Final[Mapping[str, Parse]] = MappingProxyType(
         "pagerduty": pagerduty.parse,
         "slack": slack.parse,
         OWN: own.parse,
+        SCHEDULE: schedule.parse,
     }
 )
 """How each kind of delivery is understood. The events of a reconciler bear the name of the sender it asked."""

@@ -18,6 +18,7 @@ from runbookd.model.playbook import Playbook
 from runbookd.stages.match import RuleSet, compile_rules
 from runbookd.stages.normalize import DEFAULT_LIMITS, Limits
 from runbookd.stages.plan import Reach
+from runbookd.stages.schedule import implied_rules, with_quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,11 +70,11 @@ class Desk:
     @classmethod
     def of(cls, library: Library, ids: Ids) -> Desk:
         """Compile a library for use, with the default bounds."""
-        return cls(library=library, rules=compile_rules(library.rules), ids=ids)
+        return cls(library=_whole(library), rules=_rules(library), ids=ids)
 
     def using(self, library: Library) -> Desk:
         """Return the same desk with other content."""
-        return replace(self, library=library, rules=compile_rules(library.rules), _frozen={})
+        return replace(self, library=_whole(library), rules=_rules(library), _frozen={})
 
     def rule(self, name: str | None) -> Rule | None:
         """Return the rule of that name as it is now, or None."""
@@ -84,6 +85,16 @@ class Desk:
         if root not in self._frozen:
             self._frozen[root] = freeze(self.library, root)
         return self._frozen[root]
+
+
+def _whole(library: Library) -> Library:
+    """Add to content what its schedules imply."""
+    return replace(library, priorities=with_quiet(library)) if library.schedules else library
+
+
+def _rules(library: Library) -> RuleSet:
+    """Compile the rules there are, those that schedules imply first."""
+    return compile_rules((*implied_rules(library), *library.rules))
 
 
 def freeze(library: Library, root: str) -> Frozen:

@@ -1,4 +1,4 @@
-"""Units of work about people and time: handing an incident to people, and everything an incident's clocks make due."""
+"""Units of work about people and time: everything an incident's clocks make due, and its end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from runbookd.stages.ladder import (
     called,
     fallen_back,
     freeze_levels,
-    handed_over,
     hastened,
     judge_levels,
     next_level,
@@ -163,29 +162,6 @@ async def _mark(tx: Tx, incident: Incident, reason: Escalate, now: datetime, det
     )
     await tx.ledger.append([entry])
     return marked
-
-
-async def hand_over(tx: Tx, desk: Desk, work: Work, now: datetime) -> Incident | None:
-    """Tell people now that automation needs them; returns the incident, None when it is gone.
-
-    The first level that pages does not wait for its time, unless somebody has the incident already; everyone who was
-    told before hears the news.
-    """
-    incident = await tx.incidents.get(work.ref)
-    await tx.work.finish(work)
-    if incident is None or incident.state is IncidentState.RESOLVED:
-        return incident
-    levels = await tx.levels.of(incident.id)
-    paged = any(level.page and level.state is LevelState.FIRED for level in levels)
-    first = handed_over(levels, now)
-    if incident.acknowledged_at is None and not paged and first is not None:
-        await tx.levels.save(first)
-        await tx.work.add(WorkKind.CLOCK, incident.id, now)
-    else:
-        await tell_audience(
-            tx, desk, incident, Why(f"handed over {now.isoformat()}", MessageKind.UPDATE), now
-        )
-    return incident
 
 
 async def watch_clocks(tx: Tx, desk: Desk, work: Work, now: datetime) -> Watched:

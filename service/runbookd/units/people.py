@@ -16,10 +16,12 @@ from runbookd.model.escalation import MessageKind
 from runbookd.model.incident import ClockKind, Incident, IncidentState
 from runbookd.model.work import WorkKind
 from runbookd.stages.holders import whose
-from runbookd.stages.ladder import BY_HAND_AGAIN, outdated
+from runbookd.stages.ladder import BY_HAND_AGAIN
 from runbookd.stages.updates import renew
 from runbookd.units.clocks import settle_clocks
-from runbookd.units.escalation import begin_clocks, call, close_incident
+from runbookd.units.escalation import call, close_incident
+from runbookd.units.handover import ack_expires, raise_priority
+from runbookd.units.schedules import end_firings
 from runbookd.units.telling import Why, quiet_pagers, refresh, tell_audience
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ async def _acknowledge(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now:
         incident,
         acknowledged_at=incident.acknowledged_at or now,
         acknowledged_by=wanted.actor,
-        acknowledged_until=_until(desk, incident.priority, now),
+        acknowledged_until=ack_expires(desk, incident.priority, now),
         responded_at=incident.responded_at or now,
     )
     await tx.incidents.save(taken)
@@ -125,18 +127,12 @@ async def _acknowledge(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now:
     return Done(taken, f"{person(wanted.actor)} has incident {taken.id}; levels that wait for that stop")
 
 
-def _until(desk: Desk, priority: str, now: datetime) -> datetime | None:
-    """When an acknowledgement of now expires; None when it does not."""
-    known = desk.library.priorities.get(priority)
-    return now + known.ack_expires if known is not None and known.ack_expires is not None else None
-
-
 async def _heard_of(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Incident:
     """Begin the time of an acknowledgement anew when whoever has the incident does something; returns it as it is then.
 
     Whoever took it has it, and whoever it was assigned to, at whichever door they are heard of.
     """
-    until = _until(desk, incident.priority, now)
+    until = ack_expires(desk, incident.priority, now)
     having = {whose(name) for name in (incident.acknowledged_by, incident.assignee) if name}
     if incident.acknowledged_until in {None, until} or until is None or whose(wanted.actor) not in having:
         return incident
@@ -175,23 +171,13 @@ async def _raise(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datet
             f"{priority} is lower than {incident.priority}, and a priority can only be raised: nothing was done; "
             f"write down that it has become less with `runbookd note`, and end it with `runbookd resolve`"
         )
-    until = _until(desk, priority, now) if incident.acknowledged_at is not None else None
-    raised = replace(incident, priority=priority, escalation=None, acknowledged_until=until)
-    await tx.incidents.save(raised)
-    for level in outdated(await tx.levels.of(incident.id), now):
-        await tx.levels.save(level)
-    news = {"note": f"Raised from {incident.priority} to {priority}."}
-    await tell_audience(
-        tx, desk, raised, Why(f"raised {now.isoformat()}", MessageKind.UPDATE, news), now, inside=True
-    )
-    await begin_clocks(tx, desk, raised, now, quiet=False)
-    await tx.work.add(WorkKind.CLOCK, raised.id, now)  # for an acknowledgement that expires now
-    await refresh(tx, desk, raised, f"priority {now.isoformat()}", now)
+    raised = await raise_priority(tx, desk, incident, priority, now)
     return Done(raised, f"incident {incident.id} is {priority} now; its clocks begin anew")
 
 
 async def _resolve(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datetime) -> Done:
     closed = await close_incident(tx, desk, incident, now, wanted.actor)
+    await end_firings(tx, desk, await tx.alerts.of_incident(incident.id), now)
     return Done(closed, f"incident {closed.id} is resolved")
 
 
@@ -201,7 +187,7 @@ async def _assign(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: date
         return Done(incident, f"{wanted.text} leads it already", changed=False)
     until = incident.acknowledged_until
     if until is not None:
-        until = _until(desk, incident.priority, now) or until
+        until = ack_expires(desk, incident.priority, now) or until
     assigned = replace(incident, assignee=wanted.text, acknowledged_until=until)
     await tx.incidents.save(assigned)
     await tx.work.add(WorkKind.CLOCK, assigned.id, now)

@@ -25,11 +25,13 @@ from runbookd.stages.plan import (
     rested_at,
     storm_brake,
 )
+from runbookd.stages.schedule import may_wait
 from runbookd.units.cancelling import cancel_run
 from runbookd.units.desk import PAUSED, Desk
 from runbookd.units.escalation import escalate
 from runbookd.units.holding import hold_target
 from runbookd.units.pausing import pause
+from runbookd.units.schedules import end_firings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 
 _LOOK_AGAIN = timedelta(seconds=1)
 """How soon to plan again for a target that a run at work there is asked to leave."""
+_LEAST_LEFT = timedelta(seconds=5)
+"""How long what is under way is left alone, at least, by an alert that waits for its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +87,7 @@ async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: dat
     wanted = rule.run[rung]
     if rung == 0 and await tx.runs.running_of(incident.id):
         await _note(tx, trouble, Answer(Guard.JOINED), now)
-        await tx.work.add(WorkKind.PLAN, trouble.alert.id, now + min(rule.limits.cooldown, LOOK_REST))
+        await tx.work.add(WorkKind.PLAN, trouble.alert.id, now + _later(rule))
         return
     playbook = desk.library.playbooks.get(wanted.playbook)
     if playbook is None:
@@ -103,9 +107,9 @@ async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: dat
     if answer.reason is Guard.TARGET_LOCKED and playbook.holds_target and rung == 0:
         await _wait_for_target(tx, desk, trouble, facts.holder, now)
         return
-    if answer.reason is Guard.LOOKED_LATELY:
-        await _note(tx, trouble, answer, now)
-        await tx.work.add(WorkKind.PLAN, trouble.alert.id, rested_at(rule.limits.cooldown, facts) or now)
+    until = _wait_until(desk, trouble, answer, facts, now) if rung == 0 else None
+    if until is not None:
+        await _wait_its_turn(tx, trouble, answer, until, now)
         return
     storm = storm_brake(bounds) if answer.go else None
     if storm is not None:
@@ -122,6 +126,11 @@ async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: dat
     elif paused and acts(desk, rule):
         said = "the service is paused; nothing was changed"
         await escalate(tx, incident, Escalate.PAUSED, now, said)
+
+
+def _later(rule: Rule) -> timedelta:
+    """How long to leave an incident to the run under way; a rule may have no cooldown."""
+    return max(min(rule.limits.cooldown, LOOK_REST), _LEAST_LEFT)
 
 
 async def _wait_for_target(tx: Tx, desk: Desk, trouble: Trouble, holder: str | None, now: datetime) -> None:
@@ -155,21 +164,38 @@ def goes_before(desk: Desk, rule: Rule | None, run: Run) -> bool:
     return rule is None or order.get(rule.name, len(order)) < order.get(run.rule, len(order))
 
 
+def _wait_until(desk: Desk, trouble: Trouble, answer: Answer, facts: Facts, now: datetime) -> datetime | None:
+    """Say when to plan again what is neither begun nor refused; None when it is one of these."""
+    if answer.reason is Guard.LOOKED_LATELY:
+        return rested_at(trouble.rule.limits.cooldown, facts)
+    return now + _LEAST_LEFT if may_wait(desk.library, trouble.alert, answer.reason, now) else None
+
+
+async def _wait_its_turn(tx: Tx, trouble: Trouble, answer: Answer, until: datetime, now: datetime) -> None:
+    """Leave what is at work on the target to its end, or the rule its rest, and plan again then."""
+    if trouble.event_id is not None:  # said once, however often it is looked at
+        lately = answer.reason is Guard.LOOKED_LATELY
+        await _note(tx, trouble, answer if lately else Answer(Guard.TARGET_WAITED_FOR, answer.detail), now)
+    await tx.work.add(WorkKind.PLAN, trouble.alert.id, until)
+
+
 def acts(desk: Desk, rule: Rule) -> bool:
     """Whether the rule is meant to act, paused or not; one that is only to observe opens no page."""
     return rule.mode is Mode.ACT and desk.mode is Mode.ACT
 
 
 async def plan_again(tx: Tx, desk: Desk, work: Work, now: datetime) -> None:
-    """Look again at an alert whose incident had a run under way when it came: if it still fires, plan for it too."""
+    """Look again at an alert that had to wait when it came: if it still fires, plan for it too."""
     alert = await tx.alerts.get(work.ref)
     incident = await tx.incidents.get(alert.incident_id or "") if alert is not None else None
     rule = desk.rule(alert.rule) if alert is not None else None
+    if alert is not None and rule is None:
+        await end_firings(tx, desk, [alert], now)
     if alert is None or alert.resolved_at is not None or incident is None or rule is None or not rule.run:
         await tx.work.finish(work)
         return
     if await tx.runs.running_of(incident.id):
-        await tx.work.reschedule(work, now + LOOK_REST)
+        await tx.work.reschedule(work, now + _later(rule))
         return
     facts = await past_of(tx, desk.reach, rule, (incident.key, None), now)
     rested = rested_at(rule.limits.cooldown, facts)

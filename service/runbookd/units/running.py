@@ -14,11 +14,13 @@ from runbookd.model.run import Run, RunState, StepRecord, StepState
 from runbookd.model.views import alert_view
 from runbookd.stages.escalate import after_run, may_climb
 from runbookd.stages.execute import Situation, advance
+from runbookd.stages.schedule import is_scheduled
 from runbookd.stages.verify import verify
 from runbookd.units.desk import PAUSED, Desk, Plans
 from runbookd.units.escalation import escalate
 from runbookd.units.planning import Trouble, acts, plan_rung, rule_scope
 from runbookd.units.records import answer_evidence, entries_of
+from runbookd.units.schedules import settle_firing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,7 +100,7 @@ async def carry_on(tx: Tx, desk: Desk, claim: Claim, news: News, now: datetime) 
         now=now,
         rows=rows,
         answers=news.answers,
-        alert=alert_view(alert),
+        alert=alert_view(None if is_scheduled(alert) else alert),
         paused=paused,
     )
     plan = await claim.plans.of(tx, run.plan_hash)
@@ -178,6 +180,7 @@ async def _finish(
     if alert is not None and incident is not None:
         quiet = plan.playbooks[plan.root].on_failure == "next_rung"
         await _next(tx, desk, ended, (finish, quiet), (alert, incident), now)
+        await settle_firing(tx, desk, ended, (alert, incident), now)
 
 
 async def _next(

@@ -197,8 +197,10 @@ async def test_explain_asks_the_guards(runbookd: Runbookd, told: Tell) -> None:
     (runbookd.folder / "event.json").write_text(json.dumps(given))
     (found,) = runbookd.json("explain", "event.json")
     assert found["episode"].startswith("repeat")
-    assert found["taken"][0]["now"]["reason"] == "cooldown"
-    assert "cooldown: the last run" in runbookd("explain", "event.json").stdout
+    assert found["taken"][0]["now"]["reason"] == "looked_lately"
+    assert (
+        "looked_lately: the last run for this key changed nothing" in runbookd("explain", "event.json").stdout
+    )
     runbookd("pause", "--reason", "x")
     (runbookd.folder / "event.json").write_text(
         json.dumps(alert("DiskFull", host="db-2", severity="critical"))

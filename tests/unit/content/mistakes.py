@@ -17,6 +17,7 @@ LEVELS = "escalations:\n  e:\n    - "
 ROLE = "roles:\n  r: {primary: "
 PRIORITY = "priorities:\n  P5: {name: x, "
 OFFICE = "calendars:\n  c: {timezone: UTC, days: [mon], from: '09:00', to: '17:00', holidays: "
+SCHEDULE = "schedules:\n  - {name: s, cron: '0 8 * * *', run: [look], "
 UPDATE = "messages:\n  incident-update:\n    subject: x\n    body: "
 
 YAML: dict[str, tuple[str, str]] = {
@@ -67,8 +68,25 @@ YAML: dict[str, tuple[str, str]] = {
 SHAPES: dict[str, tuple[str, str]] = {
     "an unknown key of a file": ("‸rulse: []\n", "unknown key 'rulse'. Did you mean 'rules'?"),
     "a key of the future": (
-        "‸schedules: []\n",
-        "the keys here are: rules, priorities, escalations, roles, calendars, messages, vars, playbook",
+        "‸reports: []\n",
+        "the keys here are: rules, schedules, priorities, escalations, roles, calendars, messages, vars, playbook",
+    ),
+    "a schedule's report": (
+        SCHEDULE + "‸report: {to: [ops]}}\n",
+        "unknown key 'report' (the keys here are: name, description, cron, timezone, run, with, catch_up, on_failure)",
+    ),
+    "a schedule without a time": (
+        "schedules:\n  - ‸{name: s, run: [look]}\n",
+        "the key 'cron' is missing",
+    ),
+    "a schedule of nothing": (
+        "schedules:\n  - {name: s, cron: '0 8 * * *', run: ‸[]}\n",
+        "must not be empty",
+    ),
+    "schedules that are a map": ("schedules: ‸{s: {}}\n", "must be a list"),
+    "a schedule named twice": (
+        SCHEDULE + "}\n  - {name: ‸s, cron: '0 9 * * *', run: [look]}\n",
+        "there is already a schedule named 's'",
     ),
     "steps without a playbook": ("‸steps: []\n", "this file has no `playbook: NAME`"),
     "an unknown key of a playbook": (PLAY + "‸step: []\n", "unknown key 'step'. Did you mean 'steps'?"),
@@ -297,6 +315,48 @@ MEANINGS: dict[str, tuple[str, str]] = {
     ),
     "a var that cannot be named": ("vars: {‸api-url: x}\n", "cannot be written as vars.NAME"),
     "a var that is an expression": ("vars: {a: ['x', ‸'${vars.url}']}\n", "vars are constants"),
+    "a cron of four fields": (
+        "schedules:\n  - {name: s, run: [look], cron: ‸0 8 * *}\n",
+        "'0 8 * *' has 4 fields; write five fields",
+    ),
+    "a cron of no such hour": (
+        "schedules:\n  - {name: s, run: [look], cron: '0 ‸25 * * *'}\n",
+        "the hour '25' cannot be",
+    ),
+    "a cron of no such day": (
+        'schedules:\n  - name: s\n    run: [look]\n    cron: "0 8 ‸30 feb *"\n',
+        "never comes: there is no such day",
+    ),
+    "a schedule's unknown zone": (SCHEDULE + "timezone: ‸New_York}\n", "there is no time zone 'New_York'"),
+    "a schedule's unknown playbook": (
+        "schedules:\n  - {name: s, cron: '0 8 * * *', run: [look, ‸fxi]}\n",
+        "there is no playbook 'fxi'. Did you mean 'fix'?",
+    ),
+    "a playbook that a schedule names twice": (
+        "schedules:\n  - {name: s, cron: '0 8 * * *', run: [look, ‸look]}\n",
+        "'look' stands in the list already",
+    ),
+    "a schedule's unknown priority": (
+        SCHEDULE + "on_failure: {priority: ‸P2}}\n",
+        "there is no priority 'P2'",
+    ),
+    "an input a schedule does not give": (
+        "schedules:\n  - ‸{name: s, cron: '0 8 * * *', run: [look, fix]}\n",
+        "playbook 'fix' needs the input 'name'",
+    ),
+    "an input none of a schedule's playbooks has": (
+        SCHEDULE + "with: {‸name: a}}\n",
+        "no playbook of this schedule has an input 'name'; their inputs are: none",
+    ),
+    "an input of a schedule of another type": (
+        "schedules:\n  - {name: s, cron: '0 8 * * *', run: [look, fix], with: {name: a, count: ‸many}}\n",
+        "input 'count' must be an integer",
+    ),
+    "an expression of a schedule": (
+        "schedules:\n  - {name: s, cron: '0 8 * * *', run: [fix], with: {name: '${‸steps.x}'}}\n",
+        "'steps' has no value in a schedule's `with`",
+    ),
+    "a priority that is a schedule's": ("priorities:\n  ‸scheduled: {name: x}\n", "choose another name"),
     "an unknown playbook": (
         MATCHED + "run: [{playbook: ‸lok}]\n",
         "there is no playbook 'lok'. Did you mean 'look'?",
