@@ -92,6 +92,9 @@ def apart(text: str, number: int) -> str:
         "priorities:\n  P5",
         "escalations:\n  e",
         "roles:\n  r",
+        "{name: s",
+        f"{{name: {MARK}s",
+        "- name: s\n",
     ):
         text = text.replace(plain, f"{plain.rstrip()}{number}{plain[len(plain.rstrip()) :]}")
     return text

@@ -80,13 +80,17 @@ def said(home: House) -> list[str]:
 
 
 async def test_acknowledge(home: House) -> None:
-    """The person has it, the ladder stops, the buttons go, and Slack hears 200 without a word."""
+    """The person has it, the ladder stops, who comes next may take over, and Slack hears 200 without a word."""
     incident = await home.trouble()
     assert await press(home, "acknowledge") == (200, "")
     assert (await home.incident(incident)).acknowledged_by == "slack:anna"
     assert [one.entry.actor for one in await home.entries("person_acknowledge")] == ["slack:anna"]
     channel = home.slack.workspace.channels[0]
-    assert not any(message.buttons for message in channel.messages)
+    assert [one["text"]["text"] for one in channel.messages[0].buttons.values()] == [
+        "Take over",
+        "Escalate",
+        "Pause automation",
+    ]
     await home.engine.move(timedelta(hours=1))
     levels = await home.engine.levels(incident)
     assert [level.reason for level in levels[1:]] == ["acknowledged", "acknowledged"]
