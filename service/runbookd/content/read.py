@@ -213,7 +213,10 @@ class _Reading:
         if name not in names:
             names[name] = f"{here.file}:{here.line}"
             return True
-        self._problem(f"there is already a {kind} named {name!r}, at {names[name]}", path, at_key=at_key)
+        article = "an" if kind[0] in "aeiou" else "a"
+        self._problem(
+            f"there is already {article} {kind} named {name!r}, at {names[name]}", path, at_key=at_key
+        )
         return False
 
     def _validate(self, model: type[ModelT], data: object, path: Path) -> ModelT | None:

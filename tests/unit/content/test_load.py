@@ -192,7 +192,8 @@ def test_a_name_twice_names_both_places(kind: str, text: str, place: str, tmp_pa
     """Which of two would win is nobody's guess: the second is refused, and the first is named."""
     write(tmp_path, {"a.yaml": text, "b.yaml": text, "z.yaml": PRIORITIES})
     (problem,) = examine(tmp_path, [], CATALOGUE).problems
-    assert str(problem).startswith(f"{tmp_path}/b.yaml:{place}: there is already a {kind} named")
+    a = f"{'an' if kind == 'escalation' else 'a'} {kind}"
+    assert str(problem).startswith(f"{tmp_path}/b.yaml:{place}: there is already {a} named")
     first_line = 2 if kind == "rule" else 1
     assert problem.message.endswith(f"at {tmp_path}/a.yaml:{first_line}")
 
