@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import inspect
 import os
+import random
 import shutil
 import socket
 import sys
@@ -117,15 +118,26 @@ class Sink:
         return await eventually(found, within=within, what="a wanted webhook body")
 
 
+_NOT_FOR_CONNECTIONS = range(12_000, 32_000)
+"""Linux takes ports for connections from 32768 on (`net.ipv4.ip_local_port_range`)."""
+_DICE = random.SystemRandom()
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment, for TCP and for UDP (gossip needs both)."""
+    """A port of 127.0.0.1 that nobody listens on at this moment, for TCP and for UDP (gossip needs both).
+
+    It is none that the kernel gives to connections, which could take it before whoever asked does.
+    """
     while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port: int = tcp.getsockname()[1]
-            with contextlib.suppress(OSError):
-                udp.bind(("127.0.0.1", port))
-                return port
+        port = _DICE.choice(_NOT_FOR_CONNECTIONS)
+        with (
+            socket.socket() as tcp,
+            socket.socket(type=socket.SOCK_DGRAM) as udp,
+            contextlib.suppress(OSError),
+        ):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
 
 
 def find_binary(name: str) -> str:

@@ -230,7 +230,7 @@ def bench_kubernetes() -> None:
 
 def bench_ledger() -> None:
     """`runbookd audit verify` on 300,000 entries, beside reading and hashing them and no more."""
-    ours, bare = ledger.figures()
+    ours, postgres, bare = ledger.figures()
     what = f"audit verify, {ledger.ENTRIES:,} entries"
     row(f"{what}, by the clock", f"{ours.wall:,.0f}/s", f"{bare.wall:,.0f}/s", ours.wall / bare.wall)
     row(
@@ -238,6 +238,12 @@ def bench_ledger() -> None:
         f"{ours.processor:,.0f}/s",
         f"{bare.processor:,.0f}/s",
         ours.processor / bare.processor,
+    )
+    row(
+        "  the same on Postgres, whose server works beside it, by the clock",
+        f"{postgres.wall:,.0f}/s",
+        f"{bare.wall:,.0f}/s",
+        postgres.wall / bare.wall,
     )
 
 

@@ -15,14 +15,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from runbookd.model.audit import Entry, Stage
-from runbookd.store.sqlite import open_sqlite
+from runbookd.store.postgres import PostgresStore, open_postgres
+from runbookd.store.sqlite import SqliteStore, open_sqlite
+from tests.postgres import postgres_server
 
 ENTRIES = 300_000
 TIMES = 3
@@ -52,20 +54,30 @@ class Figure:
     processor: float
 
 
-def figures() -> tuple[Figure, Figure]:
-    """What `audit verify` does, and what the bare limit is."""
+def figures() -> tuple[Figure, Figure, Figure]:
+    """What `audit verify` does on SQLite and on Postgres, and what the bare limit of the first is."""
+    verify = ("runbookd.cli.main", "audit", "verify", "--output", "json")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "ledger.db"
-        asyncio.run(_fill(file))
-        verify = ("runbookd.cli.main", "--database", str(file), "audit", "verify", "--output", "json")
-        return _best(verify), _best(("tests.bench.ledger", str(file)))
+        asyncio.run(_fill(lambda: open_sqlite(file)))
+        ours = _best(verify, RUNBOOKD_DATABASE=str(file))
+        bare_limit = _best(("tests.bench.ledger", str(file)))
+    with postgres_server() as server:
+        url = server.url(asyncio.run(server.empty()))
+        asyncio.run(_fill(lambda: open_postgres(url)))
+        return ours, _best(verify, RUNBOOKD_DATABASE_URL=url), bare_limit
 
 
-def _best(command: Sequence[str]) -> Figure:
+def _best(command: Sequence[str], **variables: str) -> Figure:
     """Run a command some times, which says in how many seconds it checked everything."""
     walls, processors = [], []
     for _ in range(TIMES):
-        process = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **variables},
+        )
         assert process.stdout is not None
         told = json.loads(process.stdout.read())
         _, status, used = os.wait4(process.pid, 0)
@@ -77,8 +89,8 @@ def _best(command: Sequence[str]) -> Figure:
     return Figure(max(walls), max(processors))
 
 
-async def _fill(file: Path) -> None:
-    store = await open_sqlite(file)
+async def _fill(opened: Callable[[], Awaitable[SqliteStore | PostgresStore]]) -> None:
+    store = await opened()
     for first in range(0, ENTRIES, _AT_ONCE):
         made = [_entry(number) for number in range(first, first + _AT_ONCE)]
         await store.write(lambda tx, made=made: tx.ledger.append(made))  # type: ignore[misc]
