@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -64,6 +65,15 @@ class PostgresServer:
     async def drop(self, name: str) -> None:
         """Take a database away, whoever still uses it."""
         await self.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def ask(url: str, sql: str, *values: object) -> list[dict[str, Any]]:
+    """Ask a database itself."""
+    connection = await asyncpg.connect(url)
+    try:
+        return [dict(row) for row in await connection.fetch(sql, *values)]
+    finally:
+        await connection.close()
 
 
 @contextmanager

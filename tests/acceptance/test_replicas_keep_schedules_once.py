@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, ask
 from tests.servers import eventually
 from tests.service import Service
 
@@ -44,11 +43,7 @@ class Replicas:
 
     async def ask(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Ask the database itself."""
-        connection = await asyncpg.connect(self.url)
-        try:
-            return [dict(row) for row in await connection.fetch(sql, *values)]
-        finally:
-            await connection.close()
+        return await ask(self.url, sql, *values)
 
     async def looked(self) -> None:
         """Wait until every schedule has been looked at."""

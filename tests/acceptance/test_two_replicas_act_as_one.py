@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from aiohttp import web
 
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, ask
 from tests.servers import eventually, free_port
 from tests.service import Service, notification
 
@@ -103,11 +102,7 @@ class Replicas:
 
     async def ask(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Ask the database itself."""
-        connection = await asyncpg.connect(self.url)
-        try:
-            return [dict(row) for row in await connection.fetch(sql, *values)]
-        finally:
-            await connection.close()
+        return await ask(self.url, sql, *values)
 
     async def holder(self) -> str:
         """The name of the replica that carries on the one run."""

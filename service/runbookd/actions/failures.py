@@ -16,6 +16,7 @@
     rate_limited      425, 429          unavailable   503          server_error   500, 502, 504
     too_large         the answer is longer than is read
     secret_missing    a secret it names is not set
+    not_set           where it would go is not in the settings
     unknown_action    there is no such action
     observed          skipped, because observe mode changes nothing
     not_undoable      skipped, because there is nothing that would undo it

@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_plus
 from runbookd.actions.failures import Rejected
 from runbookd.errors import NotFound
 from runbookd.language.values import SecretRef, SecretText
+from runbookd.model.action import SECRET_MISSING
 
 if TYPE_CHECKING:
     from runbookd.ports import Secrets
@@ -33,7 +34,7 @@ class Disclosed:
         try:
             value = self._secrets.get(name)
         except NotFound as error:
-            raise Rejected(str(error), kind="secret_missing") from error
+            raise Rejected(str(error), kind=SECRET_MISSING) from error
         self.hide(value)
         return value
 

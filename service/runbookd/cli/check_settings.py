@@ -51,7 +51,7 @@ def _default_kubeconfig(library: Library, settings: Settings) -> Iterator[Proble
     called = next((each for each in possible_calls(library) if _extra_of(each.action) == "kubernetes"), None)
     if fault is not None and called is not None:
         message = f"playbook {called.playbook}: {called.action} would be refused: $KUBECONFIG: {fault}"
-        yield _at(library, f"playbook:{called.playbook}", message)
+        yield library.problem(f"playbook:{called.playbook}", message)
 
 
 def _extra_of(action: str) -> str:
@@ -78,10 +78,5 @@ def missing_extras(library: Library) -> list[Problem]:
         extra, package = _EXTRAS.get(way, ("", ""))
         if extra and extra not in told and find_spec(package) is None:
             message = f"{who} needs the extra `{extra}`, which is not installed here: pip install 'runbookd[{extra}]'"
-            told[extra] = _at(library, place, message)
+            told[extra] = library.problem(place, message)
     return list(told.values())
-
-
-def _at(library: Library, place: str, message: str) -> Problem:
-    file, _, line = library.places[place].rpartition(":")
-    return Problem(file, int(line), None, message)

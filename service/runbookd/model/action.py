@@ -80,6 +80,8 @@ class Spec:
 
 NOT_SET = "not_set"
 """The kind of a failure when where a call would go is not in the settings."""
+SECRET_MISSING = "secret_missing"  # noqa: S105 -- a word for a failure
+"""The kind of a failure when a secret that a call names is not set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

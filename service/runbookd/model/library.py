@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from runbookd.errors import Problem
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -33,6 +35,11 @@ class Library:
     vars: Mapping[str, object] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
+
+    def problem(self, place: str, message: str) -> Problem:
+        """Return a mistake at where a thing was written; `place` is one of `places`."""
+        file, _, line = self.places[place].rpartition(":")
+        return Problem(file, int(line), None, message)
 
     def longest_window(self) -> timedelta:
         """How far back a rule looks at most, for its cooldown, its run limits or its count of episodes."""

@@ -34,7 +34,7 @@ def _clusters(library: Library, catalogue: ActionCatalogue, names: Collection[st
         fault = fault_of_name(names, None if name is None else str(name))
         if fault is not None and call.playbook not in found:
             message = f"playbook {call.playbook}: {call.action} would be refused: {fault}"
-            found[call.playbook] = _at(library, f"playbook:{call.playbook}", message)
+            found[call.playbook] = library.problem(f"playbook:{call.playbook}", message)
     return list(found.values())
 
 
@@ -43,7 +43,7 @@ def _webhooks(library: Library, known: Collection[str]) -> Iterator[Problem]:
     for place, name in _webhooks_named(library):
         if name not in known:
             message = f"there is no webhook {name!r} in `actions.webhooks` of the settings.{did_you_mean(name, known)}"
-            yield _at(library, place, message)
+            yield library.problem(place, message)
 
 
 def _webhooks_named(library: Library) -> Iterator[tuple[str, str]]:
@@ -59,8 +59,3 @@ def _webhooks_named(library: Library) -> Iterator[tuple[str, str]]:
             kind, _, webhook = reach.partition(":")
             if kind == "webhook":
                 yield place, webhook
-
-
-def _at(library: Library, place: str, message: str) -> Problem:
-    file, _, line = library.places[place].rpartition(":")
-    return Problem(file, int(line), None, message)

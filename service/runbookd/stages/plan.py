@@ -5,7 +5,6 @@ Facts come in as values; the answer is a named reason. Every limit is on by defa
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -267,9 +266,3 @@ def storm_brake(bounds: Bounds) -> str | None:
         return None
     window = format_duration(reach.brake_window)
     return f"{STORM_BRAKE}: {bounds.facts.acted_lately} runs that act began within {window}; a person resumes"
-
-
-def key_values(key: str) -> dict[str, str]:
-    """Read an incident key back into its labels."""
-    values: dict[str, str] = json.loads(key)
-    return values

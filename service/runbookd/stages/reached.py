@@ -7,25 +7,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runbookd.model.action import SECRET_MISSING
 from runbookd.model.escalation import Channel, MessageKind, MessageState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from runbookd.model.escalation import Message
+from runbookd.model.escalation import Message
 
 PASSED_ON = "passed_on"
 """The fact of a page to a phone that did not get through in time: others are paged, and it is still tried.
 
 It says what makes it needless: `acknowledged`, or `resolved` for one that was wanted though somebody had the incident.
 """
-_NO_PHONE = "secret_missing"
-"""Why a page fails where the settings have no key for the phone: a channel that is not set up is not used."""
 
 
 def decisive(party: Sequence[Message]) -> list[Message]:
-    """Return the pages to one contact that tell whether it was reached: those to its phone, if it has one."""
-    phones = [one for one in party if one.channel is Channel.PAGERDUTY and one.reason != _NO_PHONE]
+    """Return the pages to one contact that tell whether it was reached: those to its phone, if it has one.
+
+    A phone without a key in the settings is none.
+    """
+    phones = [one for one in party if one.channel is Channel.PAGERDUTY and one.reason != SECRET_MISSING]
     return phones or [*party]
 
 

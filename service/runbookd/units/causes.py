@@ -76,6 +76,8 @@ async def why_told(tx: Tx, desk: Desk, incident: Incident, message: Message) -> 
     something else has the time of that.
     """
     number = message.facts.get("level")
+    if number is None:
+        return ""
     level = next((one for one in await tx.levels.of(incident.id) if one.number == number), None)
     if level is None:
         return ""
@@ -127,11 +129,8 @@ async def _one_of_several(tx: Tx, desk: Desk, incident: Incident, since: datetim
         return ""
     before = [await tx.incidents.get(str(one)) for one in ids if one != incident.id]
     named = [f"{one.title}, {one.id[-8:]}" for one in before if one is not None][:_MOST_NAMED]
-    many = (
-        desk.library.priorities[incident.priority].many
-        if incident.priority in desk.library.priorities
-        else None
-    )
+    priority = desk.library.priorities.get(incident.priority)
+    many = priority.many if priority is not None else None
     within = f" in {_window(many.within)}" if many is not None else ""
     after = f" (after {'; '.join(named)})" if named else ""
     return f"the {_ORDINALS.get(len(ids), f'{len(ids)}th')} {incident.priority}{within}{after}"

@@ -197,8 +197,7 @@ async def plan_again(tx: Tx, desk: Desk, work: Work, now: datetime) -> None:
     if await tx.runs.running_of(incident.id):
         await tx.work.reschedule(work, now + _later(rule))
         return
-    facts = await past_of(tx, desk.reach, rule, (incident.key, None), now)
-    rested = rested_at(rule.limits.cooldown, facts)
+    rested = rested_at(rule.limits.cooldown, await _last_runs(tx, rule, incident.key))
     if rested is not None and rested > now:
         await tx.work.reschedule(work, rested)
         return
@@ -210,11 +209,19 @@ async def plan_again(tx: Tx, desk: Desk, work: Work, now: datetime) -> None:
 async def past_of(tx: Tx, reach: Reach, rule: Rule, about: tuple[str, str | None], now: datetime) -> Facts:
     """What the past says of a rule's runs for an incident key, and of their target. `about` is both."""
     key, target = about
+    last = await _last_runs(tx, rule, key)
     return replace(
         await target_facts(tx, reach, target, now),
+        last_ended=last.last_ended,
+        last_looked=last.last_looked,
+        started=[await tx.runs.started_since(rule.name, key, now - limit.per) for limit in rule.limits.runs],
+    )
+
+
+async def _last_runs(tx: Tx, rule: Rule, key: str) -> Facts:
+    return Facts(
         last_ended=await tx.runs.last_ended(rule.name, key, acted=True),
         last_looked=await tx.runs.last_ended(rule.name, key),
-        started=[await tx.runs.started_since(rule.name, key, now - limit.per) for limit in rule.limits.runs],
     )
 
 

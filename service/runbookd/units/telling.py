@@ -47,13 +47,15 @@ async def tell(
     before an update is none: it hears that there is an incident.
     """
     reason, kind = why.reason, why.kind
-    addressed, heard = 0, {_place(one.channel, one.address) for one in await audience(tx, incident)}
+    update = kind is MessageKind.UPDATE
+    heard = {_place(one.channel, one.address) for one in await audience(tx, incident)} if update else set()
+    addressed = 0
     for reach in reaches:
         found = find(reach, desk.library, now, page=kind is MessageKind.PAGE)
         if not found.addresses:
             await _nobody(tx, incident, found, reason, now)
         for address in found.addresses:
-            new = kind is MessageKind.UPDATE and _place(address.channel, address.to) not in heard
+            new = update and _place(address.channel, address.to) not in heard
             about = replace(why, kind=MessageKind.OPENED) if new else why
             await send(tx, desk, incident, _draft(about, found, address), now)
         addressed += len(found.addresses)

@@ -38,22 +38,8 @@ from aiohttp import web
 from pydantic import Field
 
 from runbookd.model.base import Name
-from runbookd.stages.receive import read_json
 from runbookd.units.people import Act, Do, Done
-from runbookd.web.asking import (
-    MOST_BODY,
-    MOST_DEEP,
-    MOST_HELD,
-    Closed,
-    Plain,
-    Unfit,
-    key_of,
-    read_fields,
-    refused_answer,
-    stranger,
-    unfit_answer,
-)
-from runbookd.web.body import BodyReader, BodyRefused
+from runbookd.web.asking import Asking, Closed, Plain, Unfit, key_of, read_fields, unfit_answer
 from runbookd.web.problems import answer
 
 if TYPE_CHECKING:
@@ -112,8 +98,7 @@ class Api:
     def __init__(self, people: People, tokens: Tokens, read_timeout: timedelta) -> None:
         """Serve whoever has one of the tokens; without any, nobody."""
         self._people = people
-        self._tokens = tokens
-        self._reader = BodyReader(max_body=MOST_BODY, max_held=MOST_HELD, timeout=read_timeout)
+        self._asking = Asking(tokens, read_timeout)
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Add every address."""
@@ -124,8 +109,8 @@ class Api:
 
     async def get_incidents(self, request: web.Request) -> web.Response:
         """List incidents, newest first. Filters: `state` (open or resolved), `rule`, `priority`; `limit` 1 to 500."""
-        if self._tokens.holder(request.headers) is None:
-            return stranger(self._tokens)
+        if (refused := self._asking.stranger(request)) is not None:
+            return refused
         try:
             wanted = read_fields(Wanted, dict(request.query))
         except Unfit as unfit:
@@ -136,8 +121,8 @@ class Api:
 
     async def get_incident(self, request: web.Request) -> web.Response:
         """Show one incident with its clocks, the levels of its escalation and its messages, without their addresses."""
-        if self._tokens.holder(request.headers) is None:
-            return stranger(self._tokens)
+        if (refused := self._asking.stranger(request)) is not None:
+            return refused
         shown = await self._people.incident(request.match_info["incident"])
         return answer(
             HTTPStatus.OK,
@@ -151,27 +136,17 @@ class Api:
 
     async def post_act(self, request: web.Request) -> web.Response:
         """Do something about an incident, in the name of the token's holder."""
-        holder = self._tokens.holder(request.headers)
-        if holder is None:
-            return stranger(self._tokens)
-        try:
-            body = await self._reader.read(request)
-        except BodyRefused as refused:
-            return refused_answer(refused)
-        try:
-            wanted = self._wanted(request, body, holder)
-        except Unfit as unfit:
-            return unfit_answer(unfit)
-        finally:
-            self._reader.release(body)
+        wanted = await self._asking.wish(request, lambda told, holder: self._wanted(request, told, holder))
+        if isinstance(wanted, web.Response):
+            return wanted
         done = await self._people.act(wanted)
         shown = {"said": done.said, "changed": done.changed, "incident": incident_shape(done.incident)}
         return answer(HTTPStatus.OK, shown)
 
-    def _wanted(self, request: web.Request, body: bytes, holder: str) -> Act:
-        """Understand an act. Raises PayloadError for what is not JSON, and Unfit."""
+    def _wanted(self, request: web.Request, body: object, holder: str) -> Act:
+        """Understand an act. Raises Unfit."""
         do, incident_id = Do(request.match_info["act"]), request.match_info["incident"]
-        told = read_fields(Told, read_json(body, max_depth=MOST_DEEP) if body else {})
+        told = read_fields(Told, body)
         if do in _NEED_TEXT and not told.text.strip():
             raise Unfit(f"text: `{do}` needs it")
         if told.public and do is not Do.NOTE:

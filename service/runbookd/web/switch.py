@@ -27,21 +27,7 @@ from typing import TYPE_CHECKING, Protocol
 from aiohttp import web
 from pydantic import Field
 
-from runbookd.stages.receive import read_json
-from runbookd.web.asking import (
-    MOST_BODY,
-    MOST_DEEP,
-    MOST_HELD,
-    Closed,
-    Plain,
-    Unfit,
-    key_of,
-    read_fields,
-    refused_answer,
-    stranger,
-    unfit_answer,
-)
-from runbookd.web.body import BodyReader, BodyRefused
+from runbookd.web.asking import Asking, Closed, Plain, key_of, read_fields
 from runbookd.web.problems import answer
 
 if TYPE_CHECKING:
@@ -79,8 +65,8 @@ class Switch:
 
     def __init__(self, switching: Switching, tokens: Tokens, read_timeout: timedelta) -> None:
         """Serve whoever has one of the tokens; without any, nobody."""
-        self._switching, self._tokens = switching, tokens
-        self._reader = BodyReader(max_body=MOST_BODY, max_held=MOST_HELD, timeout=read_timeout)
+        self._switching = switching
+        self._asking = Asking(tokens, read_timeout)
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Add every address."""
@@ -90,8 +76,8 @@ class Switch:
 
     async def get_status(self, request: web.Request) -> web.Response:
         """Tell whether it is paused, by whom and why, and how much of the bounds is used."""
-        if self._tokens.holder(request.headers) is None:
-            return stranger(self._tokens)
+        if (refused := self._asking.stranger(request)) is not None:
+            return refused
         return answer(HTTPStatus.OK, await self._switching.bounds())
 
     async def post_pause(self, request: web.Request) -> web.Response:
@@ -103,24 +89,17 @@ class Switch:
         return await self._turned(request, "resume")
 
     async def _turned(self, request: web.Request, what: str) -> web.Response:
-        holder = self._tokens.holder(request.headers)
-        if holder is None:
-            return stranger(self._tokens)
-        try:
-            body = await self._reader.read(request)
-        except BodyRefused as refused:
-            return refused_answer(refused)
-        try:
-            why = read_fields(Why, read_json(body, max_depth=MOST_DEEP) if body else {})
-            key = key_of(request)
-        except Unfit as unfit:
-            return unfit_answer(unfit)
-        finally:
-            self._reader.release(body)
+        wish = await self._asking.wish(
+            request, lambda told, holder: (read_fields(Why, told).reason, holder, key_of(request))
+        )
+        if isinstance(wish, web.Response):
+            return wish
+        reason, holder, key = wish
         turn = self._switching.pause if what == "pause" else self._switching.resume
-        done = await turn(why.reason, f"api:{holder}", None if key is None else f"api/{holder}/{what}/{key}")
+        done = await turn(reason, f"api:{holder}", None if key is None else f"api/{holder}/{what}/{key}")
         told = {"said": done.said, "changed": done.changed, **await self._switching.bounds()}
-        if (what == "pause") is (told["paused"] is None):  # no script may take what was done once for what is
+        # no script may take what was done once for what is
+        if not done.changed and (what == "pause") is (told["paused"] is None):
             state = "not paused" if what == "pause" else "paused"
             said = f"this key was used before and nothing was done: it is {state}; send it with another key"
             return answer(HTTPStatus.CONFLICT, {**told, "said": said})

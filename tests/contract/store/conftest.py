@@ -18,6 +18,7 @@ from runbookd.ports import Store
 from runbookd.store.postgres import open_postgres
 from runbookd.store.sqlite import open_sqlite
 from tests.postgres import PostgresServer
+from tests.postgres_proxy import Proxy, proxy
 
 T = TypeVar("T")
 Opener = Callable[..., Awaitable[Store]]
@@ -43,6 +44,21 @@ async def place(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> 
     name = await server.new()
     yield server.url(name)
     await server.drop(name)
+
+
+@pytest.fixture
+async def database(postgres: PostgresServer) -> AsyncIterator[str]:
+    """The name of a new Postgres database."""
+    name = await postgres.new()
+    yield name
+    await postgres.drop(name)
+
+
+@pytest.fixture
+async def wire(postgres: PostgresServer) -> AsyncIterator[Proxy]:
+    """A wire to the Postgres server that can be cut."""
+    async with proxy(postgres) as it:
+        yield it
 
 
 async def open_place(place: str, **arguments: Any) -> Store:

@@ -21,23 +21,8 @@ from runbookd.store.postgres_url import fault_of, place
 from runbookd.store.statements import statements
 from tests.contract.store.samples import alert, at, delivery, read, run, write
 from tests.postgres import PostgresServer
-from tests.postgres_proxy import Proxy, proxy
+from tests.postgres_proxy import Proxy
 from tests.servers import eventually
-
-
-@pytest.fixture
-async def database(postgres: PostgresServer) -> AsyncIterator[str]:
-    """The name of a new database."""
-    name = await postgres.new()
-    yield name
-    await postgres.drop(name)
-
-
-@pytest.fixture
-async def wire(postgres: PostgresServer) -> AsyncIterator[Proxy]:
-    """A wire to the server that can be cut."""
-    async with proxy(postgres) as it:
-        yield it
 
 
 @pytest.fixture

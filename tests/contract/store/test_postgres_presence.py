@@ -13,7 +13,7 @@ from runbookd.store.postgres import PostgresStore, open_postgres
 from tests.contract.store.samples import read, write
 from tests.postgres import PostgresServer
 from tests.postgres_pooler import pooler
-from tests.postgres_proxy import Proxy, proxy
+from tests.postgres_proxy import Proxy
 from tests.servers import eventually, free_port
 
 RIVAL = "another process has the name a: give each replica one of its own (`name` in the settings)"
@@ -23,21 +23,6 @@ RIVAL = "another process has the name a: give each replica one of its own (`name
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection is asked after twenty times a second."""
     monkeypatch.setattr(postgres, "PING_SECONDS", 0.05)
-
-
-@pytest.fixture
-async def database(postgres: PostgresServer) -> AsyncIterator[str]:
-    """The name of a new database."""
-    name = await postgres.new()
-    yield name
-    await postgres.drop(name)
-
-
-@pytest.fixture
-async def wire(postgres: PostgresServer) -> AsyncIterator[Proxy]:
-    """A wire to the server that can be cut."""
-    async with proxy(postgres) as it:
-        yield it
 
 
 @pytest.fixture
