@@ -139,6 +139,7 @@ _SAYING: Final[Mapping[str, Callable[[Mapping[str, object]], str]]] = {
     "message_dropped": _message,
     "message_failed": _message,
     "message_sent": _message,
+    "page_passed_on": _message,
     "person_acknowledge": _act,
     "person_assign": _act,
     "person_escalate": _act,

@@ -81,6 +81,7 @@ FACTS: Mapping[str, Fact] = {
     "alerts[].since": Fact("since when it fires", _NOON - timedelta(minutes=2)),
     "level": Fact("the highest level of the escalation that was told, from 1", 2),
     "lateness": Fact("how much too late this message is, after the service was down", timedelta(minutes=7)),
+    "delay": Fact("how long this page could not be delivered to its phone", timedelta(minutes=6)),
     "resolution": Fact(
         "what mended it: the remedy of automation, and what a person said who ended it",
         "rollback-deployment by automation, verified",

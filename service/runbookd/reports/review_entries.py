@@ -176,6 +176,12 @@ def _unreached(detail: Detail, incident: Incident) -> str:
     return f"No way to {party(detail.get('contact'), incident)} was left, and {then}"
 
 
+def _passed_on(detail: Detail, incident: Incident) -> str:
+    to = party(detail.get("contact"), incident)
+    what = f"The phone of {to} could not be rung in time, and is tried on"
+    return with_detail(what, detail.get("error"))
+
+
 def _stranger(detail: Detail, _: Incident) -> str:
     name, what = detail.get("name") or "Somebody", detail.get("what")
     return f"{name}, whom the settings do not know, asked for {what}: nothing was done"
@@ -218,6 +224,7 @@ _SAYING: Final[Mapping[str, Callable[[Detail, Incident], str]]] = {
     "level_skipped": _skipped,
     "nobody_reached": _unreached,
     "nobody_to_reach": _nobody,
+    "page_passed_on": _passed_on,
     "person_escalate": _raised,
     "several_incidents": _several,
     "update_reminded": _reminded,

@@ -60,7 +60,7 @@ async def begin_send(
     needless = _needless(message, incident)
     if needless:
         return await _settle(tx, work, replace(message, state=MessageState.DROPPED, reason=needless), now)
-    if not message.words or message.kind is MessageKind.EDIT:  # a late edit must not bring back what was
+    if not message.words or message.kind is MessageKind.EDIT or late_ring(message):  # the late tell what is now
         message = replace(message, words=await words_of(tx, desk, message, incident, now))
     earlier = await tx.messages.of(incident.id) if incident is not None else []
     if _first_is_on_its_way(message, earlier):
@@ -141,6 +141,7 @@ async def end_send(tx: Tx, desk: Desk, attempt: Attempt, outcome: Outcome, now: 
         if late_at is not None:
             await tx.messages.save(late)
             await tx.work.reschedule(work, late_at)
+            await tx.ledger.append([_entry(late, "page_passed_on", now)])
             await _fall_through(tx, desk, late, now)
             return late
     if again is not None:
@@ -207,30 +208,34 @@ def _first_is_on_its_way(message: Message, earlier: Sequence[Message]) -> bool:
 
 
 async def _settle(tx: Tx, work: Work, message: Message, now: datetime) -> Message:
-    """End a message, in the outbox and in the ledger; addresses stay in the outbox."""
+    """End a message, in the outbox and in the ledger."""
     settled = replace(message, settled_at=now)
     await tx.messages.save(settled)
     await tx.work.finish(work)
-    entry = Entry(
+    await tx.ledger.append([_entry(settled, f"message_{settled.state.value}", now)])
+    return settled
+
+
+def _entry(message: Message, what: str, now: datetime) -> Entry:
+    """Tell the ledger of a message; addresses stay in the outbox."""
+    return Entry(
         at=now,
         stage=Stage.ESCALATE,
-        what=f"message_{settled.state.value}",
-        incident_id=settled.incident_id,
+        what=what,
+        incident_id=message.incident_id,
         detail={
-            "message": settled.id,
-            "kind": settled.kind.value,
-            "channel": settled.channel.value,
-            "contact": settled.contact,
-            "for": settled.facts.get("reason"),
-            "attempts": settled.attempts,
-            "seconds": (now - settled.created_at).total_seconds(),
-            "reason": settled.reason,
-            "error": settled.error,
-            "subject": settled.words.get("subject"),
+            "message": message.id,
+            "kind": message.kind.value,
+            "channel": message.channel.value,
+            "contact": message.contact,
+            "for": message.facts.get("reason"),
+            "attempts": message.attempts,
+            "seconds": (now - message.created_at).total_seconds(),
+            "reason": message.reason,
+            "error": message.error,
+            "subject": message.words.get("subject"),
         },
     )
-    await tx.ledger.append([entry])
-    return settled
 
 
 async def _keep_channel(tx: Tx, desk: Desk, message: Message, now: datetime) -> None:

@@ -9,6 +9,7 @@ from runbookd.model.escalation import Channel, Message, MessageKind
 from runbookd.model.incident import IncidentState
 from runbookd.model.people import Template
 from runbookd.stages.outbox import first_sent
+from runbookd.stages.reached import late_ring
 from runbookd.units.causes import why_told
 from runbookd.units.facts import facts_of
 from runbookd.units.record import read_record
@@ -44,7 +45,12 @@ async def words_of(
     edited = await _edited(tx, message, incident)
     about = edited or message
     why = edited.words.get("why", "") if edited is not None else await why_told(tx, desk, incident, message)
-    own = {"lateness": about.facts.get("late"), "note": about.facts.get("note", ""), "why": why}
+    own = {
+        "lateness": about.facts.get("late"),
+        "delay": now - message.created_at if late_ring(message) else None,
+        "note": about.facts.get("note", ""),
+        "why": why,
+    }
     known = await facts_of(tx, desk, incident, now)
     facts = {**known, **own}
     name = MessageKind.OPENED.value if about.kind is MessageKind.EDIT else about.kind.value

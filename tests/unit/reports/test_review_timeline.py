@@ -73,6 +73,11 @@ def told(*entries: object, **changed: object) -> list[str]:
             {"contact": "L3", "another_level": True},
             "No way to L3 was left, and the next level does not wait",
         ),
+        (
+            "page_passed_on",
+            {"contact": "L3", "error": "429: too many"},
+            "The phone of L3 could not be rung in time, and is tried on: 429: too many",
+        ),
         ("person_acknowledge", {"text": ""}, "Acknowledged"),
         ("person_note", {"text": "looks better"}, "Note: looks better"),
         (
