@@ -57,7 +57,9 @@ async def test_a_phone_that_asks_for_a_wait_is_rung_after_it(tmp_path: Path) -> 
         assert rang(home) == [61 * SECOND]
         page = await phone(home)
         assert page.state is MessageState.SENT
-        assert "This page is 1 minute 1 second late: the pager did not take it before." in str(page.words["body"])
+        assert "This page is 1 minute 1 second late: the pager did not take it before." in str(
+            page.words["body"]
+        )
         assert await home.entries("nobody_reached") == []
         (passed,) = await home.entries("page_passed_on")
         assert (passed.entry.detail["contact"], passed.entry.detail["reason"]) == ("l1", "rate_limited")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from runbookd.cli.complete import incident_ids
 from runbookd.cli.database import change, find_incident
 from runbookd.cli.group import examples
 from runbookd.cli.shared import REASON, Said, Shared, actor, pass_shared
+from runbookd.errors import Conflict
 
 if TYPE_CHECKING:
     from runbookd.ports import Tx
@@ -37,7 +39,9 @@ def ack(shared: Shared, incident: str) -> None:
     )
 )
 @_INCIDENT
-@click.option("--priority", metavar="NAME", help="Give it this priority: its clocks and levels begin now.")
+@click.option(
+    "--priority", metavar="NAME", help="Raise it to this priority: its clocks and levels begin now."
+)
 @REASON
 @pass_shared
 def escalate(shared: Shared, incident: str, priority: str | None, reason: str) -> None:
@@ -51,7 +55,8 @@ def escalate(shared: Shared, incident: str, priority: str | None, reason: str) -
 @pass_shared
 def resolve(shared: Shared, incident: str, reason: str) -> None:
     """End an incident, and tell everyone who was told of it. Its alerts may still be firing."""
-    tell(act_on(shared, incident, "resolve", text=reason))
+    done = act_on(shared, incident, "resolve", text=reason)
+    tell(replace(done, over=False))  # it is as it was wanted to be
 
 
 @click.command(epilog=examples("runbookd assign 7f3k9x2b anna"))
@@ -112,5 +117,10 @@ def act_on(
 
 
 def tell(done: Done) -> None:
-    """Say what came of an act; that nothing changed is said on standard error."""
+    """Say what came of an act; that nothing changed is said on standard error.
+
+    Raises Conflict for what cannot be done any more: no script may take it for somebody having been told.
+    """
+    if done.over:
+        raise Conflict(f"{done.said}: nothing was done")
     click.echo(done.said, err=not done.changed)

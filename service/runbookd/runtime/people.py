@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from runbookd.errors import Conflict
-from runbookd.model.incident import IncidentState
 from runbookd.units.pausing import Switched, bounds_now, pause_once, resume_once
-from runbookd.units.people import Act, Do, Done, act
+from runbookd.units.people import Act, Done, act
 from runbookd.units.showing import Shown, show
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from runbookd.ports import Clock, Store, Tx
 
 log = structlog.get_logger()
-
-_ALSO_AFTERWARDS = frozenset({Do.NOTE, Do.REVIEW})
 
 
 class People:
@@ -45,8 +42,7 @@ class People:
 
         async def unit(tx: Tx) -> Done:
             done = await act(tx, desk, wanted, now)
-            over = done.incident.state is IncidentState.RESOLVED and wanted.do not in _ALSO_AFTERWARDS
-            if over and not done.changed and not done.again:
+            if done.over:
                 raise Conflict(done.said)
             return done
 

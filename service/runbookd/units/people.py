@@ -68,13 +68,14 @@ class Act:
 class Done:
     """What came of an act: the incident as it is now, a sentence for who asked, whether anything changed.
 
-    `again` tells that the very act had been told before.
+    `again` tells that the very act had been told before, `over` that it was not done because the incident has ended.
     """
 
     incident: Incident
     said: str
     changed: bool = True
     again: bool = False
+    over: bool = False
 
 
 async def act(tx: Tx, desk: Desk, wanted: Act, now: datetime) -> Done:
@@ -86,7 +87,7 @@ async def act(tx: Tx, desk: Desk, wanted: Act, now: datetime) -> Done:
         return Done(incident, "this was told before", changed=False, again=True)
     over = incident.state is IncidentState.RESOLVED
     if over and wanted.do not in {Do.NOTE, Do.REVIEW}:
-        return Done(incident, f"incident {incident.id} is over already", changed=False)
+        return Done(incident, f"incident {incident.id} is over already", changed=False, over=True)
     doing = {
         Do.ACKNOWLEDGE: _acknowledge,
         Do.ESCALATE: _escalate,

@@ -60,7 +60,9 @@ async def begin_send(
     needless = _needless(message, incident)
     if needless:
         return await _settle(tx, work, replace(message, state=MessageState.DROPPED, reason=needless), now)
-    if not message.words or message.kind is MessageKind.EDIT or late_ring(message):  # the late tell what is now
+    if (
+        not message.words or message.kind is MessageKind.EDIT or late_ring(message)
+    ):  # the late tell what is now
         message = replace(message, words=await words_of(tx, desk, message, incident, now))
     earlier = await tx.messages.of(incident.id) if incident is not None else []
     if _first_is_on_its_way(message, earlier):

@@ -36,6 +36,9 @@ def test_each_command_does_its_act_once(runbookd: Runbookd, incident: str) -> No
     assert runbookd("note", short, "the vendor is on it").stdout.startswith("noted")
     assert "is resolved" in runbookd("resolve", short, "--reason", "restarted by hand").stdout
     assert "is over already" in runbookd("resolve", short, "--reason", "again").stderr
+    for late in (("ack",), ("assign", "bert"), ("escalate", "--reason", "help")):
+        refused = runbookd(late[0], short, *late[1:], code=2)
+        assert "is over already: nothing was done" in refused.stderr
     done = acts(runbookd)
     assert sorted(done) == sorted(
         [
