@@ -10,8 +10,8 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from runbookd.actions.kubernetes.events import moment
+from runbookd.actions.kubernetes.fields import condition
 from runbookd.actions.kubernetes.kinds import Json, Kind
-from runbookd.actions.kubernetes.revisions import condition
 
 CERTIFICATE = Kind("cert-manager.io", "v1", "certificates", "Certificate")
 _DAY = 86_400.0

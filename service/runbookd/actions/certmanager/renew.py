@@ -22,8 +22,8 @@ from runbookd.actions.certmanager.certificates import CERTIFICATE, summary
 from runbookd.actions.failures import CheckFailed, Rejected, Unavailable
 from runbookd.actions.kubernetes.changes import Wanted, change
 from runbookd.actions.kubernetes.cluster import Cluster, ClusterName, Patch, cluster
+from runbookd.actions.kubernetes.fields import annotations_of, condition
 from runbookd.actions.kubernetes.kinds import Json, Namespace, ObjectName, Ref, permission
-from runbookd.actions.kubernetes.revisions import annotations_of, condition
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.language.values import utc_text
 from runbookd.model.action import Mode, Repeat, Spec

@@ -25,9 +25,9 @@ from runbookd.actions.kubernetes.changes import (
     told,
 )
 from runbookd.actions.kubernetes.cluster import ClusterName, Patch, cluster
+from runbookd.actions.kubernetes.fields import annotations_of
 from runbookd.actions.kubernetes.kinds import INGRESS, Json, Namespace, ObjectName, Ref, permission
 from runbookd.actions.kubernetes.patches import LAST_CHANGE
-from runbookd.actions.kubernetes.revisions import annotations_of
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.actions.kubernetes.workloads import check_gitops
 from runbookd.model.action import Probed, Repeat, Spec

@@ -19,6 +19,7 @@ from runbookd.actions.base import AnyValue, Change, Context
 from runbookd.actions.base import Result as BaseResult
 from runbookd.actions.failures import Rejected, Unavailable
 from runbookd.actions.kubernetes.cluster import Cluster, Patch
+from runbookd.actions.kubernetes.fields import annotations_of
 from runbookd.actions.kubernetes.kinds import Json, Kind, Ref
 from runbookd.actions.kubernetes.patches import (
     LAST_CHANGE,
@@ -33,7 +34,6 @@ from runbookd.actions.kubernetes.patches import (
     touched,
     touched_by,
 )
-from runbookd.actions.kubernetes.revisions import annotations_of
 from runbookd.model.action import Probed
 
 _TRIES = 5

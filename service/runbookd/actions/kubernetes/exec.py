@@ -22,6 +22,7 @@ from runbookd.actions.base import Result as BaseResult
 from runbookd.actions.config import MEBIBYTE, ActionsConfig
 from runbookd.actions.failures import Rejected, failure_of_error
 from runbookd.actions.kubernetes.cluster import Cluster, ClusterName, cluster
+from runbookd.actions.kubernetes.fields import annotations_of, condition, selector_text
 from runbookd.actions.kubernetes.kinds import (
     DEPLOYMENT,
     POD,
@@ -34,7 +35,6 @@ from runbookd.actions.kubernetes.kinds import (
 )
 from runbookd.actions.kubernetes.pods import DEFAULT_CONTAINER, is_ready
 from runbookd.actions.kubernetes.remote import Ended, Tail, follow
-from runbookd.actions.kubernetes.revisions import annotations_of, condition, selector_text
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.actions.kubernetes.workloads import when
 from runbookd.model.action import Repeat, Spec

@@ -21,6 +21,7 @@ from runbookd.actions.base import Result as BaseResult
 from runbookd.actions.config import MEBIBYTE
 from runbookd.actions.failures import Rejected
 from runbookd.actions.kubernetes.cluster import Cluster, ClusterName, cluster
+from runbookd.actions.kubernetes.fields import controller_of
 from runbookd.actions.kubernetes.get_resource import LAST_APPLIED
 from runbookd.actions.kubernetes.kinds import (
     SECRET,
@@ -32,7 +33,7 @@ from runbookd.actions.kubernetes.kinds import (
     kind_of,
     permission_of,
 )
-from runbookd.actions.kubernetes.revisions import REVISION, controller_of
+from runbookd.actions.kubernetes.replica_sets import REVISION
 from runbookd.actions.kubernetes.sealing import read_key, seal
 from runbookd.language.values import SecretRef
 from runbookd.model.action import Repeat, Spec

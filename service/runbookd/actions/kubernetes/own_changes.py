@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from runbookd.actions.kubernetes.changes import Wanted
+from runbookd.actions.kubernetes.fields import annotations_of
 from runbookd.actions.kubernetes.kinds import DEPLOYMENT, Json, Ref
 from runbookd.actions.kubernetes.patches import Operation, escaped, tokens
-from runbookd.actions.kubernetes.revisions import Revision, annotations_of, number_of, same_template
+from runbookd.actions.kubernetes.replica_sets import number_of, same_template
+from runbookd.actions.kubernetes.revisions import Revision
 
 CHANGED_AFTER = "runbookd.io/changed-after"
 _TEMPLATE = ["spec", "template"]

@@ -13,15 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from runbookd.actions.kubernetes.evidence import TAKEN_BACK, taken_back
+from runbookd.actions.kubernetes.fields import annotations_of
 from runbookd.actions.kubernetes.kinds import Json
 from runbookd.actions.kubernetes.patches import Operation, escaped
-from runbookd.actions.kubernetes.revisions import (
-    TAKEN_BACK,
-    Revision,
-    annotations_of,
-    same_template,
-    taken_back,
-)
+from runbookd.actions.kubernetes.replica_sets import same_template
+from runbookd.actions.kubernetes.revisions import Revision
 
 _MOST = 20
 

@@ -1,7 +1,7 @@
 """`kubernetes.rollout_history`: the revisions of a Deployment, when it last changed, and which revision was good.
 
 Changes nothing, so there is nothing to undo. What counts as good, and on which evidence, is written down in
-`runbookd.actions.kubernetes.revisions`; without evidence it is null rather than a guess.
+`docs/howto/alerts-for-the-runbook.md`; without evidence it is null rather than a guess.
 https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#checking-rollout-history-of-a-deployment
 """
 
@@ -15,12 +15,11 @@ from runbookd.actions.base import Action, Context
 from runbookd.actions.base import Params as BaseParams
 from runbookd.actions.base import Result as BaseResult
 from runbookd.actions.kubernetes.cluster import ClusterName, cluster
+from runbookd.actions.kubernetes.fields import annotations_of
 from runbookd.actions.kubernetes.kinds import DEPLOYMENT, REPLICA_SET, Namespace, ObjectName, permission
 from runbookd.actions.kubernetes.own_changes import is_changed_here
 from runbookd.actions.kubernetes.revisions import (
-    CHANGE_CAUSE,
     Revision,
-    annotations_of,
     changed_at,
     is_return,
     last_good,
@@ -29,6 +28,8 @@ from runbookd.actions.kubernetes.revisions import (
 )
 from runbookd.model.action import Repeat, Spec
 from runbookd.model.base import Duration
+
+_CHANGE_CAUSE = "kubernetes.io/change-cause"
 
 
 class Params(BaseParams):
@@ -125,7 +126,7 @@ def _kept(revision: Revision) -> KeptRevision:
         revision=revision.number,
         replica_set=found["metadata"]["name"],
         images={one["name"]: one.get("image", "") for one in containers},
-        change_cause=annotations_of(found).get(CHANGE_CAUSE, ""),
+        change_cause=annotations_of(found).get(_CHANGE_CAUSE, ""),
         created_at=revision.created_at,
         replicas=found["spec"].get("replicas") or 0,
         available=(found.get("status") or {}).get("availableReplicas") or 0,

@@ -17,7 +17,7 @@ from runbookd.actions.kubernetes.autoscalers import check_not_stopped
 from runbookd.actions.kubernetes.changes import Changed, ChangeResult, Wanted, change, probed, told
 from runbookd.actions.kubernetes.cluster import Patch, cluster
 from runbookd.actions.kubernetes.kinds import Json
-from runbookd.actions.kubernetes.revisions import RESTARTED_AT
+from runbookd.actions.kubernetes.replica_sets import RESTARTED_AT
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.actions.kubernetes.workloads import OneTemplate, check_running, rights
 from runbookd.language.values import utc_text

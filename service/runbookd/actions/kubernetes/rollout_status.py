@@ -17,7 +17,7 @@ from runbookd.actions.base import Result as BaseResult
 from runbookd.actions.failures import CheckFailed
 from runbookd.actions.kubernetes.cluster import Cluster, cluster
 from runbookd.actions.kubernetes.kinds import Json, Ref
-from runbookd.actions.kubernetes.revisions import number_of
+from runbookd.actions.kubernetes.replica_sets import number_of
 from runbookd.actions.kubernetes.rollouts import progress_of
 from runbookd.actions.kubernetes.workloads import OneTemplate, rights
 from runbookd.model.action import Repeat, Spec

@@ -29,6 +29,7 @@ from runbookd.actions.kubernetes.changes import (
     told,
 )
 from runbookd.actions.kubernetes.cluster import Cluster, Patch, cluster
+from runbookd.actions.kubernetes.fields import controller_of, selector_text
 from runbookd.actions.kubernetes.kinds import (
     CONTROLLER_REVISION,
     DEPLOYMENT,
@@ -36,14 +37,8 @@ from runbookd.actions.kubernetes.kinds import (
     Json,
     permission,
 )
-from runbookd.actions.kubernetes.revisions import (
-    controller_of,
-    find_revision,
-    number_of,
-    revisions_of,
-    same_template,
-    selector_text,
-)
+from runbookd.actions.kubernetes.replica_sets import number_of, same_template
+from runbookd.actions.kubernetes.revisions import find_revision, revisions_of
 from runbookd.actions.kubernetes.rollbacks import notes
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.actions.kubernetes.workloads import OneTemplate, check_gitops, check_running, rights, when

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runbookd.actions.kubernetes.fields import condition
 from runbookd.actions.kubernetes.kinds import DAEMON_SET, STATEFUL_SET, Json, Kind
-from runbookd.actions.kubernetes.revisions import condition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

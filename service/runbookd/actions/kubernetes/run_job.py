@@ -20,6 +20,7 @@ from runbookd.actions.base import Result as BaseResult
 from runbookd.actions.failures import Rejected, Unavailable
 from runbookd.actions.kubernetes.changes import made_once
 from runbookd.actions.kubernetes.cluster import Cluster, ClusterName, cluster
+from runbookd.actions.kubernetes.fields import condition
 from runbookd.actions.kubernetes.kinds import (
     CRON_JOB,
     JOB,
@@ -30,7 +31,6 @@ from runbookd.actions.kubernetes.kinds import (
     Ref,
     permission,
 )
-from runbookd.actions.kubernetes.revisions import condition
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.actions.kubernetes.workloads import when
 from runbookd.model.action import Mode, Repeat, Spec

@@ -8,7 +8,8 @@ from runbookd.actions.kubernetes.changes import Wanted
 from runbookd.actions.kubernetes.cluster import Patch
 from runbookd.actions.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET, Json
 from runbookd.actions.kubernetes.own_changes import CHANGED_AFTER, is_changed_here, noted
-from runbookd.actions.kubernetes.revisions import REVISION_HISTORY, judged
+from runbookd.actions.kubernetes.replica_sets import REVISION_HISTORY
+from runbookd.actions.kubernetes.revisions import judged
 from tests.contract.actions.kube_objects import deployment, replica_set, restarted
 
 API = DEPLOYMENT.at("shop", "api")

@@ -8,21 +8,23 @@ from typing import Any
 import pytest
 
 from runbookd.actions.failures import Rejected
+from runbookd.actions.kubernetes.evidence import TAKEN_BACK
+from runbookd.actions.kubernetes.fields import selector_text
 from runbookd.actions.kubernetes.kinds import Json
 from runbookd.actions.kubernetes.marks import BAD, GOOD
-from runbookd.actions.kubernetes.revisions import (
+from runbookd.actions.kubernetes.replica_sets import (
     DESIRED,
     REVISION_HISTORY,
-    TAKEN_BACK,
+    same_template,
+    template_of,
+)
+from runbookd.actions.kubernetes.revisions import (
     changed_at,
     find_revision,
     is_return,
     judged,
     last_good,
     previous_good,
-    same_template,
-    selector_text,
-    template_of,
 )
 from tests.contract.actions.kube_objects import (
     HASH,
@@ -153,11 +155,119 @@ def test_what_the_deadline_has_passed_over_is_not_good() -> None:
 @pytest.mark.parametrize(
     "nothing", [{"paused": True}, {"progressDeadlineSeconds": 2**31 - 1}], ids=["paused", "no deadline"]
 )
-def test_standing_tells_nothing_without_a_deadline(nothing: Json) -> None:
-    """While a Deployment is paused, or takes any time, nobody looks at its progress."""
+def test_progress_tells_nothing_without_a_deadline(nothing: Json) -> None:
+    """While a Deployment is paused, or takes any time, nobody looks at its progress; what was available is known."""
     sets = [replica_set(1, created=day(1)), replica_set(2, replicas=1, created=day(2))]
-    assert goods(going(**nothing), *sets) == (None, None)
+    assert goods(going(**nothing), *sets) == (1, 1)
+    found = going(**nothing)
+    found["status"]["conditions"] = [UNDER_WAY]
+    found["metadata"]["generation"] = found["status"]["observedGeneration"] = 2
+    assert goods(found, *sets) == (None, None)
     assert goods(deployment(), *sets) == (None, None)
+
+
+def emptied(found: Json, at: str) -> Json:
+    """The ReplicaSet as the controller left it when it scaled it to 0."""
+    owned = {"f:spec": {"f:replicas": {}, "f:template": {}}}
+    found["metadata"]["managedFields"] = [
+        {"manager": "kube-controller-manager", "time": at, "fieldsV1": owned}
+    ]
+    return found
+
+
+def missed(since: str, **available: str) -> Json:
+    """A Deployment one of whose rollouts has missed its deadline: only since then do they make progress."""
+    turned = UNDER_WAY | {"lastTransitionTime": since}
+    return going() | {"status": {"conditions": [turned, AVAILABLE | available]}}
+
+
+def test_a_release_mended_by_another_hides_no_good_one() -> None:
+    """The second never came up, a person released a third over it, which does harm: the first is known good."""
+    sets = [
+        emptied(replica_set(1, created=day(2)), day(4)),
+        emptied(replica_set(2, created=day(3)), day(4)),
+        replica_set(3, replicas=2, available=2, created=day(3, 23)),
+    ]
+    assert goods(missed(day(3, 23)), *sets)[1] == 1
+    # With the second's rollout complete before the third came, the first was at 0 by then.
+    emptied(sets[0], day(3, 1))
+    assert goods(missed(day(3, 23)), *sets)[1] == 2
+
+
+def test_what_was_returned_to_after_a_missed_deadline_is_good_still() -> None:
+    """Taken back from a release that was stuck, the first stood on; the third does harm."""
+    first = emptied(replica_set(3, release=1, created=day(2), notes={REVISION_HISTORY: "1"}), day(6))
+    stuck_one = emptied(replica_set(2, created=day(3)), day(4))
+    newest = replica_set(4, replicas=2, available=2, created=day(5))
+    found = missed(day(4))
+    assert goods(found, stuck_one, first, newest) == (3, 3)
+    found["metadata"]["annotations"][TAKEN_BACK] = "h2"
+    assert goods(found, stuck_one, first, newest) == (3, 3)
+    # Its first time is not known to have been good any more: `Available` turned since; the second time is.
+    found = missed(day(4), lastTransitionTime=day(4))
+    assert goods(found, stuck_one, first, newest) == (3, 3)
+
+
+@pytest.mark.parametrize("listed", ["", "h4"])
+def test_what_serves_is_good_though_the_bad_one_came_again(listed: str) -> None:
+    """A bad release was taken back, by a person or this service, and a pipeline deploys it again."""
+    first = replica_set(3, release=1, replicas=2, available=2, created=day(2), notes={REVISION_HISTORY: "1"})
+    again = replica_set(4, release=2, replicas=1, created=day(3), notes={REVISION_HISTORY: "2"})
+    found = stuck()
+    found["metadata"]["annotations"][TAKEN_BACK] = listed
+    assert goods(found, first, again) == (3, 3)
+    assert not is_return(judged(found, [first, again]))
+    # So it is when the bad one is available and nothing is left of the first; and for a new release after that.
+    emptied(first, day(4, 5))
+    first["spec"]["replicas"] = 0
+    found = missed(day(4))
+    found["metadata"]["annotations"][TAKEN_BACK] = listed
+    assert goods(found, first, again)[1] == 3
+    newer = replica_set(5, replicas=1, created=day(6))
+    assert goods(found, first, emptied(again, day(6, 1)), newer)[1] == 3
+
+
+def test_a_deployment_that_was_scaled_keeps_its_good_release() -> None:
+    """Somebody scaled it, and `Available` turned for a moment; what then stood alone is known by that."""
+    found = going()
+    found["metadata"]["managedFields"] = [owner(day(2, 1), "replicas")]
+    found["status"]["conditions"][1] = AVAILABLE | {"lastTransitionTime": day(2, 1)}
+    sets = [emptied(replica_set(1, created=day(2)), day(3, 1)), replica_set(2, replicas=2, created=day(3))]
+    assert goods(found, *sets)[1] == 1
+
+
+@pytest.mark.parametrize(("turned", "known"), [(day(3), True), (day(2, 23), False)])
+def test_a_recreate_ends_what_was_available(turned: str, known: bool) -> None:  # noqa: FBT001 - a row
+    """The pods of the old are gone before the new one is made; `Available` turned when they were scaled down."""
+    found = stuck(strategy={"type": "Recreate"})
+    found["status"]["conditions"].append(AVAILABLE | {"status": "False", "lastTransitionTime": turned})
+    sets = [emptied(replica_set(1, created=day(2)), day(3)), replica_set(2, replicas=2, created=day(3, 0, 1))]
+    assert goods(found, *sets) == ((1, 1) if known else (None, None))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        [{"manager": "kube-controller-manager", "fieldsV1": {"f:spec": {"f:replicas": {}}}}],
+        [{"manager": "x", "time": day(2), "fieldsV1": {"f:metadata": {}}}],
+    ],
+)
+def test_what_nobody_knows_to_have_been_alone_did_not_hold_it_up(entries: list[Json]) -> None:
+    """When an older one was scaled to 0 is not told: then its pods may have been what was available."""
+    sets = [
+        replica_set(1, created=day(1)),
+        replica_set(2, created=day(2)),
+        replica_set(3, replicas=1, created=day(3)),
+    ]
+    sets[0]["metadata"]["managedFields"] = entries
+    assert goods(missed(day(3)), *sets) == (1, 1)
+
+
+def test_many_revisions_are_judged_at_once() -> None:
+    """Each is compared with each, and no more than that."""
+    sets = [replica_set(number, created=day(1)) for number in range(1, 301)]
+    assert len(judged(going(), sets)) == 300
 
 
 def test_what_stood_at_zero_tells_nothing() -> None:
@@ -243,8 +353,9 @@ def owner(time: str | None, *fields: str, manager: str = "kubectl", subresource:
 def test_what_was_rescaled_may_have_stood_at_zero(entry: Json, known: bool) -> None:  # noqa: FBT001 - a row
     """A number of replicas that somebody changed since a revision came tells that it may have stood at 0."""
     sets = [replica_set(1, created=day(1)), replica_set(2, replicas=1, created=day(2))]
-    found = going()
-    found["metadata"]["managedFields"] = [entry]
+    found = going(strategy={"rollingUpdate": {"maxUnavailable": "100%"}})  # where `Available` says nothing
+    found["metadata"] |= {"generation": 2, "managedFields": [entry]}
+    found["status"]["observedGeneration"] = 2
     assert goods(found, *sets) == ((1, 1) if known else (None, None))
 
 
@@ -284,8 +395,8 @@ def test_what_somebody_went_back_from_is_not_good() -> None:
     assert goods(going(), left, back) == (3, 2)
 
 
-def test_what_was_returned_to_in_turn_is_not_left() -> None:
-    """What was taken up again after a rollback is judged anew, restarts of it or not; then the other was left."""
+def test_what_was_taken_up_again_is_judged_anew() -> None:
+    """After a person's rollback the newer release came again: neither was left, and it was deployed anew."""
     sets = [
         restarted(replica_set(3, release=2, created=day(3)), day(3)),
         replica_set(4, release=1, created=day(1), notes={REVISION_HISTORY: "1"}),
@@ -293,11 +404,9 @@ def test_what_was_returned_to_in_turn_is_not_left() -> None:
     ]
     found = judged(deployment(conditions=[COMPLETE]), sets)
     assert [one.good for one in found] == [False, False, True]
-    assert [one.evidence for one in found[:2]] == [
-        "nothing shows that it ever was fully available",
-        "it was taken back by a rollback",
-    ]
-    assert is_return(found)
+    assert {one.evidence for one in found[:2]} == {NOTHING}
+    assert not is_return(found)
+    assert goods(going(), *sets) == (5, 4)
 
 
 def test_a_return_by_a_restart_of_it_is_one() -> None:
@@ -417,11 +526,11 @@ def test_what_was_taken_back_is_not_good() -> None:
 
 
 def test_what_was_taken_back_and_deployed_again_is_no_return() -> None:
-    """It has had a number before, and is listed; what a rollback goes to is taken off the list, and is one."""
+    """Whoever took it back, this service or a person: the newer came again. What a rollback goes to is a return."""
     good = replica_set(3, release=1, notes={REVISION_HISTORY: "1", GOOD: "api-3"})
     again = replica_set(4, release=2, replicas=1, created=day(2), notes={REVISION_HISTORY: "2"})
     found = stuck()
-    assert is_return(judged(found, [good, again]))
+    assert not is_return(judged(found, [good, again]))
     found["metadata"]["annotations"][TAKEN_BACK] = "h4"
     assert not is_return(judged(found, [good, again]))
     assert not is_return(judged(found, [good, again, restarted(replica_set(5, release=2, replicas=1))]))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from runbookd.actions.kubernetes.evidence import TAKEN_BACK
 from runbookd.actions.kubernetes.kinds import Json
 from runbookd.actions.kubernetes.patches import Operation
-from runbookd.actions.kubernetes.revisions import TAKEN_BACK, judged
+from runbookd.actions.kubernetes.revisions import judged
 from runbookd.actions.kubernetes.rollbacks import notes
 from tests.contract.actions.kube_objects import HASH, deployment, replica_set, restarted, template
 
