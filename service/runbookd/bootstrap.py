@@ -372,7 +372,7 @@ def _presence(parts: Parts, address: str, reloader: Reloader) -> Presence:
         parts.store,
         parts.clock,
         service,
-        lambda: (parts.pipeline.desk.library.version, reloader.refused),
+        lambda: (parts.pipeline.desk.library, reloader.refused),
     )
 
 

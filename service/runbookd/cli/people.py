@@ -11,6 +11,7 @@ import click
 from runbookd.cli.complete import incident_ids
 from runbookd.cli.database import change, find_incident
 from runbookd.cli.group import examples
+from runbookd.cli.in_force import in_force
 from runbookd.cli.shared import REASON, Said, Shared, actor, pass_shared
 from runbookd.errors import Conflict
 
@@ -92,19 +93,14 @@ def act_on(
 ) -> Done:
     """Do it to the incident whose id `part` is, or is part of; a service on the database sends what is to be sent.
 
-    A file of rules or playbooks that somebody has broken is told of and done without. Raises NotFound, UsageError,
-    and StoreError.
+    It is done by the content in force, as at every other door. Raises NotFound, UsageError, StoreError, and what
+    `in_force` raises.
     """
-    from runbookd.content.load import salvage
     from runbookd.runtime.ids import Ulids
     from runbookd.units.desk import Desk
     from runbookd.units.people import Act, Do, act
 
-    settings = shared.settings()
-    library, problems = salvage(settings.rules, settings.playbooks, shared.catalogue())
-    for problem in problems:
-        click.echo(f"warning: {problem}; done without that file", err=True)
-    desk = Desk.of(library, Ulids())
+    desk = Desk.of(in_force(shared), Ulids())
 
     async def unit(tx: Tx) -> Done:
         found = await find_incident(tx, part)

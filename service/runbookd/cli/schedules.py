@@ -10,13 +10,13 @@ import click
 
 from runbookd.cli.database import look
 from runbookd.cli.group import examples
+from runbookd.cli.in_force import in_force
 from runbookd.cli.output import Column, moment, output_option, print_json, short, table
 from runbookd.cli.shared import Shared, pass_shared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runbookd.model.library import Library
     from runbookd.model.run import Run
     from runbookd.model.schedule import Remembered, Schedule
     from runbookd.ports import Tx
@@ -58,9 +58,9 @@ class Standing:
 def schedules(shared: Shared, output: str) -> None:
     """List the schedules: when each comes next, when it came last, and what became of it.
 
-    A file of rules or playbooks that somebody has broken is told of and left out.
+    Those of the content a service has in force, or had last; before any had, those of the files here.
     """
-    library, now = _library(shared), datetime.now(UTC)
+    library, now = in_force(shared), datetime.now(UTC)
 
     async def unit(tx: Tx) -> list[Standing]:
         return [await _standing(tx, schedule) for schedule in library.schedules.values()]
@@ -72,16 +72,6 @@ def schedules(shared: Shared, output: str) -> None:
     table(_COLUMNS, [row for one in found for row in _rows(one, now)])
     if not found:
         click.echo("there are no schedules; write them under `schedules` in a file of the rules", err=True)
-
-
-def _library(shared: Shared) -> Library:
-    from runbookd.content.load import salvage
-
-    settings = shared.settings()
-    library, problems = salvage(settings.rules, settings.playbooks, shared.catalogue())
-    for problem in problems:
-        click.echo(f"warning: {problem}; done without that file", err=True)
-    return library
 
 
 async def _standing(tx: Tx, schedule: Schedule) -> Standing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runbookd.content.check import check
@@ -55,7 +55,7 @@ def examine(rules: Folders, playbooks: Folders, catalogue: Catalogue) -> Report:
     order = {name: number for number, (name, _) in enumerate(bodies)}
     if problems:
         return Report(problems=_sorted(problems, order), warnings=_sorted(warnings, order))
-    library = made.library(version(bodies))
+    library = replace(made.library(version(bodies)), texts={name: body.decode() for name, body in bodies})
     ran, failed = run_tests(made, library, catalogue)
     return Report(
         problems=_sorted(failed, order),
@@ -82,6 +82,28 @@ def salvage(rules: Folders, playbooks: Folders, catalogue: Catalogue) -> tuple[L
         if len(sound) == len(bodies):
             return made.library(version(bodies)), tuple(problems)
         bodies = sound
+
+
+def again(texts: Sequence[tuple[str, str]]) -> Library:
+    """Return what files hold that a service has checked and taken, given as name and text in reading order.
+
+    They are not checked again: that needs the service's own settings, and was done. Raises ContentError when this
+    version cannot read them.
+    """
+    bodies = [(name, text.encode()) for name, text in texts]
+    made = draft(bodies)
+    if made.problems:
+        raise ContentError(tuple(made.problems))
+    return replace(made.library(version(bodies)), texts=dict(texts))
+
+
+def same(texts: Sequence[tuple[str, str]], rules: Folders, playbooks: Folders) -> bool:
+    """Whether the folders hold these files, whatever the folders are called."""
+    try:
+        bodies, unread = read(find([*_several(rules), *_several(playbooks)]))
+    except ContentError:
+        return False
+    return not unread and [body for _, body in bodies] == [text.encode() for _, text in texts]
 
 
 def _several(folders: Folders) -> Sequence[Path]:

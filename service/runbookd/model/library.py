@@ -22,6 +22,7 @@ class Library:
     """Checked content. `rules` are in the order they are tried. `version` is a hash over all files read.
 
     `places` says where a thing was written, `file:line`, by `rule:NAME`, `playbook:NAME` and `priority:NAME`.
+    `texts` are the files it was made of, by name and in reading order; none of what was salvaged.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -34,6 +35,7 @@ class Library:
     messages: Mapping[str, Template] = field(default_factory=dict)
     vars: Mapping[str, object] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
 
     def problem(self, place: str, message: str) -> Problem:

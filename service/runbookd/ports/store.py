@@ -331,8 +331,8 @@ class Switches(Protocol):
         """Return the value, or None when it is not set."""
         ...
 
-    async def all(self) -> dict[str, str]:
-        """Return every switch that is set, by name."""
+    async def beginning(self, prefix: str) -> dict[str, str]:
+        """Return every switch that is set and whose name begins so, by name."""
         ...
 
     async def set(self, name: str, value: str | None) -> None:

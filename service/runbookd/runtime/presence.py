@@ -8,8 +8,10 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runbookd.errors import StoreError
+from runbookd.runtime.in_force import keep
 
 if TYPE_CHECKING:
+    from runbookd.model.library import Library
     from runbookd.ports import Clock, Store, Tx
 
 log = structlog.get_logger()
@@ -48,13 +50,21 @@ class Service(BaseModel):
 
 
 class Presence:
-    """Keeps a service's switch true. `look` returns the content's version, and what `Service.refused` is."""
+    """Keeps a service's switch true, and its content there for commands to read.
+
+    `look` returns the content in force, and what `Service.refused` is.
+    """
 
     def __init__(
-        self, store: "Store", clock: "Clock", service: Service, look: Callable[[], tuple[str, str | None]]
+        self,
+        store: "Store",
+        clock: "Clock",
+        service: Service,
+        look: "Callable[[], tuple[Library, str | None]]",
     ) -> None:
         """Nothing is written before `begin`."""
         self._store, self._clock, self._service, self._look = store, clock, service, look
+        self._kept: str | None = None  # the version, so that replicas do not take turns with what each has
 
     async def begin(self) -> None:
         """Say that it runs, and forget services that are long gone."""
@@ -70,38 +80,44 @@ class Presence:
 
     async def beat(self) -> None:
         """Say that it still runs, and on what content."""
-        content, refused = self._look()
-        seen = {"last_seen": self._clock.now(), "content": content, "refused": refused}
-        await self._say(self._service.model_copy(update=seen))
+        library, refused = self._look()
+        seen = {"last_seen": self._clock.now(), "content": library.version, "refused": refused}
+        fresh = None if self._kept == library.version else library
+        if await self._say(self._service.model_copy(update=seen), fresh):
+            self._kept = library.version
 
     async def end(self) -> None:
         """Say that it stopped of its own will."""
         now = self._clock.now()
         await self._say(self._service.model_copy(update={"last_seen": now, "stopped_at": now}))
 
-    async def _say(self, service: Service) -> None:
+    async def _say(self, service: Service, content: "Library | None" = None) -> bool:
+        """Write what it tells of itself, with content that is new; whether that is done."""
         self._service = service
 
         async def unit(tx: "Tx") -> None:
             await tx.switches.set(f"{PREFIX}{service.name}", service.model_dump_json())
+            if content is not None:
+                await keep(tx, content)
 
-        await self._try(unit)
+        return await self._try(unit)
 
-    async def _try(self, unit: "Callable[[Tx], Awaitable[None]]") -> None:
+    async def _try(self, unit: "Callable[[Tx], Awaitable[None]]") -> bool:
         """Write; a service that cannot goes on, and is taken for silent."""
         try:
             await self._store.write(unit)
         except StoreError as error:
             log.warning("heartbeat cannot be written", stage="audit", error=str(error))
+            return False
+        return True
 
 
 async def services(tx: "Tx") -> list[Service]:
     """Return every service that told of itself, the one seen last coming first."""
     found = []
-    for name, value in (await tx.switches.all()).items():
-        if name.startswith(PREFIX):
-            try:
-                found.append(Service.model_validate_json(value))
-            except ValidationError:  # another version's
-                continue
+    for value in (await tx.switches.beginning(PREFIX)).values():
+        try:
+            found.append(Service.model_validate_json(value))
+        except ValidationError:  # another version's
+            continue
     return sorted(found, key=lambda one: one.last_seen, reverse=True)

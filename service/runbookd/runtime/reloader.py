@@ -10,6 +10,7 @@ import watchfiles
 
 from runbookd.errors import ContentError, RunbookdError, StoreError
 from runbookd.model.audit import Entry, Stage
+from runbookd.runtime.in_force import keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from runbookd.model.library import Library
     from runbookd.pipeline import Pipeline
-    from runbookd.ports import Clock, Store
+    from runbookd.ports import Clock, Store, Tx
     from runbookd.runtime.metrics import Metrics
     from runbookd.units.desk import Desk
 
@@ -83,7 +84,9 @@ class Reloader:
         library = desk.library
         self._metrics.reloads.labels("accepted").inc()
         log.info("reloaded", stage="match", content=library.version, rules=len(library.rules))
-        await self._record("reloaded", {"content": library.version, "rules": len(library.rules)})
+        await self._record(
+            "reloaded", {"content": library.version, "rules": len(library.rules)}, taken=library
+        )
         return True
 
     def _anew(self) -> Desk | None:
@@ -91,10 +94,17 @@ class Reloader:
         library, desk = self._load(), self._pipeline.desk
         return None if library.version == desk.library.version else desk.using(library)
 
-    async def _record(self, what: str, detail: dict[str, object]) -> None:
+    async def _record(self, what: str, detail: dict[str, object], taken: Library | None = None) -> None:
+        """Write it to the ledger, and what was taken beside it."""
         entry = Entry(at=self._clock.now(), stage=Stage.MATCH, what=what, detail=detail)
+
+        async def unit(tx: Tx) -> None:
+            await tx.ledger.append([entry])
+            if taken is not None:
+                await keep(tx, taken)
+
         try:
-            await self._store.write(lambda tx: tx.ledger.append([entry]))
+            await self._store.write(unit)
         except StoreError as error:
             log.error("the reload could not be written to the ledger", stage="audit", error=str(error))
 

@@ -19,9 +19,10 @@ class Switches:
         row = await self._driver.one("switch", name=name)
         return None if row is None else row["value"]
 
-    async def all(self) -> dict[str, str]:
-        """Return every switch that is set, by name."""
-        return {row["name"]: row["value"] for row in await self._driver.all("all_switches")}
+    async def beginning(self, prefix: str) -> dict[str, str]:
+        """Return every switch that is set and whose name begins so, by name."""
+        rows = await self._driver.all("switches_beginning", prefix=prefix)
+        return {row["name"]: row["value"] for row in rows}
 
     async def set(self, name: str, value: str | None) -> None:
         """Set it; None removes it."""

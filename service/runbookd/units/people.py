@@ -166,7 +166,7 @@ async def _raise(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datet
     """
     priority, ranks = str(wanted.priority), [*desk.library.priorities]
     if priority not in ranks:
-        raise NotFound(f"there is no priority '{priority}'; there are: {', '.join(ranks)}")
+        raise NotFound(f"there is no priority '{priority}'; there are: {', '.join(ranks) or 'none'}")
     if incident.priority in ranks and ranks.index(priority) > ranks.index(incident.priority):
         raise Conflict(
             f"{priority} is lower than {incident.priority}, and a priority can only be raised: nothing was done; "

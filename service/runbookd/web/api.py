@@ -154,7 +154,7 @@ class Api:
         if told.priority is not None and do is not Do.ESCALATE:
             raise Unfit("priority: only `escalate` takes one")
         if told.priority is not None and told.priority not in self._people.priorities():
-            known = ", ".join(self._people.priorities())
+            known = ", ".join(self._people.priorities()) or "none"
             raise Unfit(f"priority: there is no {told.priority}; there are: {known}")
         key = key_of(request)
         return Act(

@@ -27,7 +27,7 @@ WHOLE = {
     "recent_runs",
 }
 """Those that walk an index from its end: the newest of all, or every one of few."""
-BY_ROW = {"all_switches", "recent_entries"}
+BY_ROW = {"recent_entries", "switches_beginning"}
 """Those that walk a table in the order of its rows: from its end, or one that has few."""
 
 

@@ -266,3 +266,12 @@ async def test_two_stores_on_one_database(opened: Opener) -> None:
     await asyncio.gather(*(store.write(count) for store in stores * 100))
     assert await switch(stores[0], "n") == "200"
     assert await switch(stores[1], "n") == "200"
+
+
+async def test_switches_are_listed_by_how_their_names_begin(store: Store) -> None:
+    """Letter by letter, upper and lower case apart, and signs that mean something to a database mean nothing."""
+    for name in ("service:b", "service:a", "Service:c", "service", "service%", "schedule:x"):
+        await set_switch(store, name, name.upper())
+    found = await store.read(lambda tx: tx.switches.beginning("service:"))
+    assert list(found.items()) == [("service:a", "SERVICE:A"), ("service:b", "SERVICE:B")]
+    assert await store.read(lambda tx: tx.switches.beginning("%")) == {}

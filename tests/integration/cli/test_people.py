@@ -94,3 +94,10 @@ def test_a_file_that_somebody_has_broken_stops_nobody(runbookd: Runbookd, incide
     assert "is resolved" in done.stdout
     assert "edited.yaml" in done.stderr
     assert "done without that file" in done.stderr
+
+
+def test_a_priority_when_no_file_stands_is_told_with_none(runbookd: Runbookd, incident: str) -> None:
+    """Whoever asks for one where none can be read is told so, and nothing is left out at the end of the sentence."""
+    (runbookd.folder / "rules" / "rules.yaml").write_text("rules: [\n")
+    refused = runbookd("escalate", incident, "--priority", "P0", "--reason", "x", code=3)
+    assert refused.stderr.endswith("there is no priority 'P0'; there are: none\n")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runbookd.model.library import Library
 from runbookd.runtime.presence import FORGOTTEN_AFTER, PREFIX, SILENT_AFTER, Presence, Service, services
 from runbookd.store.sqlite import open_sqlite
 from tests.integration.cli.conftest import Runbookd
@@ -99,14 +100,16 @@ async def test_a_killed_service_falls_silent_and_is_forgotten(tmp_path: Path) ->
     clock = SetClock()
     store = await open_sqlite(tmp_path / "runbookd.db")
     try:
-        await Presence(store, clock, ONE, lambda: ("c2", "a problem")).begin()
+        await Presence(store, clock, ONE, lambda: (Library(version="c2"), "a problem")).begin()
         (seen,) = await store.read(services)
         assert (seen.content, seen.refused) == ("c2", "a problem")
         assert seen.runs(NOW + SILENT_AFTER)
         assert not seen.runs(NOW + SILENT_AFTER + timedelta(seconds=1))
         await store.write(lambda tx: tx.switches.set(f"{PREFIX}odd", "{}"))
         clock.moment = NOW + FORGOTTEN_AFTER + timedelta(seconds=1)
-        other = Presence(store, clock, ONE.model_copy(update={"name": "b"}), lambda: ("c", None))
+        other = Presence(
+            store, clock, ONE.model_copy(update={"name": "b"}), lambda: (Library(version="c"), None)
+        )
         await other.begin()
         await other.end()
         (left,) = await store.read(services)
@@ -122,5 +125,5 @@ async def test_a_database_that_takes_no_writes_does_not_end_a_service(
     """The heartbeat that cannot be written is logged, and the service goes on."""
     store = await open_sqlite(tmp_path / "runbookd.db")
     await store.close()
-    await Presence(store, SetClock(), ONE, lambda: ("c", None)).begin()
+    await Presence(store, SetClock(), ONE, lambda: (Library(version="c"), None)).begin()
     assert "heartbeat cannot be written" in caplog.text

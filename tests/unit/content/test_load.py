@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runbookd.actions.catalogue import ActionCatalogue
-from runbookd.content.load import examine, load, salvage
+from runbookd.content.load import again, examine, load, salvage, same
 from runbookd.errors import ContentError
 from runbookd.model.library import Library
 from tests.unit.content.catalogue import FakeCatalogue
@@ -387,3 +387,23 @@ def test_nothing_stands_when_everything_is_broken(tmp_path: Path) -> None:
     folder = write(tmp_path, {"1.yaml": "rules: [", "2.yaml": ""})
     library, problems = salvage(folder, [], CATALOGUE)
     assert (list(library.rules), len(problems)) == ([], 2)
+
+
+def test_what_was_taken_is_read_again_without_its_files(tmp_path: Path) -> None:
+    """The texts of a library make the same library, places and version as they were on disk."""
+    write(tmp_path / "rules", {"2.yaml": "\ufeff" + PRIORITIES, "10.yaml": rules_named("a", "b") + "# ä\n"})
+    taken = load(tmp_path / "rules", [], CATALOGUE)
+    texts = list(taken.texts.items())
+    assert again(texts) == taken
+    assert same(texts, tmp_path / "rules", [])
+    (tmp_path / "rules").rename(tmp_path / "moved")
+    assert same(texts, tmp_path / "moved", [])
+    assert not same(texts, tmp_path / "rules", [])
+    write(tmp_path / "moved", {"2.yaml": PRIORITIES})
+    assert not same(texts, tmp_path / "moved", [])
+
+
+def test_what_this_version_cannot_read_again_is_refused() -> None:
+    """Its place is that of the file it was."""
+    with pytest.raises(ContentError, match=r"there/a\.yaml:1:1: "):
+        again([("there/a.yaml", "futures: []\n")])

@@ -2,9 +2,9 @@
 -- The value of a switch.
 SELECT value FROM switches WHERE name = :name
 
--- name: all_switches
--- Every switch that is set.
-SELECT name, value FROM switches ORDER BY name
+-- name: switches_beginning
+-- Every switch that is set and whose name begins so.
+SELECT name, value FROM switches WHERE substr(name, 1, length(:prefix)) = :prefix ORDER BY name
 
 -- name: set_switch
 -- Set a switch.
