@@ -168,7 +168,7 @@ def test_progress_tells_nothing_without_a_deadline(nothing: Json) -> None:
 
 def emptied(found: Json, at: str) -> Json:
     """The ReplicaSet as the controller left it when it scaled it to 0."""
-    owned = {"f:spec": {"f:replicas": {}, "f:template": {}}}
+    owned: Json = {"f:spec": {"f:replicas": {}, "f:template": {}}}
     found["metadata"]["managedFields"] = [
         {"manager": "kube-controller-manager", "time": at, "fieldsV1": owned}
     ]
