@@ -12,7 +12,8 @@ from runbookd.model.escalation import LevelState
 from runbookd.model.incident import ClockKind
 from runbookd.model.run import RunState
 from runbookd.reports.document import Blank, Bullets, Code, Document, Heading, Paragraph, Table
-from runbookd.reports.review_people import ALERTS_ENDED, PAGE
+from runbookd.reports.review_levels import PAGE
+from runbookd.reports.review_people import ALERTS_ENDED
 from runbookd.reports.review_words import counted, listed, moment, with_detail
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from runbookd.reports.document import Block, Words
     from runbookd.reports.review import Review
-    from runbookd.reports.review_people import Rung, Told, Took
+    from runbookd.reports.review_levels import Rung, Telling
+    from runbookd.reports.review_people import Told, Took
     from runbookd.reports.review_promises import Promise
     from runbookd.reports.review_remedies import Remedy
 
@@ -286,7 +288,15 @@ def _people(review: Review) -> Iterator[Block]:
 def _level(one: Rung, *, over: bool) -> tuple[Words, ...]:
     due = moment(one.due_at) if one.due_at is not None else f"when the time to {one.on_breach} runs out"
     due += f", due again at {moment(one.again_at)}" if one.again_at is not None else ""
-    return str(one.number), due, listed(one.whom), with_detail(_standing(one, over=over), one.reason)
+    stands = with_detail(_standing(one, over=over), one.reason)
+    if one.told:
+        told = f"told at {listed(map(_telling, one.told))}"
+        stands = told if one.state is LevelState.FIRED else f"{told}; then {stands}"
+    return str(one.number), due, listed(one.whom), stands
+
+
+def _telling(one: Telling) -> str:
+    return f"{moment(one.at)}{' (called by hand)' if one.by_hand else ''}"
 
 
 def _standing(one: Rung, *, over: bool) -> str:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Final
 from runbookd.language.names import person
 from runbookd.model.escalation import MessageKind
 from runbookd.reports.review_entries import in_words
+from runbookd.reports.review_levels import with_callers
 from runbookd.reports.review_words import (
     CHANNELS,
     KINDS,
+    OWN_PAGE,
     level,
     listed,
+    on_own_page,
     party,
     said,
     with_detail,
@@ -80,11 +83,12 @@ def _alerts(record: Record) -> Iterator[Line]:
 def _entries(record: Record) -> Iterator[Line]:
     """Tell the ledger in its order; of messages for one reason it tells where the first of them is."""
     together: dict[tuple[object, object], list[Entry]] = {}
-    for entry in record.entries:
-        if entry.what == "message_sent":
+    entries = [*with_callers(record.entries)]
+    for entry in entries:
+        if _is_told(entry):
             together.setdefault(_same(entry), []).append(entry)
-    for entry in record.entries:
-        if entry.what == "message_sent":
+    for entry in entries:
+        if _is_told(entry):
             sent = together.pop(_same(entry), [])
             what = _sent(sent, record.incident) if sent else ""
         elif entry.what == "message_failed":
@@ -93,6 +97,16 @@ def _entries(record: Record) -> Iterator[Line]:
             what = in_words(entry, record.incident)
         if what:
             yield Line(at=entry.at, what=what, who=person(entry.actor))
+
+
+def _is_told(entry: Entry) -> bool:
+    """Whether a message got through, or stands on our own page though there is no other."""
+    return entry.what == "message_sent" or _own(entry)
+
+
+def _own(entry: Entry) -> bool:
+    public = on_own_page(entry.detail.get("channel"), entry.detail.get("kind"))
+    return entry.what == "message_dropped" and public
 
 
 def _same(entry: Entry) -> tuple[object, object]:
@@ -122,4 +136,4 @@ def _failed(entry: Entry, incident: Incident) -> str:
 
 def _channel(entry: Entry) -> str:
     channel = str(entry.detail.get("channel"))
-    return CHANNELS.get(channel, channel)
+    return f"only {OWN_PAGE}" if _own(entry) else CHANNELS.get(channel, channel)

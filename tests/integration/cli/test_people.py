@@ -9,6 +9,10 @@ import pytest
 from tests.integration.cli.conftest import Runbookd, alert
 
 Tell = Callable[..., Awaitable[None]]
+LADDER = """
+escalations:
+  ladder: [{on_breach: resolve, page: ["webhook:chat"]}]
+"""
 
 
 @pytest.fixture
@@ -94,3 +98,20 @@ def test_a_file_that_somebody_has_broken_stops_nobody(runbookd: Runbookd, incide
     assert "is resolved" in done.stdout
     assert "edited.yaml" in done.stderr
     assert "done without that file" in done.stderr
+
+
+async def test_a_level_shows_when_it_was_told_and_who_called(runbookd: Runbookd, told: Tell) -> None:
+    """The first time and the last, though its row knows the last only; a call by hand is no time of its own."""
+    rules = runbookd.folder / "rules" / "rules.yaml"
+    known = {"P1: {name: High,": "P1: {name: High, escalation: ladder,", "rules:\n": f"{LADDER}rules:\n"}
+    for before, after in known.items():
+        rules.write_text(rules.read_text().replace(before, after, 1))
+    await told(alert("Broken"))
+    (incident,) = runbookd.json("incidents")
+    runbookd("escalate", incident["id"], "--reason", "needs a DBA")
+    await told()
+    text = runbookd("incidents", "show", incident["id"]).stdout
+    (level,) = [line for line in text.splitlines() if "page webhook:chat" in line]
+    story = runbookd.json("incidents", "show", incident["id"])["timeline"]
+    (at,) = [one["at"] for one in story if one["what"] == "level_fired"]
+    assert f"{at[:19].replace('T', ' ')} by hand" in level

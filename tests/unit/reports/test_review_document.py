@@ -329,6 +329,25 @@ def test_a_level_says_what_became_of_it() -> None:
     assert "not due yet" not in text
 
 
+def test_a_level_says_when_it_was_told_and_who_called_for_it() -> None:
+    """Each time it was, and what became of it since if it waits again."""
+    one = partial(IncidentLevel, incident_id=ID, page=("l2",))
+    levels = [
+        one(number=0, due_at=at(8), state=LevelState.FIRED),
+        one(number=1, due_at=at(50), on_breach="resolve"),
+    ]
+    entries = [
+        entry(1, "level_fired", level=1, due_at=at(1)),
+        entry(2, "level_fired", level=2, due_at=at(2)),
+        entry(8, "person_escalate", text="more"),
+        entry(8, "level_fired", level=1, due_at=at(8)),
+    ]
+    text = markdown(record(incident=incident(over=None), levels=levels, entries=entries))
+    first = "told at 2026-01-05 12:01:00 and 2026-01-05 12:08:00 (called by hand)"
+    assert f"| 1 | 2026-01-05 12:01:00 | page l2 | {first} |" in text
+    assert "| page l2 | told at 2026-01-05 12:02:00; then not due yet |" in text
+
+
 def test_the_commander_stands_with_the_times() -> None:
     """Who led, and whoever had it before, from when to when; and a level that was asked again with both times."""
     entries = [
