@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runbookd.errors import Conflict
-from runbookd.model.escalation import MessageKind
+from runbookd.model.escalation import Channel, MessageKind
 from runbookd.model.library import Library
 from runbookd.reports.review import review_of
 from runbookd.units.people import Do
@@ -180,7 +180,10 @@ async def test_a_rise_is_told_to_everyone_who_was_told_before(tmp_path: Path) ->
             ("slack:#incidents", "slack"),
         ]
         for message in told:
-            assert "Raised from P1 to P0." in str(message.words["body"])
+            assert "Raised from P1 to P0 by anna: customers are cut off" in str(message.words["body"])
+        public = [str(one.words) for one in await home.lab.messages() if one.channel is Channel.STATUSPAGE]
+        assert public
+        assert not [each for each in public if "anna" in each or "customers" in each]
         assert {one.contact for one in await home.sent(MessageKind.OPENED) if one.created_at > NOON} >= {
             "Product Manager",
             "statuspage",
