@@ -60,7 +60,6 @@ def test_each_command_does_its_act_once(runbookd: Runbookd, incident: str) -> No
     "args",
     [
         ("note", "ID", " "),
-        ("assign", "ID", ""),
         ("resolve", "ID", "--reason", ""),
         ("escalate", "ID", "--reason", "\t"),
         ("pause", "--reason", ""),
@@ -71,6 +70,25 @@ def test_nothing_is_said_with_nothing(runbookd: Runbookd, incident: str, args: t
     """A blank text or reason is bad usage, and nothing is done."""
     refused = runbookd(*(incident if one == "ID" else one for one in args), code=2)
     assert "it is empty; say something" in refused.stderr
+    assert acts(runbookd) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("assign", ""), "it is empty"),
+        (("assign", "anna\nbert"), "a name is one line"),
+        (("assign", "\u202eanna"), "without characters that cannot be seen"),
+        (("assign", "x" * 101), "it has 101 characters; at most 100 are taken"),
+        (("note", "x" * 10_001), "it has 10001 characters; at most 10000 are taken"),
+    ],
+    ids=["empty", "lines", "unseen", "long", "note"],
+)
+def test_what_the_api_does_not_take_is_not_taken_here(
+    runbookd: Runbookd, incident: str, args: tuple[str, str], says: str
+) -> None:
+    """A name is one line that can be seen, a note as long as at any door: else it is bad usage and nothing is done."""
+    assert says in runbookd(args[0], incident, args[1], code=2).stderr
     assert acts(runbookd) == []
 
 
