@@ -33,7 +33,7 @@ _MARKUP = re.compile(
     r"|(?<=\s)#(?=#*\s*$)",  # the end of a heading
 )
 _URL = re.compile(
-    r"""((?:[A-Za-z][A-Za-z0-9+.-]{0,20}://|[wW]{3}\.)[^\s`|\\]*[^\s`|\\.,;:!?'"()\[\]{}<>*_~])"""
+    r"""((?:[A-Za-z][A-Za-z0-9+.-]{0,20}://|[wW]{3}\.)[^\s`|\\<>"()\[\]{}]*[^\s`|\\<>"()\[\]{}.,;:!?'*_~])"""
 )
 """An address, as far as it can stand between back quotes: there it is no link, and what is copied is what was told."""
 _BLOCK = re.compile(r"^([#+=-])")

@@ -109,6 +109,8 @@ def test_texts_in_a_row_are_not_markup_together() -> None:
         ("2026-01-05 and #ops", "2026-01-05 and #ops"),
         ("@team app@sha256:ab a@b.org", "@\u200bteam app@sha256:ab a@\u200bb.org"),
         ("see www.evil.org, https://evil.org", "see `www.evil.org`, `https://evil.org`"),
+        ("[a](https://e.org/?x=y_z&t=1)<!channel>", "\\[a\\](`https://e.org/?x=y_z&t=1`)\\<!channel\\>"),
+        ("a`http://b`http://c", "a\\`\u200b`http://b`\\`\u200b`http://c`"),
         ("a\nb", "a b"),
     ],
 )
