@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from runbookd.reports.review_people import Told, Took
     from runbookd.reports.review_promises import Promise
     from runbookd.reports.review_remedies import Remedy
+    from runbookd.reports.review_timeline import Line
 
 _MOST_ROWS: Final = 100
 """Rows of one table, but for the timeline, which bounds itself."""
@@ -93,13 +94,16 @@ def _summary(review: Review) -> Iterator[Block]:
             ("Severity", review.priority),
             ("Rule", review.rule),
             ("First alert", moment(review.began_at)),
-            ("Opened - resolved", f"{moment(review.opened_at)} - {end}"),
+            ("Date/Time", f"{moment(review.opened_at)} - {end}"),
             ("Duration", in_words(review.duration)),
             ("Time to acknowledge (MTTA)", _took(review.acknowledged, f"nobody acknowledged{first}")),
             ("First response", _took(review.responded, f"nobody was at work on it{first}")),
             ("Time to resolve (MTTR)", _took(review.resolved, "not resolved")),
             ("Incident commander", _commander(review)),
-            ("Impact, as the alert says", review.impact or Blank("brief description of the impact")),
+            (
+                "Impact",
+                f"{review.impact} (as the alert says)" if review.impact else Blank("brief description"),
+            ),
         ),
     )
 
@@ -188,15 +192,15 @@ def _timeline(review: Review) -> Iterator[Block]:
     days = {moment(line.at).partition(" ")[0] for line in review.timeline}
     if len(days) == 1:
         yield Paragraph(f"All of it on {listed(days)}.")
-    rows = [
-        (
-            moment(line.at).partition(" ")[2] if len(days) == 1 else moment(line.at),
-            f"{line.what}{f' ({line.times} times)' if line.times > 1 else ''}",
-            line.who,
-        )
-        for line in review.timeline
-    ]
-    yield Table(("Time", "Event", "By"), tuple(rows))
+    rows = [_line(line, whole=len(days) > 1) for line in review.timeline]
+    yield Table(("Time", "Event", "Action Taken", "By"), tuple(rows))
+
+
+def _line(line: Line, *, whole: bool) -> tuple[Words, ...]:
+    """Write a line with its time, without the date unless it is to be `whole`."""
+    at = moment(line.at) if whole else moment(line.at).partition(" ")[2]
+    what = f"{line.what}{f' ({line.times} times)' if line.times > 1 else ''}"
+    return (at, "-", what, line.who) if line.is_action else (at, what, "-", line.who)
 
 
 def _cause() -> Iterator[Block]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from runbookd.language.names import person
 from runbookd.model.escalation import MessageKind
+from runbookd.model.reasons import Guard
 from runbookd.reports.review_entries import in_words
 from runbookd.reports.review_levels import with_callers
 from runbookd.reports.review_words import (
@@ -37,13 +38,23 @@ _TOLD = frozenset({MessageKind.PAGE, MessageKind.OPENED, MessageKind.UPDATE, Mes
 """The kinds of messages that tell somebody something; the others bring up to date what was told."""
 
 
+_ACTIONS: Final = frozenset(
+    {Guard.GO, "cancel_requested", "page_passed_on", "target_held", "target_released", "update_reminded"}
+)
+"""Entries that tell of something that was done, beside what messages, people and runs did."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line: when, what happened, and who did it. `times` counts those that were folded into it."""
+    """One line: when, what happened, and who did it. `times` counts those that were folded into it.
+
+    `is_action` tells what somebody or automation did from what only happened.
+    """
 
     at: datetime
     what: str
     who: str
+    is_action: bool = False
     times: int = 1
 
 
@@ -96,7 +107,13 @@ def _entries(record: Record) -> Iterator[Line]:
         else:
             what = in_words(entry, record.incident)
         if what:
-            yield Line(at=entry.at, what=what, who=person(entry.actor))
+            yield Line(at=entry.at, what=what, who=person(entry.actor), is_action=_is_action(entry))
+
+
+def _is_action(entry: Entry) -> bool:
+    """Whether something was done: by a person, by a run, or that people were told."""
+    told = entry.what.startswith(("message_", "person_", "run_", "step_"))
+    return told or entry.what in _ACTIONS
 
 
 def _is_told(entry: Entry) -> bool:
