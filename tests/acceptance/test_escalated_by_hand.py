@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from runbookd.errors import Conflict
-from runbookd.model.escalation import MessageKind
+from runbookd.model.escalation import Channel, MessageKind
 from runbookd.model.library import Library
+from runbookd.reports.review import review_of
 from runbookd.units.people import Do
+from runbookd.units.record import read_record
 from tests.acceptance.engine import NOON
 from tests.acceptance.people import MINUTE, SECOND, house, ladder, library, mailed
 
@@ -81,6 +83,10 @@ async def test_a_level_that_an_answer_had_stopped_is_told_when_more_help_is_want
         await home.minutes(30)
         assert await home.heard() == [(0, "page l1"), (5, "page l2"), (5, "page l3")]
         assert await home.states(incident) == ["fired"] * 3
+        record = await home.lab.store.read(lambda tx: read_record(tx, incident.id))
+        levels_then = review_of(record, home.lab.clock.at).levels
+        told = [((one.due_at or NOON) - NOON, one.again_at, one.told[0].by_hand) for one in levels_then]
+        assert told == [(0 * MINUTE, None, False), (1 * MINUTE, None, True), (2 * MINUTE, None, True)]
 
 
 async def test_a_level_that_leads_to_nobody_is_passed_over(tmp_path: Path) -> None:
@@ -174,7 +180,10 @@ async def test_a_rise_is_told_to_everyone_who_was_told_before(tmp_path: Path) ->
             ("slack:#incidents", "slack"),
         ]
         for message in told:
-            assert "Raised from P1 to P0." in str(message.words["body"])
+            assert "Raised from P1 to P0 by anna: customers are cut off" in str(message.words["body"])
+        public = [str(one.words) for one in await home.lab.messages() if one.channel is Channel.STATUSPAGE]
+        assert public
+        assert not [each for each in public if "anna" in each or "customers" in each]
         assert {one.contact for one in await home.sent(MessageKind.OPENED) if one.created_at > NOON} >= {
             "Product Manager",
             "statuspage",

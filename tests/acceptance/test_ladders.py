@@ -11,6 +11,7 @@ import pytest
 from runbookd.model.escalation import LevelState, MessageKind
 from runbookd.model.library import Library
 from runbookd.model.people import Escalation, Role
+from runbookd.model.reasons import Escalate
 from runbookd.model.rule import Priority
 from runbookd.units.people import Do
 from tests.acceptance.engine import NOON
@@ -402,13 +403,28 @@ async def test_a_level_of_an_older_priority_does_not_come_back(tmp_path: Path) -
 
 
 async def test_observing_wakes_nobody_by_itself(tmp_path: Path) -> None:
-    """A rule that only watches keeps its clocks and tells nobody, as the language says."""
+    """A rule that only watches keeps its clocks and tells nobody, as the language says: no promise of people broke."""
     async with house(tmp_path, library({"mode": "observe"})) as home:
         incident = await home.breaks()
         await home.minutes(35)
         assert home.voices.tried == []
         assert await home.lab.levels(incident) == []
-        assert home.breaches("resolve") == 1
+        clocks = ["acknowledge", "respond", "resolve"]
+        said = await home.entries(Escalate.CLOCK)
+        assert [one.entry.detail.get("clock") for one in said] == clocks, "and nothing is handed to people"
+        assert [home.breaches(clock) for clock in clocks] == [0, 0, 0]
+        assert (await home.lab.incidents())[0].escalated_at is None
+
+
+async def test_what_is_observed_and_raised_is_for_people(tmp_path: Path) -> None:
+    """Whoever raises it has it told, and from then on its clocks are promises as any others."""
+    async with house(tmp_path, library({"mode": "observe", "priority": "P1"})) as home:
+        await home.breaks()
+        await home.lab.act(Do.ESCALATE, priority="P0", text="users are cut off")
+        await home.minutes(6)
+        assert home.breaches("acknowledge") == 1
+        said = await home.entries(Escalate.CLOCK)
+        assert [one.entry.detail.get("clock") for one in said] == ["acknowledge", None]
 
 
 def test_the_table_is_of_all_that_is_shipped() -> None:

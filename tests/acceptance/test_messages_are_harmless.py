@@ -68,23 +68,26 @@ async def test_label_text_is_data_wherever_it_arrives(tmp_path: Path, name: str)
     reached = {"pagerduty": {"service_key": "${secret.pd_l1}"}, "slack": "#l1", "email": "l1@example.com"}
     levels = [{"after": "0m", "page": ["l1"], "notify": ["statuspage"]}]
     titled = library({"incident": {"title": "${event.labels.app}"}}).rules
-    content = replace(ladder(levels, {"l1": {"primary": reached}}), rules=titled)
+    content = replace(ladder(levels, {"l1": {"primary": reached}}, channel=True), rules=titled)
     async with house(tmp_path, content) as home:
         told = alert(began=home.lab.clock.now(), labels={"app": HOSTILE[name]}) | {"fingerprint": "f1"}
         await home.lab.hear(told)
         await home.lab.move(MINUTE)
         calls = {call.action: call.params for _, call in home.voices.sent}
         assert {*calls} == {
+            "slack.create_channel",
             "slack.post_message",
+            "slack.update_message",
             "email.send",
             "pagerduty.send_event",
             "statuspage.open_incident",
         }
         subjects = [calls["email.send"]["subject"], calls["slack.post_message"]["title"]]
-        for subject in [*subjects, calls["pagerduty.send_event"]["summary"]]:
+        topic = calls["slack.create_channel"]["topic"]
+        for subject in [*subjects, topic, calls["pagerduty.send_event"]["summary"]]:
             assert len(str(subject)) <= 255
             assert not {"\n", "\r", "\x00", "\x1b", "\u202e"} & {*str(subject)}
-        slack = f"{calls['slack.post_message']['title']} {calls['slack.post_message']['text']}"
+        slack = f"{topic} {calls['slack.post_message']['title']} {calls['slack.post_message']['text']}"
         assert "<" not in slack.replace("\u200b", "")
         assert "@here" not in slack
         assert "<script" not in str(calls["email.send"]["html"])

@@ -14,7 +14,9 @@ import pytest
 from runbookd.model.action import NOT_SET, Call, Failure, Outcome, OutcomeState, Probed, Repeat
 from runbookd.model.escalation import Message, MessageKind, MessageState
 from runbookd.pipeline import Ports
+from runbookd.reports.review import review_of
 from runbookd.units.people import Act, Do, act
+from runbookd.units.record import read_record
 from tests.acceptance.engine import NOON, alert, worker_of
 from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, mailed
 from tests.acceptance.voices import BUSY, DOUBT, Killed
@@ -353,3 +355,13 @@ async def test_a_public_incident_without_a_page_elsewhere_is_no_failure(tmp_path
             (MessageState.DROPPED, "own_page_only", True),
             (MessageState.DROPPED, "nothing_to_change", True),
         ]
+        (incident,) = await home.lab.incidents()
+        record = await home.lab.store.read(lambda tx: read_record(tx, incident.id))
+        review = review_of(record, home.lab.clock.at)
+        told = [(one.who, one.kinds, one.got_through) for one in review.told]
+        assert told == [
+            ("the status page", ("first notice", "word of the end"), "only on runbookd's own page")
+        ]
+        page = "sent to the status page (only runbookd's own page)"
+        lines = [line.what for line in review.timeline if line.what.endswith(page)]
+        assert lines == [f"First notice, level 1 of the escalation, {page}", f"Word of the end {page}"]

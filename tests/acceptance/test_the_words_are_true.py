@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,42 @@ async def test_a_page_in_slack_keeps_its_words(tmp_path: Path) -> None:
         assert edits()[-1]["buttons"] == []
 
 
+async def test_an_edit_counts_from_when_its_post_was_sent(tmp_path: Path) -> None:
+    """Slack shows that time beside it: of a promise for a quarter past, a post of noon says 15 minutes, at any time."""
+    async with house(tmp_path, library()) as home:
+        await home.breaks()
+        await home.minutes(1)
+
+        def edit() -> str:
+            calls = [call for _, call in home.voices.sent if call.action == "slack.update_message"]
+            made = [str(call.params["text"]) for call in calls]
+            return [one for one in made if "Incident Commander: " in one][-1]
+
+        await home.minutes(9)
+        await home.lab.act(Do.ACKNOWLEDGE, actor="slack:anna")
+        await home.lab.move(MINUTE)
+        assert "Incident Commander: @anna" in edit()
+        assert "Next Update: In 15 minutes" in edit()
+        await home.lab.act(Do.NOTE, text="Looking.", public=True, actor="slack:anna")
+        await home.lab.act(Do.ASSIGN, text="bert", actor="slack:anna")
+        await home.lab.move(MINUTE)
+        assert "Incident Commander: @bert" in edit()
+        assert "Next Update: In 25 minutes" in edit()
+
+
+async def test_an_edited_page_tells_how_long_it_had_lasted_then(tmp_path: Path) -> None:
+    """A page of minute 5 says 5 minutes, whenever it is edited; of what is over, how long it took in all."""
+    levels = [{"after": "5m", "page": ["l1"]}]
+    async with house(tmp_path, ladder(levels, {"l1": {"primary": {"slack": "#l1"}}})) as home:
+        await home.breaks()
+        await home.minutes(20)
+        for do, lasted in ((Do.ACKNOWLEDGE, "5 minutes"), (Do.RESOLVE, "20 minutes 5 seconds")):
+            await home.lab.act(do, actor="slack:anna", text=REASON)
+            await home.lab.move(timedelta(seconds=5))
+            edits = [call.params for _, call in home.voices.sent if call.action == "slack.update_message"]
+            assert f"Since: 2026-01-05 12:00 UTC, for {lasted}" in str(edits[-1]["text"]).splitlines()
+
+
 # the first word ----------------------------------------------------------------------------------------------
 
 
@@ -378,7 +415,8 @@ async def test_people_are_called_by_their_names(tmp_path: Path, actor: str, name
             one for one in everything if one.kind is MessageKind.UPDATE and one.contact == "Product Manager"
         ]
         assert f"- Next: {name} is on it" in str(news.words["body"])
-        assert f"Incident Commander: @{name}" in "".join(str(one.words.get("body")) for one in everything)
+        handle = name.removesuffix(" (command line)")
+        assert f"Incident Commander: @{handle}\n" in "".join(str(one.words.get("body")) for one in everything)
         record = await home.lab.store.read(lambda tx: read_record(tx, incident.id))
         review = repr(document_of(review_of(record, home.lab.clock.at)))
         assert name in review

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from runbookd.actions.catalogue import ActionCatalogue
-from runbookd.content.load import load
+from runbookd.content.load import examine, load
 from runbookd.language.facts import FACTS, PUBLIC, PUBLIC_FACTS, WORDS, example
 from runbookd.language.media import Medium
 from runbookd.language.messages import render
 from runbookd.model.library import Library
 from runbookd.settings import shipped
+
+HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "tell-people.md"
 
 MEDIA: tuple[Medium, ...] = ("text", "html", "slack")
 
@@ -55,6 +59,18 @@ LADDERS = {
 def library() -> Library:
     """The shipped content."""
     return load(shipped("rules"), shipped("playbooks"), ActionCatalogue())
+
+
+def test_the_samples_of_the_howto_can_be_copied(tmp_path: Path) -> None:
+    """Each YAML on the page is content that passes `check` by itself, without a warning."""
+    samples = re.findall(r"^```yaml\n(.*?)^```", HOWTO.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert samples
+    for number, sample in enumerate(samples):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "people.yaml").write_text(sample)
+        report = examine(folder, [], ActionCatalogue())
+        assert (report.problems, report.warnings) == ((), ())
 
 
 def rungs(library: Library, name: str) -> Iterator[tuple[int | str, str, str]]:

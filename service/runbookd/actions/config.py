@@ -220,7 +220,8 @@ class Statuspage(Section):
     page: str = Field(description="Id of the page.")
     token_secret: str = Field(description="Secret with an API key.")
     components: dict[Name, str] = Field(
-        default_factory=dict, description="Ids of its components, by the names messages use."
+        default_factory=dict,
+        description="Ids of its components, by the names that steps of playbooks use; incidents themselves name none.",
     )
     notify_subscribers: bool = Field(
         default=True, description="Whether subscribers get a mail of each change."

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from runbookd.model.incident import Incident, IncidentClock
     from runbookd.model.run import Run
     from runbookd.ports import Tx
+    from runbookd.reports.review_levels import Times
 
 _EVENTS = 100
 _ENTRIES = 1000
@@ -226,24 +227,16 @@ def _print_clocks(clocks: list[IncidentClock], now: datetime) -> None:
 def _print_people(reached: Reached, entries: Sequence[Entry], incident: Incident) -> None:
     """Print the escalation's levels, and the messages that went out or should have."""
     if reached.levels:
-        from runbookd.reports.review_people import times_of
+        from runbookd.reports.review_levels import times_of
 
         heading("Escalation")
-        times = times_of(reached.levels, entries)
-        rows = [
-            [
-                str(level.place),
-                level.state.value + (f" ({level.reason})" if level.reason else ""),
-                (moment(due_at) if due_at else f"when {level.on_breach} is breached")
-                + (f", due again at {moment(again_at)}" if again_at else ""),
-                ", ".join((*(f"page {one}" for one in level.page), *level.notify)),
-            ]
-            for level, (due_at, again_at) in zip(reached.levels, times, strict=True)
-        ]
+        every = times_of(reached.levels, entries)
+        rows = [_level(level, times) for level, times in zip(reached.levels, every, strict=True)]
         columns = [
             Column("LEVEL"),
             Column("STANDS", grow=True),
             Column("DUE (UTC)"),
+            Column("TOLD (UTC)"),
             Column("WHO", grow=True),
         ]
         table(columns, rows, indent=2)
@@ -253,6 +246,19 @@ def _print_people(reached: Reached, entries: Sequence[Entry], incident: Incident
         heading("Messages")
         now, names = datetime.now(UTC), outbox.channels_of([incident])
         table(outbox.COLUMNS, [outbox.row(message, now, names) for message in reached.messages], indent=2)
+
+
+def _level(level: IncidentLevel, times: Times) -> list[str]:
+    """A row for a level: how it stands, and when it was due and told; of several times the first and the last."""
+    told = [f"{moment(one.at)}{' by hand' * one.by_hand}" for one in times.told]
+    return [
+        str(level.place),
+        level.state.value + (f" ({level.reason})" if level.reason else ""),
+        (moment(times.due_at) if times.due_at else f"when {level.on_breach} is breached")
+        + (f", due again at {moment(times.again_at)}" if times.again_at else ""),
+        ", last ".join([*told[:1], *told[1:][-1:]]),
+        ", ".join((*(f"page {one}" for one in level.page), *level.notify)),
+    ]
 
 
 def standing(clock: IncidentClock, now: datetime) -> str:

@@ -115,6 +115,11 @@ def moment(at: datetime | None) -> str:
     return "-" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
+def age(at: datetime, now: datetime) -> str:
+    """Write how long ago something was: nothing is to come, though the clock of its host may be ahead of ours."""
+    return length(max(now - at, timedelta(0)))
+
+
 def listed(at: datetime, now: datetime) -> str:
     """Write a time for a list: at a terminal without what today goes without saying; else whole."""
     if not at_terminal():

@@ -12,7 +12,7 @@ from runbookd.cli.complete import incident_ids
 from runbookd.cli.database import change, find_incident
 from runbookd.cli.group import examples
 from runbookd.cli.in_force import in_force
-from runbookd.cli.shared import REASON, Said, Shared, actor, pass_shared
+from runbookd.cli.shared import REASON, Named, Said, Shared, actor, pass_shared
 from runbookd.errors import Conflict
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def resolve(shared: Shared, incident: str, reason: str) -> None:
 
 @click.command(epilog=examples("runbookd assign 7f3k9x2b anna"))
 @_INCIDENT
-@click.argument("who", type=Said())
+@click.argument("who", type=Named())
 @pass_shared
 def assign(shared: Shared, incident: str, who: str) -> None:
     """Say who leads: the incident commander, as messages call them."""

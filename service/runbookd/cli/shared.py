@@ -51,15 +51,33 @@ pass_shared = click.make_pass_decorator(Shared)
 
 
 class Said(click.ParamType[str]):
-    """Text that says something."""
+    """Text that says something, and is no longer than at any other door."""
 
     name = "text"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text; fails when it is blank."""
+        """Return the text; fails when it is blank or too long."""
+        from runbookd.language.said import text_fault
+
         if not value.strip():
             self.fail("it is empty; say something, it is kept with your name", param, ctx)
+        if fault := text_fault(value):
+            self.fail(fault, param, ctx)
         return value
+
+
+class Named(click.ParamType[str]):
+    """A person's name."""
+
+    name = "name"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; fails when nobody is called so."""
+        from runbookd.language.said import name_fault
+
+        if fault := name_fault(value):
+            self.fail(fault, param, ctx)
+        return value.strip()
 
 
 REASON = click.option(

@@ -12,7 +12,7 @@ import click
 from runbookd.cli.check import counted
 from runbookd.cli.database import database_of, look, told
 from runbookd.cli.group import examples
-from runbookd.cli.output import fields, length, moment, output_option, print_json
+from runbookd.cli.output import age, fields, moment, output_option, print_json
 from runbookd.cli.shared import Shared, pass_shared
 from runbookd.language.names import person
 
@@ -122,7 +122,7 @@ def _told(found: Standing, now: datetime, database: str) -> list[tuple[str, str]
         ("runs", f"{found.running} running"),
         *((("held", f"{', '.join(found.held)}: `runbookd holds`"),) if found.held else ()),
         ("queue", _queue(found, now)),
-        ("overdue", f"{counted(late, 'row')} of work{f', the oldest by {length(now - due)}' if due else ''}"),
+        ("overdue", f"{counted(late, 'row')} of work{f', the oldest by {age(due, now)}' if due else ''}"),
         ("dead letters", _dead(found, now)),
         ("messages", _messages(found, now)),
         *_services(found, now),
@@ -152,7 +152,7 @@ def _bounds(bounds: Mapping[str, Any]) -> str:
 
 def _queue(found: Standing, now: datetime) -> str:
     waiting, oldest = found.queue
-    since = f", the oldest for {length(now - oldest)}" if oldest is not None else ""
+    since = f", the oldest for {age(oldest, now)}" if oldest is not None else ""
     return f"{counted(waiting, 'delivery', 'deliveries')} waiting{since}"
 
 
@@ -160,13 +160,13 @@ def _dead(found: Standing, now: datetime) -> str:
     count, newest = found.dead
     if newest is None:
         return "none"
-    last = f"the last {length(now - newest)} ago"
+    last = f"the last {age(newest, now)} ago"
     return f"{counted(count, 'dead letter')}, {last}: `runbookd events --dead-letters`"
 
 
 def _messages(found: Standing, now: datetime) -> str:
     waiting, oldest = found.messages
-    since = f", the oldest for {length(now - oldest)}" if oldest is not None else ""
+    since = f", the oldest for {age(oldest, now)}" if oldest is not None else ""
     look_at = ": `runbookd messages --state failed`" if found.unsent else ""
     return f"{waiting} on their way{since}, {found.unsent} failed in the last day{look_at}"
 
@@ -188,9 +188,9 @@ def _services(found: Standing, now: datetime) -> list[tuple[str, str]]:
 def _service(one: Service, now: datetime) -> str:
     who = f"{one.version} on {one.name}"
     if one.stopped_at is not None:
-        return f"stopped {length(now - one.stopped_at)} ago: {who}"
+        return f"stopped {age(one.stopped_at, now)} ago: {who}"
     if not one.runs(now):
-        return f"not seen for {length(now - one.last_seen)}: {who}"
+        return f"not seen for {age(one.last_seen, now)}: {who}"
     return f"running since {moment(one.started_at)} UTC: {who}, mode {one.mode}, at {one.address}"
 
 
@@ -198,7 +198,7 @@ def _last_entry(found: Standing, now: datetime) -> str:
     if found.head is None:
         return "empty"
     count = counted(found.entries, "entry", "entries")
-    return f"{count}, the last {length(now - found.head.entry.at)} ago, head {found.head.hash[:16]}"
+    return f"{count}, the last {age(found.head.entry.at, now)} ago, head {found.head.hash[:16]}"
 
 
 def _archiving(failing: Mapping[str, str]) -> str:

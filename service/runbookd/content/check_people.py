@@ -34,6 +34,8 @@ _SHORTEST = timedelta(minutes=1)
 _NOBODYS = "statuspage"
 """What can be told, and not called."""
 
+_RINGS = "this role has only PagerDuty, so this notice rings there; give it a `slack`, `email` or `webhook` as well"
+
 
 def people_problems(draft: Draft) -> Iterator[Problem]:
     """Find names that stand for nobody, levels out of order, and secrets where people would read them."""
@@ -48,7 +50,8 @@ def people_problems(draft: Draft) -> Iterator[Problem]:
 
 
 def people_warnings(draft: Draft) -> Iterator[Problem]:
-    """Find escalations that nobody names, levels that never come, and those that page people about what is over."""
+    """Find escalations for nobody, levels that never come, pages about what is over, and notices that ring."""
+    yield from _loud_notices(draft)
     used = _priorities_of(draft)
     for name, escalation in draft.escalations.items():
         if name not in used:
@@ -136,6 +139,29 @@ def _reach_mistake(reach: str, draft: Draft) -> str:
     if place == "secondary" and role is not None and role.item.secondary is None:
         return f"role {name!r} has no `secondary`"
     return ""
+
+
+def _loud_notices(draft: Draft) -> Iterator[Problem]:
+    """Find those who are to be told, and would be rung."""
+    for priority in draft.priorities.values():
+        for place, reach in enumerate(priority.item.announce):
+            if _only_rings(reach, draft):
+                yield priority.problem(_RINGS, "announce", place)
+    for escalation in draft.escalations.values():
+        for index, level in enumerate(escalation.item.root):
+            for place, reach in enumerate(level.notify):
+                if _only_rings(reach, draft):
+                    yield escalation.problem(_RINGS, index, "notify", place)
+
+
+def _only_rings(reach: str, draft: Draft) -> bool:
+    """Whether a reach leads to somebody for whom a notice can only be a call of PagerDuty."""
+    name, _, place = reach.partition(".")
+    role = draft.roles.get(name)
+    contact = None if role is None else role.item.secondary if place == "secondary" else role.item.primary
+    if contact is None or contact.slack or contact.email or contact.webhook:
+        return False
+    return contact.pagerduty is not None and contact.pagerduty.service_key is not None
 
 
 def _role(name: str, located: Located[Role], draft: Draft) -> Iterator[Problem]:

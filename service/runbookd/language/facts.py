@@ -49,9 +49,12 @@ FACTS: Mapping[str, Fact] = {
     "incident.acknowledged_by": Fact("who did", "anna"),
     "incident.resolved_at": Fact("when it was over", _NOON + timedelta(minutes=65), public=True),
     "incident.duration": Fact(
-        "from its beginning to its end, or to now", timedelta(minutes=65), public=True, always=True
+        "from its beginning to its end, or to now: in a post that is edited, to when it was sent",
+        timedelta(minutes=65),
+        public=True,
+        always=True,
     ),
-    "incident.commander": Fact("who leads: who was assigned, else who took it", "anna"),
+    "incident.commander": Fact("who leads: who was assigned, else who took it, as after an `@`", "anna"),
     "incident.impact": Fact("what it means for users, as the alert's annotations say", "Nobody can buy."),
     "incident.channel": Fact("the Slack channel made for it", "#incident-20260105-1200"),
     "incident.url": Fact("where it is shown", "https://runbookd.example.com/incidents/inc-01jg"),
@@ -65,7 +68,11 @@ FACTS: Mapping[str, Fact] = {
     ),
     "update.number": Fact("how many updates were told", 2, public=True, always=True),
     "update.next_at": Fact("when the next one is promised", _NOON + timedelta(minutes=30), public=True),
-    "update.next_in": Fact("how long that is from now", timedelta(minutes=14, seconds=58), public=True),
+    "update.next_in": Fact(
+        "how long that is from now, or from when the post was sent that is edited",
+        timedelta(minutes=14, seconds=58),
+        public=True,
+    ),
     "note": Fact(
         "what a person writes to everyone, in an update that is theirs", "You can pay again.", public=True
     ),

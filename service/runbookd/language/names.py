@@ -10,6 +10,12 @@ _SHELL: Final = "cli"
 """Who is at a command line is known by the machine's name for them, which may be anybody's."""
 
 
+def handle(actor: str | None) -> str:
+    """Name who did something as one is called, as after an `@`: `cli:root` is `root`; empty for None."""
+    door, colon, name = (actor or "").partition(":")
+    return name if colon and name and door == _SHELL else person(actor)
+
+
 def person(actor: str | None) -> str:
     """Name who did something: `slack:anna` is `anna`, `cli:root` is `root (command line)`; empty for None."""
     door, colon, name = (actor or "").partition(":")

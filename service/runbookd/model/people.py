@@ -93,7 +93,11 @@ class Level(Content):
         "was met by then, if too late.",
     )
     page: list[Reach] = Field(default_factory=list, description="Woken, whatever the hour.")
-    notify: list[Reach] = Field(default_factory=list, description="Told, a role only within its hours.")
+    notify: list[Reach] = Field(
+        default_factory=list,
+        description="Told, a role only within its hours, at one address: Slack, else mail, else a webhook. One that "
+        "has only a PagerDuty service is rung there.",
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> "Level":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import reduce
 from itertools import groupby
 from typing import assert_never
 
@@ -28,9 +29,13 @@ _MARKUP = re.compile(
     r"[\\`*\[\]<>~$]"  # code, emphasis, links, images, HTML, mathematics
     r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis, but not within a word
     r"|&(?=[#\w])"  # entities
-    r"|:(?=//)|(?<=[wW]{3})\."  # addresses that become links by themselves
+    r"|:(?=//)|(?<=[wW]{3})\."  # what is left of addresses that become links by themselves
     r"|(?<=\s)#(?=#*\s*$)",  # the end of a heading
 )
+_URL = re.compile(
+    r"""((?:[A-Za-z][A-Za-z0-9+.-]{0,20}://|[wW]{3}\.)[^\s`|\\<>"()\[\]{}]*[^\s`|\\<>"()\[\]{}.,;:!?'*_~])"""
+)
+"""An address, as far as it can stand between back quotes: there it is no link, and what is copied is what was told."""
 _BLOCK = re.compile(r"^([#+=-])")
 _ORDINAL = re.compile(r"^(\d{1,9})([.)])")
 """What at its start would make a line a heading or an item of a list."""
@@ -38,7 +43,9 @@ _SPACE = re.compile(r"\s+")
 _MENTION = re.compile(r"(?<![A-Za-z0-9])@(?=\w)|@(?=[\w-]+\.)")
 _NO_CODE = re.compile(r"[`|\\]|^\s*$")
 """What cannot stand between back quotes, in a table or elsewhere."""
-_GAP = "\u200b"  # a blank of no width: where Markdown is shown, `@name` calls somebody, and `a@b.c` becomes a link
+_GAP = "\u200b"
+"""A blank of no width: where Markdown is shown `@name` calls somebody, `a@b.c` becomes a link, and back quotes side by
+side are one mark."""
 
 
 def as_markdown(document: Document) -> str:
@@ -81,7 +88,7 @@ def _joined(words: Words) -> str:
     for is_text, run in groupby(parts_of(words), key=lambda part: isinstance(part, str)):
         together = list(run)
         written += [_escaped("".join(map(str, together)))] if is_text else map(_marked, together)
-    return "".join(written).strip()
+    return reduce(_beside, written, "").strip()
 
 
 def _marked(part: Part) -> str:
@@ -92,5 +99,17 @@ def _marked(part: Part) -> str:
 
 
 def _escaped(text: str) -> str:
-    quiet = _MENTION.sub(f"@{_GAP}", _SPACE.sub(" ", text))
-    return _MARKUP.sub(lambda found: f"\\{found[0]}", quiet)
+    plain, *others = _URL.split(_SPACE.sub(" ", text))
+    written = _quiet(plain)
+    for url, after in zip(others[::2], others[1::2], strict=True):
+        written = _beside(_beside(written, f"`{url}`"), _quiet(after))
+    return written
+
+
+def _quiet(text: str) -> str:
+    """Escape text without addresses."""
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", _MENTION.sub(f"@{_GAP}", text))
+
+
+def _beside(before: str, after: str) -> str:
+    return f"{before}{_GAP if before.endswith('`') and after.startswith('`') else ''}{after}"

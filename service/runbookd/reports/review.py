@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from runbookd.model.incident import ClockKind, IncidentState
 from runbookd.reports.harmless import harmless
 from runbookd.reports.review_findings import findings
+from runbookd.reports.review_levels import Rung, levels
 from runbookd.reports.review_people import (
-    Rung,
     Told,
     Took,
     commander,
     leads,
-    levels,
     reason_of_the_end,
     resolved,
     responded,

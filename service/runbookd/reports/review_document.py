@@ -12,7 +12,8 @@ from runbookd.model.escalation import LevelState
 from runbookd.model.incident import ClockKind
 from runbookd.model.run import RunState
 from runbookd.reports.document import Blank, Bullets, Code, Document, Heading, Paragraph, Table
-from runbookd.reports.review_people import ALERTS_ENDED, PAGE
+from runbookd.reports.review_levels import PAGE
+from runbookd.reports.review_people import ALERTS_ENDED
 from runbookd.reports.review_words import counted, listed, moment, with_detail
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 
     from runbookd.reports.document import Block, Words
     from runbookd.reports.review import Review
-    from runbookd.reports.review_people import Rung, Told, Took
+    from runbookd.reports.review_levels import Rung, Telling
+    from runbookd.reports.review_people import Told, Took
     from runbookd.reports.review_promises import Promise
     from runbookd.reports.review_remedies import Remedy
+    from runbookd.reports.review_timeline import Line
 
 _MOST_ROWS: Final = 100
 """Rows of one table, but for the timeline, which bounds itself."""
@@ -91,13 +94,16 @@ def _summary(review: Review) -> Iterator[Block]:
             ("Severity", review.priority),
             ("Rule", review.rule),
             ("First alert", moment(review.began_at)),
-            ("Opened - resolved", f"{moment(review.opened_at)} - {end}"),
+            ("Date/Time", f"{moment(review.opened_at)} - {end}"),
             ("Duration", in_words(review.duration)),
             ("Time to acknowledge (MTTA)", _took(review.acknowledged, f"nobody acknowledged{first}")),
             ("First response", _took(review.responded, f"nobody was at work on it{first}")),
             ("Time to resolve (MTTR)", _took(review.resolved, "not resolved")),
             ("Incident commander", _commander(review)),
-            ("Impact, as the alert says", review.impact or Blank("brief description of the impact")),
+            (
+                "Impact",
+                f"{review.impact} (as the alert says)" if review.impact else Blank("brief description"),
+            ),
         ),
     )
 
@@ -186,15 +192,15 @@ def _timeline(review: Review) -> Iterator[Block]:
     days = {moment(line.at).partition(" ")[0] for line in review.timeline}
     if len(days) == 1:
         yield Paragraph(f"All of it on {listed(days)}.")
-    rows = [
-        (
-            moment(line.at).partition(" ")[2] if len(days) == 1 else moment(line.at),
-            f"{line.what}{f' ({line.times} times)' if line.times > 1 else ''}",
-            line.who,
-        )
-        for line in review.timeline
-    ]
-    yield Table(("Time", "Event", "By"), tuple(rows))
+    rows = [_line(line, whole=len(days) > 1) for line in review.timeline]
+    yield Table(("Time", "Event", "Action Taken", "By"), tuple(rows))
+
+
+def _line(line: Line, *, whole: bool) -> tuple[Words, ...]:
+    """Write a line with its time, without the date unless it is to be `whole`."""
+    at = moment(line.at) if whole else moment(line.at).partition(" ")[2]
+    what = f"{line.what}{f' ({line.times} times)' if line.times > 1 else ''}"
+    return (at, "-", what, line.who) if line.is_action else (at, what, "-", line.who)
 
 
 def _cause() -> Iterator[Block]:
@@ -286,7 +292,15 @@ def _people(review: Review) -> Iterator[Block]:
 def _level(one: Rung, *, over: bool) -> tuple[Words, ...]:
     due = moment(one.due_at) if one.due_at is not None else f"when the time to {one.on_breach} runs out"
     due += f", due again at {moment(one.again_at)}" if one.again_at is not None else ""
-    return str(one.number), due, listed(one.whom), with_detail(_standing(one, over=over), one.reason)
+    stands = with_detail(_standing(one, over=over), one.reason)
+    if one.told:
+        told = f"told at {listed(map(_telling, one.told))}"
+        stands = told if one.state is LevelState.FIRED else f"{told}; then {stands}"
+    return str(one.number), due, listed(one.whom), stands
+
+
+def _telling(one: Telling) -> str:
+    return f"{moment(one.at)}{' (called by hand)' if one.by_hand else ''}"
 
 
 def _standing(one: Rung, *, over: bool) -> str:

@@ -28,6 +28,7 @@ from runbookd.reports.review_words import (
     said,
     with_detail,
 )
+from runbookd.stages.ladder import BY_HAND
 
 if TYPE_CHECKING:
     from runbookd.model.audit import Entry
@@ -126,7 +127,8 @@ def _fired(detail: Detail, incident: Incident) -> str:
     """Say whom a level meant; whom it reached, its messages say."""
     whom = [f"page {party(one, incident)}" for one in _texts(detail.get("page"))]
     whom += [party(one, incident) for one in _texts(detail.get("notify"))]
-    return with_detail(f"{_level(detail)} was due", listed(whom), _late(detail))
+    how = "was called by hand" if detail.get("reason") == BY_HAND else "was due"
+    return with_detail(f"{_level(detail)} {how}", listed(whom), _late(detail))
 
 
 def _skipped(detail: Detail, _: Incident) -> str:

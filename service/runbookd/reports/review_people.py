@@ -9,25 +9,20 @@ from typing import TYPE_CHECKING, Final
 
 from runbookd.language.names import person
 from runbookd.model.action import Mode
-from runbookd.model.escalation import LevelState, MessageKind, MessageState
+from runbookd.model.escalation import MessageKind, MessageState
 from runbookd.reports.review_promises import acknowledged
-from runbookd.reports.review_words import CHANNELS, KINDS, SERVICE, needless, party, said
+from runbookd.reports.review_words import CHANNELS, KINDS, OWN_PAGE, SERVICE, on_own_page, party, said
 from runbookd.stages.holders import Held, held
-from runbookd.stages.ladder import RESOLVED
-from runbookd.units.causes import frozen_levels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from runbookd.model.audit import Entry
-    from runbookd.model.escalation import IncidentLevel, Message
+    from runbookd.model.escalation import Message
     from runbookd.units.record import Record
 
 AUTOMATION: Final = "automation"
 ALERTS_ENDED: Final = "the end of its alerts"
 """Who ended an incident that nobody did."""
-PAGE: Final = "page "
-"""How those begin whom a level pages, not only tells."""
 
 _SILENT = frozenset({MessageKind.EDIT, MessageKind.REPLY, MessageKind.CHANNEL, MessageKind.REVIEW})
 """Kinds of messages that tell nobody anything new; they are counted only if they failed."""
@@ -65,22 +60,6 @@ class Told:
     times: tuple[int, ...]
     got_through: str
     why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
-    """A level of the escalation, counted from 1. `due_at` is None for one that waits for the clock `on_breach`.
-
-    `again_at` is for when it was made due after that, None if it was not: it was asked again, or called by a person.
-    """
-
-    number: int
-    due_at: datetime | None
-    on_breach: str
-    again_at: datetime | None = None
-    state: LevelState
-    reason: str
-    whom: tuple[str, ...]
 
 
 def commander(record: Record) -> str:
@@ -144,51 +123,15 @@ def told(record: Record) -> list[Told]:
         if failed or message.kind not in _SILENT:
             why = message.error or said(message.reason) if failed else ""
             who, channel = party(message.contact, record.incident), CHANNELS[message.channel]
-            alike.setdefault((who, channel, _GOT_THROUGH[message.state], why), []).append(message)
+            alike.setdefault((who, channel, _got_through(message), why), []).append(message)
     return [_told(about, messages) for about, messages in alike.items()]
 
 
-def levels(record: Record) -> list[Rung]:
-    """Return every level of the escalation, in order."""
-    times = times_of(record.levels, record.entries)
-    return [
-        Rung(
-            number=level.number + 1,
-            due_at=due_at,
-            again_at=again_at,
-            on_breach=level.on_breach or "",
-            state=LevelState.SKIPPED if _never_due(level, record) else level.state,
-            reason=needless(RESOLVED if _never_due(level, record) else level.reason),
-            whom=(
-                *(f"{PAGE}{party(one, record.incident)}" for one in level.page),
-                *(party(one, record.incident) for one in level.notify),
-            ),
-        )
-        for level, (due_at, again_at) in zip(record.levels, times, strict=True)
-    ]
-
-
-def times_of(
-    levels: Sequence[IncidentLevel], entries: Iterable[Entry]
-) -> list[tuple[datetime | None, datetime | None]]:
-    """Return of each level its own time, and the later one for which it was made due after that, None if it was not.
-
-    The ledger knows its own time, the level only the last.
-    """
-    listed = frozen_levels(entries)
-    known = listed if len(listed) == len(levels) else [None] * len(levels)
-    times = []
-    for level, frozen in zip(levels, known, strict=True):
-        own = frozen.due if frozen is not None and isinstance(frozen.due, datetime) else None
-        later = own is not None and level.due_at is not None and level.due_at > own
-        times.append((own, level.due_at) if later else (level.due_at, None))
-    return times
-
-
-def _never_due(level: IncidentLevel, record: Record) -> bool:
-    """Whether a level that waits for something waits for nothing any more, for the incident has ended."""
-    waits = level.unless is not None or level.on_breach is not None
-    return level.state is LevelState.PENDING and waits and record.incident.resolved_at is not None
+def _got_through(message: Message) -> str:
+    """Say how a message fared; what was dropped only because there is no other page stands on our own."""
+    dropped = message.state is MessageState.DROPPED and bool(message.words)
+    own = dropped and on_own_page(message.channel, message.kind)
+    return f"only on {OWN_PAGE}" if own else _GOT_THROUGH[message.state]
 
 
 def _took(record: Record, at: datetime, who: str) -> Took:

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 from runbookd.language.names import person
 from runbookd.model.escalation import MessageKind
+from runbookd.model.reasons import Guard
 from runbookd.reports.review_entries import in_words
+from runbookd.reports.review_levels import with_callers
 from runbookd.reports.review_words import (
     CHANNELS,
     KINDS,
+    OWN_PAGE,
     level,
     listed,
+    on_own_page,
     party,
     said,
     with_detail,
@@ -34,13 +38,23 @@ _TOLD = frozenset({MessageKind.PAGE, MessageKind.OPENED, MessageKind.UPDATE, Mes
 """The kinds of messages that tell somebody something; the others bring up to date what was told."""
 
 
+_ACTIONS: Final = frozenset(
+    {Guard.GO, "cancel_requested", "page_passed_on", "target_held", "target_released", "update_reminded"}
+)
+"""Entries that tell of something that was done, beside what messages, people and runs did."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line: when, what happened, and who did it. `times` counts those that were folded into it."""
+    """One line: when, what happened, and who did it. `times` counts those that were folded into it.
+
+    `is_action` tells what somebody or automation did from what only happened.
+    """
 
     at: datetime
     what: str
     who: str
+    is_action: bool = False
     times: int = 1
 
 
@@ -80,11 +94,12 @@ def _alerts(record: Record) -> Iterator[Line]:
 def _entries(record: Record) -> Iterator[Line]:
     """Tell the ledger in its order; of messages for one reason it tells where the first of them is."""
     together: dict[tuple[object, object], list[Entry]] = {}
-    for entry in record.entries:
-        if entry.what == "message_sent":
+    entries = [*with_callers(record.entries)]
+    for entry in entries:
+        if _is_told(entry):
             together.setdefault(_same(entry), []).append(entry)
-    for entry in record.entries:
-        if entry.what == "message_sent":
+    for entry in entries:
+        if _is_told(entry):
             sent = together.pop(_same(entry), [])
             what = _sent(sent, record.incident) if sent else ""
         elif entry.what == "message_failed":
@@ -92,7 +107,23 @@ def _entries(record: Record) -> Iterator[Line]:
         else:
             what = in_words(entry, record.incident)
         if what:
-            yield Line(at=entry.at, what=what, who=person(entry.actor))
+            yield Line(at=entry.at, what=what, who=person(entry.actor), is_action=_is_action(entry))
+
+
+def _is_action(entry: Entry) -> bool:
+    """Whether something was done: by a person, by a run, or that people were told."""
+    told = entry.what.startswith(("message_", "person_", "run_", "step_"))
+    return told or entry.what in _ACTIONS
+
+
+def _is_told(entry: Entry) -> bool:
+    """Whether a message got through, or stands on our own page though there is no other."""
+    return entry.what == "message_sent" or _own(entry)
+
+
+def _own(entry: Entry) -> bool:
+    public = on_own_page(entry.detail.get("channel"), entry.detail.get("kind"))
+    return entry.what == "message_dropped" and public
 
 
 def _same(entry: Entry) -> tuple[object, object]:
@@ -122,4 +153,4 @@ def _failed(entry: Entry, incident: Incident) -> str:
 
 def _channel(entry: Entry) -> str:
     channel = str(entry.detail.get("channel"))
-    return CHANNELS.get(channel, channel)
+    return f"only {OWN_PAGE}" if _own(entry) else CHANNELS.get(channel, channel)

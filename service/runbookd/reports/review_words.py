@@ -24,6 +24,8 @@ CHANNELS: Final[Mapping[str, str]] = {
     Channel.WEBHOOK: "webhook",
     Channel.STATUSPAGE: "public",
 }
+OWN_PAGE: Final = "runbookd's own page"
+"""Where the public reads what went to no page elsewhere."""
 KINDS: Final[Mapping[str, str]] = {
     MessageKind.PAGE: "page",
     MessageKind.OPENED: "first notice",
@@ -47,6 +49,14 @@ ENDS: Final[Mapping[str, str]] = {
     "run_cancelled": "was stopped before its end",
     "run_refused": "was not begun",
 }
+
+
+_PUBLIC: Final = frozenset({MessageKind.OPENED, MessageKind.UPDATE, MessageKind.RESOLVED})
+
+
+def on_own_page(channel: object, kind: object) -> bool:
+    """Whether what is told on this channel stands on our own status page, be there another or not."""
+    return channel == Channel.STATUSPAGE and kind in _PUBLIC
 
 
 def said(reason: object) -> str:

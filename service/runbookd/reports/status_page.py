@@ -72,8 +72,8 @@ class PublicUpdate:
 class PublicIncident:
     """All that the public may know of an incident.
 
-    `slug` names it in links (letters, digits, `_`, `-`), `priority` is the priority's name (`Critical`), `components`
-    are names of what it concerns. `resolved_at` is None while it is open. Times are aware.
+    `slug` names it in links (letters, digits, `_`, `-`), `priority` is the priority's name (`Critical`). `resolved_at`
+    is None while it is open. Times are aware.
     """
 
     slug: str
@@ -83,7 +83,6 @@ class PublicIncident:
     opened_at: datetime
     updated_at: datetime
     resolved_at: datetime | None = None
-    components: tuple[str, ...] = ()
     updates: tuple[PublicUpdate, ...] = ()
 
 
@@ -151,8 +150,6 @@ def as_rss(page: StatusPage) -> str:
         _add(item, "link", _link(each.incident, shown))
         _add(item, "description", escape(each.text).replace("\n", "<br>"))
         _add(item, "pubDate", format_datetime(each.at))
-        for component in each.incident.components:
-            _add(item, "category", component)
         _add(item, "guid", f"{_link(each.incident, shown)}/{each.number}").set("isPermaLink", "false")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(rss, encoding="unicode") + "\n"
 
@@ -193,7 +190,6 @@ def _plain(incident: PublicIncident, page: StatusPage) -> Mapping[str, object]:
         "title": incident.title,
         "state": incident.state.value,
         "priority": incident.priority,
-        "components": list(incident.components),
         "opened_at": incident.opened_at.isoformat(),
         "updated_at": incident.updated_at.isoformat(),
         "resolved_at": None if incident.resolved_at is None else incident.resolved_at.isoformat(),
@@ -233,7 +229,6 @@ def _shown_incident(incident: PublicIncident) -> PublicIncident:
         slug=_NO_SLUG.sub("-", incident.slug),
         title=_line(incident.title),
         priority=_line(incident.priority),
-        components=tuple(_line(each) for each in incident.components),
         opened_at=incident.opened_at.astimezone(UTC),
         updated_at=incident.updated_at.astimezone(UTC),
         resolved_at=None if incident.resolved_at is None else incident.resolved_at.astimezone(UTC),

@@ -108,7 +108,7 @@ class Metrics(Watch):
         """Register what tells how soon people are reached."""
         self._breaches = Counter(
             "runbookd_clock_breaches",
-            "Response-time clocks that ran out, by kind.",
+            "Response-time clocks that ran out, by kind; not of what is only observed.",
             ["clock"],
             registry=registry,
         )

@@ -43,6 +43,8 @@ BUTTONS = (
 )
 _TAKEN = {"acknowledge": {"label": "Take over"}}
 _SEVERITY = {"P0": "critical", "P1": "error", "P2": "warning", "P3": "info"}
+_IMPACT = {"P0": "critical", "P1": "major", "P2": "minor", "P3": "minor"}
+"""How bad it is, in the words of Statuspage: https://developer.statuspage.io/#operation/postPagesPageIdIncidents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +219,9 @@ def _statuspage(message: Message, earlier: Sequence[Message]) -> Send | None:
     key, words = message.incident_id or message.key, message.words
     status = public_state(message)
     if message.kind is MessageKind.OPENED:
+        impact = _IMPACT.get(str(words.get("priority")), "major")
         params: dict[str, object] = {"name": words["subject"], "status": status, "body": words["body"]}
-        return Send("statuspage.open_incident", {**params, "key": key, "impact": "major"})
+        return Send("statuspage.open_incident", {**params, "key": key, "impact": impact})
     if not opened:
         return None
     return Send("statuspage.update_incident", {"key": key, "status": status, "body": words["body"]})

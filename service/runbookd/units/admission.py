@@ -202,7 +202,8 @@ async def _open(
         escalation=rule.escalation,
     )
     await tx.incidents.save(incident)
-    clocks = await begin_clocks(tx, desk, incident, now, quiet=rule.mode is Mode.OBSERVE)
+    observed = rule.mode is Mode.OBSERVE
+    clocks = await begin_clocks(tx, desk, incident, now, quiet=observed)
     entry = Entry(
         at=now,
         stage=Stage.ADMIT,
@@ -215,6 +216,7 @@ async def _open(
             "priority": rule.priority,
             "title": incident.title,
             "key": key,
+            **({"mode": rule.mode.value} if observed else {}),
             "clocks": {clock.kind.value: clock.due_at for clock in clocks},
         },
     )

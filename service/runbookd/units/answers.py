@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from runbookd.language.media import one_line, spoken_for_slack
+from runbookd.language.said import LONGEST_NAME, LONGEST_TEXT
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import Channel, Doing, Message, MessageKind
 from runbookd.model.event import Event, Status, StoredEvent
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
 STALE_AFTER = timedelta(hours=49)
 """What was done longer ago is not done now: PagerDuty gives up after 48 hours, so it is a delivery replayed."""
 
-LONGEST_TEXT = 10_000
-"""Characters kept of a note; the delivery has all of it."""
-
-_LONGEST_NAME = 100
 _LOOKED_AT = 20
 
 
@@ -136,14 +133,14 @@ def _actor(desk: Desk, source: str, request: ActRequest) -> str:
     name = persons.get(request.who, "")
     if not name and source == PAGERDUTY:
         name = persons.get(request.name) or request.name or request.who
-    return f"{source}:{one_line(name)[:_LONGEST_NAME]}" if name else ""
+    return f"{source}:{one_line(name)[:LONGEST_NAME]}" if name else ""
 
 
 def _text(desk: Desk, source: str, do: Doing, text: str) -> str:
-    """Return a note cut to a length, and of an assignment the person's name."""
+    """Return a note cut to a length, for the delivery has all of it, and of an assignment the person's name."""
     if do != "assign":
         return text[:LONGEST_TEXT]
-    return one_line(desk.people.get(source, {}).get(text, text))[:_LONGEST_NAME]
+    return one_line(desk.people.get(source, {}).get(text, text))[:LONGEST_NAME]
 
 
 def _event(desk: Desk, delivery: Delivery, request: ActRequest, taken: Taken) -> StoredEvent:

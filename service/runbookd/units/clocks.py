@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
 from runbookd.stages.escalate import judge_clock
 
@@ -20,6 +21,7 @@ async def settle_clocks(
     """Write down which clocks are met and which are breached by now; returns the kinds newly breached, and since when.
 
     With `only_met` those that are not met in time are left to a look at the clocks, which does what a breach asks for.
+    The breaches of what is only observed ask for nothing: they are written down, and not returned.
     """
     breached = {}
     for clock in await tx.incidents.clocks(incident.id):
@@ -43,4 +45,11 @@ async def settle_clocks(
             },
         )
         await tx.ledger.append([entry])
-    return breached
+    return {} if breached and await _only_observed(tx, incident) else breached
+
+
+async def _only_observed(tx: Tx, incident: Incident) -> bool:
+    """Whether nobody is to hear of an incident: its rule only observed when it opened, and nobody raised it since."""
+    opened = await tx.ledger.recent(1, {"incident_id": incident.id, "what": "incident_opened"})
+    observed = any(one.entry.detail.get("mode") == Mode.OBSERVE for one in opened)
+    return observed and not await tx.levels.of(incident.id) and not await tx.messages.of(incident.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runbookd.language.calls import call_of
-from runbookd.language.names import person
+from runbookd.language.names import handle, person
 from runbookd.model.action import Mode
 from runbookd.model.escalation import Channel, LevelState, MessageKind, MessageState
 from runbookd.model.incident import ClockKind, IncidentState
@@ -38,7 +38,10 @@ _NEXT = {
 
 
 async def facts_of(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> dict[str, Any]:
-    """Return what templates see (`language.messages.FACTS`), as it is now."""
+    """Return what templates see (`language.messages.FACTS`), as it is now.
+
+    Lengths of time are counted to or from `now`, which for what was sent before is when it was.
+    """
     runs = (await tx.runs.recent(_MOST_RUNS, {"incident_id": incident.id}))[::-1]
     steps = {run.id: await tx.runs.steps(run.id) for run in runs}
     clocks = {clock.kind: clock for clock in await tx.incidents.clocks(incident.id)}
@@ -80,7 +83,7 @@ def _incident(desk: Desk, incident: Incident, now: datetime) -> dict[str, object
         "acknowledged_by": person(incident.acknowledged_by),
         "resolved_at": incident.resolved_at,
         "duration": end - incident.opened_at,
-        "commander": person(_lead(incident)),
+        "commander": handle(_lead(incident)),
         "channel": f"#{incident.channel['name']}" if incident.channel else "",
     }
 

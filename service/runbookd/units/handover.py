@@ -53,7 +53,7 @@ async def _made_known(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> 
     priority = failure_priority(desk.library, incident)
     if priority is None:
         return incident
-    raised = await raise_priority(tx, desk, incident, priority, now)
+    raised = await raise_priority(tx, desk, incident, priority, now, "by runbookd.")
     detail = {"from": incident.priority, "to": priority, "reason": incident.escalation_reason}
     entry = Entry(
         at=now, stage=Stage.ESCALATE, what="priority_raised", incident_id=incident.id, detail=detail
@@ -62,17 +62,20 @@ async def _made_known(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> 
     return raised
 
 
-async def raise_priority(tx: Tx, desk: Desk, incident: Incident, priority: str, now: datetime) -> Incident:
-    """Give an incident another priority, which there must be: everyone told before hears of that.
+async def raise_priority(
+    tx: Tx, desk: Desk, incident: Incident, priority: str, now: datetime, because: str
+) -> Incident:
+    """Give an incident another priority, which there must be: everyone inside who was told before hears of that.
 
-    New clocks and levels begin now, and no level of before comes any more. Returns the incident as it is then.
+    `because` says who raised it, and why. New clocks and levels begin now, and no level of before comes any more.
+    Returns the incident as it is then.
     """
     until = ack_expires(desk, priority, now) if incident.acknowledged_at is not None else None
     raised = replace(incident, priority=priority, escalation=None, acknowledged_until=until)
     await tx.incidents.save(raised)
     for level in outdated(await tx.levels.of(incident.id), now):
         await tx.levels.save(level)
-    news = {"note": f"Raised from {incident.priority} to {priority}."}
+    news = {"note": f"Raised from {incident.priority} to {priority} {because}"}
     await tell_audience(
         tx, desk, raised, Why(f"raised {now.isoformat()}", MessageKind.UPDATE, news), now, inside=True
     )

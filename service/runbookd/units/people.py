@@ -172,7 +172,8 @@ async def _raise(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: datet
             f"{priority} is lower than {incident.priority}, and a priority can only be raised: nothing was done; "
             f"write down that it has become less with `runbookd note`, and end it with `runbookd resolve`"
         )
-    raised = await raise_priority(tx, desk, incident, priority, now)
+    because = f"by {person(wanted.actor)}{f': {wanted.text}' if wanted.text else '.'}"
+    raised = await raise_priority(tx, desk, incident, priority, now, because)
     return Done(raised, f"incident {incident.id} is {priority} now; its clocks begin anew")
 
 

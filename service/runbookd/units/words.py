@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runbookd.errors import EvaluationError
+from runbookd.language.media import cut, spoken_for_slack
 from runbookd.model.escalation import Channel, Message, MessageKind
 from runbookd.model.incident import IncidentState
 from runbookd.model.people import Template
@@ -32,6 +33,7 @@ _REMINDER = Template(
     body="Write it: runbookd note {{ incident.short_id }} --public TEXT",
 )
 _PUBLIC = "public-"
+_LONGEST_TOPIC = 200
 
 
 async def words_of(
@@ -41,7 +43,8 @@ async def words_of(
     if incident is None:
         return dict(message.facts)
     if message.kind is MessageKind.CHANNEL:
-        return {"name": f"incident-{incident.opened_at:%Y%m%d-%H%M}", "topic": incident.title[:200]}
+        topic = cut(spoken_for_slack(incident.title), _LONGEST_TOPIC, "slack")
+        return {"name": f"incident-{incident.opened_at:%Y%m%d-%H%M}", "topic": topic}
     edited = await _edited(tx, message, incident)
     about = edited or message
     why = edited.words.get("why", "") if edited is not None else await why_told(tx, desk, incident, message)
@@ -51,7 +54,9 @@ async def words_of(
         "note": about.facts.get("note", ""),
         "why": why,
     }
-    known = await facts_of(tx, desk, incident, now)
+    # What is edited stands beside the time at which it was sent, so what it says of times counts from there.
+    told_at = edited.settled_at if edited is not None and edited.settled_at is not None else now
+    known = await facts_of(tx, desk, incident, told_at)
     facts = {**known, **own}
     name = MessageKind.OPENED.value if about.kind is MessageKind.EDIT else about.kind.value
     public = message.channel is Channel.STATUSPAGE

@@ -8,12 +8,13 @@ act is `POST /v1/incidents/{incident}/{act}`:
 | `acknowledge` | a person has it: levels that wait for that stop, pagers are quiet | `text`: why |
 | `escalate` | the next level that pages is told now; with a higher `priority` it becomes that | `text`, `priority` |
 | `resolve` | it is over; everyone told before is told so | `text` |
-| `assign` | who leads it from now on | `text`: their name, needed |
+| `assign` | who leads it from now on | `text`: their name, needed; one line of at most 100 characters |
 | `note` | something written down; a `public` one goes out as the promised update | `text`, needed; `public` |
 | `review` | the post-incident review is done | `text` |
 
-The body is JSON, or empty. With an `Idempotency-Key` (1 to 255 visible characters) the same act on the same incident is
-done once, however often it is sent: `changed` is false from the second time on.
+The body is JSON, or empty. A `text` has at most 10,000 characters; one that is blank is none. With an
+`Idempotency-Key` (1 to 255 visible characters) the same act on the same incident is done once, however often it is
+sent: `changed` is false from the second time on.
 
 | answer | when |
 |---|---|
@@ -37,6 +38,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from aiohttp import web
 from pydantic import Field
 
+from runbookd.language.said import LONGEST_TEXT, name_fault
 from runbookd.model.base import Name
 from runbookd.units.people import Act, Do, Done
 from runbookd.web.asking import Asking, Closed, Plain, Unfit, key_of, read_fields, unfit_answer
@@ -58,7 +60,7 @@ _INCIDENT: Final = "{incident:[a-z0-9-]{1,64}}"
 class Told(Closed):
     """The body of an act."""
 
-    text: Plain = Field("", max_length=10_000)
+    text: Plain = Field("", max_length=LONGEST_TEXT)
     priority: Name | None = None
     public: bool = Field(default=False, strict=True)
 
@@ -147,8 +149,11 @@ class Api:
         """Understand an act. Raises Unfit."""
         do, incident_id = Do(request.match_info["act"]), request.match_info["incident"]
         told = read_fields(Told, body)
-        if do in _NEED_TEXT and not told.text.strip():
+        text = told.text.strip() and told.text
+        if do in _NEED_TEXT and not text:
             raise Unfit(f"text: `{do}` needs it")
+        if do is Do.ASSIGN and (fault := name_fault(text)):
+            raise Unfit(f"text: {fault}")
         if told.public and do is not Do.NOTE:
             raise Unfit("public: only a note can be")
         if told.priority is not None and do is not Do.ESCALATE:
@@ -162,7 +167,7 @@ class Api:
             incident_id=incident_id,
             actor=f"api:{holder}",
             key=None if key is None else f"api/{holder}/{incident_id}/{do}/{key}",
-            text=told.text,
+            text=text.strip() if do is Do.ASSIGN else text,
             priority=told.priority,
             public=told.public,
         )

@@ -9,6 +9,10 @@ import pytest
 from tests.integration.cli.conftest import Runbookd, alert
 
 Tell = Callable[..., Awaitable[None]]
+LADDER = """
+escalations:
+  ladder: [{on_breach: resolve, page: ["webhook:chat"]}]
+"""
 
 
 @pytest.fixture
@@ -56,7 +60,6 @@ def test_each_command_does_its_act_once(runbookd: Runbookd, incident: str) -> No
     "args",
     [
         ("note", "ID", " "),
-        ("assign", "ID", ""),
         ("resolve", "ID", "--reason", ""),
         ("escalate", "ID", "--reason", "\t"),
         ("pause", "--reason", ""),
@@ -67,6 +70,25 @@ def test_nothing_is_said_with_nothing(runbookd: Runbookd, incident: str, args: t
     """A blank text or reason is bad usage, and nothing is done."""
     refused = runbookd(*(incident if one == "ID" else one for one in args), code=2)
     assert "it is empty; say something" in refused.stderr
+    assert acts(runbookd) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("assign", ""), "it is empty"),
+        (("assign", "anna\nbert"), "a name is one line"),
+        (("assign", "\u202eanna"), "without characters that cannot be seen"),
+        (("assign", "x" * 101), "it has 101 characters; at most 100 are taken"),
+        (("note", "x" * 10_001), "it has 10001 characters; at most 10000 are taken"),
+    ],
+    ids=["empty", "lines", "unseen", "long", "note"],
+)
+def test_what_the_api_does_not_take_is_not_taken_here(
+    runbookd: Runbookd, incident: str, args: tuple[str, str], says: str
+) -> None:
+    """A name is one line that can be seen, a note as long as at any door: else it is bad usage and nothing is done."""
+    assert says in runbookd(args[0], incident, args[1], code=2).stderr
     assert acts(runbookd) == []
 
 
@@ -101,3 +123,20 @@ def test_a_priority_when_no_file_stands_is_told_with_none(runbookd: Runbookd, in
     (runbookd.folder / "rules" / "rules.yaml").write_text("rules: [\n")
     refused = runbookd("escalate", incident, "--priority", "P0", "--reason", "x", code=3)
     assert refused.stderr.endswith("there is no priority 'P0'; there are: none\n")
+
+
+async def test_a_level_shows_when_it_was_told_and_who_called(runbookd: Runbookd, told: Tell) -> None:
+    """The first time and the last, though its row knows the last only; a call by hand is no time of its own."""
+    rules = runbookd.folder / "rules" / "rules.yaml"
+    known = {"P1: {name: High,": "P1: {name: High, escalation: ladder,", "rules:\n": f"{LADDER}rules:\n"}
+    for before, after in known.items():
+        rules.write_text(rules.read_text().replace(before, after, 1))
+    await told(alert("Broken"))
+    (incident,) = runbookd.json("incidents")
+    runbookd("escalate", incident["id"], "--reason", "needs a DBA")
+    await told()
+    text = runbookd("incidents", "show", incident["id"]).stdout
+    (level,) = [line for line in text.splitlines() if "page webhook:chat" in line]
+    story = runbookd.json("incidents", "show", incident["id"])["timeline"]
+    (at,) = [one["at"] for one in story if one["what"] == "level_fired"]
+    assert f"{at[:19].replace('T', ' ')} by hand" in level

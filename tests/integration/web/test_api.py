@@ -84,6 +84,15 @@ async def test_a_body_is_not_needed(home: House) -> None:
     assert (await home.api("POST", f"/v1/incidents/{incident.id}/acknowledge")).status == 200
 
 
+@pytest.mark.parametrize("what", ["acknowledge", "escalate", "resolve"])
+async def test_a_blank_text_is_none(home: House, what: str) -> None:
+    """Nothing but blanks says nothing: no message and no review quotes it."""
+    incident = await home.trouble()
+    assert (await act(home, incident, what, text=" \n ")).status == 200
+    (entry,) = await home.entries(f"person_{what}")
+    assert entry.entry.detail["text"] == ""
+
+
 async def test_the_same_key_is_done_once(home: House) -> None:
     """A request sent again is told before; the same key for another act or incident is another act."""
     incident, other = await home.trouble(), await home.trouble("Quiet")
@@ -132,6 +141,13 @@ async def test_what_is_not_there_is_not_found(home: House, path: str) -> None:
         ("note", b"{}", "text: `note` needs it"),
         ("note", b'{"text": " \\n"}', "text: `note` needs it"),
         ("assign", b"", "text: `assign` needs it"),
+        ("assign", b'{"text": "anna\\nbert"}', "text: a name is one line"),
+        (
+            "assign",
+            b'{"text": "\\u202eanna"}',
+            "text: a name is one line, without characters that cannot be seen",
+        ),
+        ("assign", b'{"text": "%s"}' % (b"x" * 101), "text: it has 101 characters; at most 100 are taken"),
         ("acknowledge", b"[]", "expected object, got list"),
         ("acknowledge", b'"x"', "expected object, got text"),
         ("acknowledge", b'{"public": true}', "public: only a note can be"),

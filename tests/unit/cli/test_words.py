@@ -13,7 +13,7 @@ from runbookd.cli.check import annotation, counted
 from runbookd.cli.database import is_part
 from runbookd.cli.group import gathered
 from runbookd.cli.inputs import read_inputs, typed
-from runbookd.cli.output import clean, length, moment
+from runbookd.cli.output import age, clean, length, moment
 from runbookd.cli.shapes import plain, written
 from runbookd.errors import Problem
 from runbookd.language.values import SecretRef, SecretText
@@ -113,6 +113,12 @@ def test_what_senders_write_cannot_drive_the_terminal() -> None:
 def test_lengths_read_as_people_say_them(took: timedelta | None, text: str) -> None:
     """A length has at most two units."""
     assert length(took) == text
+
+
+def test_nothing_was_in_the_future() -> None:
+    """An entry by a host whose clock is ahead is of now."""
+    now = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    assert [age(now + timedelta(seconds=each), now) for each in (0.6, 0, -90)] == ["0.0s", "0.0s", "1m30s"]
 
 
 def test_a_time_that_is_not_there_is_a_dash() -> None:

@@ -267,6 +267,34 @@ def test_warnings_do_not_refuse(tmp_path: Path) -> None:
     ]
 
 
+def test_a_notice_that_rings_is_told(tmp_path: Path) -> None:
+    """Whoever has only PagerDuty is rung by it, also by a `notify` or `announce`: each such place is a warning."""
+    key = "${secret.pd}"
+    write(
+        tmp_path,
+        {
+            "a.yaml": "priorities:\n"
+            "  P1: {name: High, escalation: all, announce: [rung, read]}\n"
+            "roles:\n"
+            f'  rung: {{primary: {{pagerduty: {{service_key: "{key}"}}}}}}\n'
+            f'  read: {{primary: {{pagerduty: {{service_key: "{key}"}}, email: a@example.com}}}}\n'
+            "  asked: {primary: {pagerduty: {schedule: PABC123}}}\n"
+            f'  late: {{primary: {{slack: "#a"}}, secondary: {{pagerduty: {{service_key: "{key}"}}}}}}\n',
+            "b.yaml": "escalations:\n"
+            "  all:\n"
+            "  - {after: 0m, page: [rung], notify: [asked, rung, late, late.secondary, statuspage]}\n",
+        },
+    )
+    report = examine(tmp_path, [], CATALOGUE)
+    assert report.library is not None
+    said = "this role has only PagerDuty, so this notice rings there; give it a `slack`, `email` or `webhook` as well"
+    assert [str(each).removeprefix(f"{tmp_path}/") for each in report.warnings] == [
+        f"a.yaml:2:48: {said}",
+        f"b.yaml:3:47: {said}",
+        f"b.yaml:3:59: {said}",
+    ]
+
+
 def test_ladders_that_are_probably_not_meant(tmp_path: Path) -> None:
     """An escalation for nobody, a page about what is over, and a level that never comes are told, and load."""
     write(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runbookd.language.names import person
+from runbookd.language.names import handle, person
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,11 @@ from runbookd.language.names import person
 def test_a_name_is_a_person_s(actor: str | None, name: str) -> None:
     """The door stays only where it says whose name for them it is; what is no door's name is left as it is."""
     assert person(actor) == name
+
+
+@pytest.mark.parametrize(
+    ("actor", "name"), [("cli:root", "root"), ("slack:anna", "anna"), ("Anna: B", "Anna: B"), (None, "")]
+)
+def test_a_handle_is_what_one_is_called(actor: str | None, name: str) -> None:
+    """Nothing in brackets stands after an `@`."""
+    assert handle(actor) == name

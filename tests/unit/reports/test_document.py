@@ -96,7 +96,7 @@ def inline(token: Token) -> str:
 def test_texts_in_a_row_are_not_markup_together() -> None:
     """What is harmless in two pieces stays so when they meet."""
     whole = Document("t", (Paragraph(("&", "lt; [a]", "(http://x) _", "b_ ", Code("c"), Blank("d"))),))
-    assert as_markdown(whole) == "# t\n\n\\&lt; \\[a\\](http\\://x) \\_b\\_ `c`**[to be filled in: d]**\n"
+    assert as_markdown(whole) == "# t\n\n\\&lt; \\[a\\](`http://x`) \\_b\\_ `c`**[to be filled in: d]**\n"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,9 @@ def test_texts_in_a_row_are_not_markup_together() -> None:
         ("1. no item", "1\\. no item"),
         ("2026-01-05 and #ops", "2026-01-05 and #ops"),
         ("@team app@sha256:ab a@b.org", "@\u200bteam app@sha256:ab a@\u200bb.org"),
-        ("see www.evil.org, https://evil.org", "see www\\.evil.org, https\\://evil.org"),
+        ("see www.evil.org, https://evil.org", "see `www.evil.org`, `https://evil.org`"),
+        ("[a](https://e.org/?x=y_z&t=1)<!channel>", "\\[a\\](`https://e.org/?x=y_z&t=1`)\\<!channel\\>"),
+        ("a`http://b`http://c", "a\\`\u200b`http://b`\\`\u200b`http://c`"),
         ("a\nb", "a b"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -369,6 +370,48 @@ def test_a_level_that_was_asked_again_keeps_its_own_time() -> None:
     times = [(one.due_at, one.again_at) for one in review(record(levels=levels, entries=[frozen])).levels]
     assert times == [(at(5), at(40)), (at(10), None), (None, None)]
     assert review(record(levels=levels)).levels[0].due_at == at(40)
+
+
+def test_a_level_that_was_told_again_says_when_it_was_told_first() -> None:
+    """The row knows its last time only: of a clock's level the ledger tells the first, and what a person called."""
+    last = partial(IncidentLevel, incident_id=ID, page=("l2",), state=LevelState.FIRED)
+    levels = [
+        last(number=0, due_at=at(6.2), on_breach="acknowledge"),
+        last(number=1, due_at=at(3)),
+        last(number=2, due_at=at(8), on_breach="resolve"),
+    ]
+    entries = [
+        entry(0, "escalation_frozen", levels=[[1, "acknowledge"], [2, at(60)], [3, "resolve"]]),
+        entry(3, "person_escalate", text="needs a DBA"),
+        entry(3.1, "level_fired", level=2, due_at=at(3)),
+        entry(5.1, "level_fired", level=1, due_at=at(5)),
+        entry(6.2, "level_fired", level=1, due_at=at(6.2)),
+        entry(8, "person_escalate", text="more"),
+        entry(8, "level_fired", level=3, due_at=at(8)),
+    ]
+    told = review(record(levels=levels, entries=entries))
+    times = [
+        (one.due_at, one.again_at, [(each.at, each.by_hand) for each in one.told]) for one in told.levels
+    ]
+    assert times == [
+        (at(5), at(6.2), [(at(5.1), False), (at(6.2), False)]),
+        (at(60), None, [(at(3.1), True)]),
+        (None, None, [(at(8), True)]),
+    ]
+    lines = [line.what for line in told.timeline if line.what.startswith("Level 2")]
+    assert lines == ["Level 2 of the escalation was called by hand"]
+
+
+def test_the_levels_of_a_raised_priority_were_not_called_by_hand() -> None:
+    """Whoever raises it asks for its clocks and levels; those that are due at once are so by their own time."""
+    levels = [IncidentLevel(incident_id=ID, number=0, due_at=at(3), page=("l2",), state=LevelState.FIRED)]
+    entries = [
+        entry(3, "escalation_frozen", levels=[[1, at(3)]]),
+        entry(3, "person_escalate", priority="P0"),
+        entry(3, "level_fired", level=1, due_at=at(3)),
+    ]
+    (level,) = review(record(levels=levels, entries=entries)).levels
+    assert (level.due_at, [each.by_hand for each in level.told]) == (at(3), [False])
 
 
 def test_the_impact_is_what_people_were_told_first() -> None:

@@ -95,14 +95,15 @@ def test_the_sections_are_the_runbooks_and_the_facts_are_filled_in() -> None:
         f"# Post-Incident Review - {ID[-8:]}: The shop is down",
         f"| Incident | `{ID}` |",
         "| Severity | P0 |",
-        "| Opened - resolved | 2026-01-05 12:00:00 - 2026-01-05 12:36:00 |",
+        "| Date/Time | 2026-01-05 12:00:00 - 2026-01-05 12:36:00 |",
         "| Duration | 36 minutes |",
         "| Time to acknowledge (MTTA) | 6 minutes, by words at 2026-01-05 12:06:00 |",
         "| First response | 1 minute, by automation: rollback at 2026-01-05 12:01:00 |",
         "| Time to resolve (MTTR) | 36 minutes, by the end of its alerts at 2026-01-05 12:36:00 |",
         "| to resolve | 2026-01-05 12:30:00 | 2026-01-05 12:36:00 | missed by 6 minutes |",
         "| to review | 2026-01-06 12:36:00 | - | still running |",
-        "| 12:07:00 | Note: words | words |",
+        "| Time | Event | Action Taken | By |",
+        "| 12:07:00 | - | Note: words | words |",
         "| 2026-01-05 12:02:00 | kubernetes.rollout_undo | done | image | words | (nothing) |",
         "| 2026-01-05 12:02:00 | kubernetes.rollout_undo | dry run, nothing was changed | a | 1 | 2 |",
         "It only observed: nothing was changed.",
@@ -141,9 +142,9 @@ def test_an_incident_of_which_little_is_known() -> None:
         "The incident has been open for 10 minutes. Automation ran nothing. No person acknowledged.",
         "| Time to acknowledge (MTTA) | nobody acknowledged |",
         "| First response | nobody was at work on it |",
-        "| Opened - resolved | 2026-01-05 12:00:00 - not over |",
+        "| Date/Time | 2026-01-05 12:00:00 - not over |",
         "| Incident commander | nobody |",
-        "| Impact, as the alert says | **[to be filled in: brief description of the impact]** |",
+        "| Impact | **[to be filled in: brief description]** |",
         "The priority promises no times.",
         "Nobody was told by runbookd.",
         "None was collected.",
@@ -214,7 +215,7 @@ def test_a_story_of_several_days_has_dates() -> None:
     """Times of one day are told without it."""
     assert "All of it on 2026-01-05." in markdown(full())
     told = record(entries=[entry(0, "person_note", text="a"), entry(1500, "person_note", text="b")])
-    assert "| 2026-01-06 13:00:00 | Note: b | runbookd |" in markdown(told)
+    assert "| 2026-01-06 13:00:00 | - | Note: b | runbookd |" in markdown(told)
 
 
 @pytest.mark.parametrize("form", ["markdown", "html"])
@@ -327,6 +328,25 @@ def test_a_level_says_what_became_of_it() -> None:
     ):
         assert said in text
     assert "not due yet" not in text
+
+
+def test_a_level_says_when_it_was_told_and_who_called_for_it() -> None:
+    """Each time it was, and what became of it since if it waits again."""
+    one = partial(IncidentLevel, incident_id=ID, page=("l2",))
+    levels = [
+        one(number=0, due_at=at(8), state=LevelState.FIRED),
+        one(number=1, due_at=at(50), on_breach="resolve"),
+    ]
+    entries = [
+        entry(1, "level_fired", level=1, due_at=at(1)),
+        entry(2, "level_fired", level=2, due_at=at(2)),
+        entry(8, "person_escalate", text="more"),
+        entry(8, "level_fired", level=1, due_at=at(8)),
+    ]
+    text = markdown(record(incident=incident(over=None), levels=levels, entries=entries))
+    first = "told at 2026-01-05 12:01:00 and 2026-01-05 12:08:00 (called by hand)"
+    assert f"| 1 | 2026-01-05 12:01:00 | page l2 | {first} |" in text
+    assert "| page l2 | told at 2026-01-05 12:02:00; then not due yet |" in text
 
 
 def test_the_commander_stands_with_the_times() -> None:

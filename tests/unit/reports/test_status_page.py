@@ -54,7 +54,6 @@ def incident(number: int = 1, *, resolved: bool = False, **changed: object) -> P
         title=f"Orders are slow ({number})",
         state=updates[-1].state,
         priority="Critical",
-        components=("Web shop", "Payments"),
         opened_at=NOW - timedelta(minutes=begun),
         updated_at=updates[-1].at,
         resolved_at=updates[-1].at if resolved else None,
@@ -76,7 +75,6 @@ HOSTILE_PAGE = replace(
             title=HOSTILE + "x" * 10_000,
             slug='a" onload="x\n',
             priority="<i>High</i>",
-            components=(HOSTILE, "a&b"),
             updates=(update(5, PublicState.MONITORING, HOSTILE + "\n" + "y" * 30_000),),
         ),
         incident(2, title="שלום <b>", updates=()),
@@ -239,12 +237,12 @@ def test_open_incidents_come_first_and_new_ones_before_old() -> None:
 
 
 def test_an_incident_says_what_is_public() -> None:
-    """Title, state, priority, components, times in UTC and the updates are shown; times are given to machines too."""
+    """Title, state, priority, times in UTC and the updates are shown; times are given to machines too."""
     abroad = timezone(timedelta(hours=-5))
     shown = incident(resolved=True)
     read = Reader(as_html(page(replace(shown, opened_at=shown.opened_at.astimezone(abroad)))))
     assert (
-        "Resolved · Critical Orders are slow (1) Concerns Web shop , Payments "
+        "Resolved · Critical Orders are slow (1) "
         "Since 2026-03-04 14:06 UTC , resolved 2026-03-04 14:56 UTC "
         "Resolved · 2026-03-04 14:56 UTC It is over. "
         "Identified · 2026-03-04 14:36 UTC The cause is found. "
@@ -265,7 +263,6 @@ def test_the_json_has_the_public_facts_and_no_others() -> None:
             "title": "Orders are slow (1)",
             "state": "identified",
             "priority": "Critical",
-            "components": ["Web shop", "Payments"],
             "opened_at": "2026-03-04T14:06:07+00:00",
             "updated_at": "2026-03-04T14:36:07+00:00",
             "resolved_at": None,
@@ -322,7 +319,6 @@ def test_each_update_is_an_item_that_stays_itself() -> None:
         "Investigating: Orders are slow (1)",
     ]
     assert [item.findtext("guid") for item in after[1:]] == [item.findtext("guid") for item in before]
-    assert [each.text for each in after[0].findall("category")] == ["Web shop", "Payments"]
     assert after[2].findtext("description") == "Orders are slow.<br>Next update in 30 minutes."
 
 

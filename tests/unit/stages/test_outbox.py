@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from runbookd.actions.statuspage.client import Impact
 from runbookd.language.values import SecretRef
 from runbookd.model.action import Failure
 from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
@@ -75,6 +76,18 @@ def test_a_pager_rings_and_is_quiet_under_one_key(kind: MessageKind, act: str) -
     assert (params["action"], params["dedup_key"], params["service_key"]) == (act, "inc-1", SecretRef("pd"))
     assert ("summary" in params) is (act == "trigger")
     assert params.get("severity", "critical") == "critical"
+
+
+@pytest.mark.parametrize(
+    ("priority", "impact"),
+    [("P0", "critical"), ("P1", "major"), ("P2", "minor"), ("P3", "minor"), ("worst", "major")],
+)
+def test_the_public_impact_is_the_priority_s(priority: str, impact: Impact) -> None:
+    """In the words that Statuspage has, so that everything down is not told as something slow."""
+    words = {"subject": "x", "body": "x", "state": "Investigating", "priority": priority}
+    action, params = call(message(Channel.STATUSPAGE, MessageKind.OPENED, words=words))
+    assert (action, params["impact"]) == ("statuspage.open_incident", impact)
+    assert impact in get_args(Impact)
 
 
 @pytest.mark.parametrize("kind", [MessageKind.ACKNOWLEDGE, MessageKind.CLOSE])

@@ -1,0 +1,123 @@
+"""The levels of an incident's escalation for its review: when each was due, when it was told, and who called for it.
+
+A level in the database knows only its last time; the ledger knows every one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from runbookd.model.escalation import LevelState
+from runbookd.reports.review_words import needless, party
+from runbookd.stages.ladder import BY_HAND, RESOLVED
+from runbookd.units.causes import frozen_levels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from runbookd.model.audit import Entry
+    from runbookd.model.escalation import IncidentLevel
+    from runbookd.units.record import Record
+
+PAGE: Final = "page "
+"""How those begin whom a level pages, not only tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """One time at which a level was told, and whether a person had called for it."""
+
+    at: datetime
+    by_hand: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """The times of a level. `due_at` is its own, None for one that waits for a clock to run out.
+
+    `again_at` is for when it was made due after that, other than by hand; None if it was not. `told` is when it was
+    told, as far as the ledger says so.
+    """
+
+    due_at: datetime | None
+    again_at: datetime | None = None
+    told: tuple[Telling, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """A level of the escalation, counted from 1; its times are those of `Times`."""
+
+    number: int
+    due_at: datetime | None
+    again_at: datetime | None
+    told: tuple[Telling, ...]
+    on_breach: str
+    state: LevelState
+    reason: str
+    whom: tuple[str, ...]
+
+
+def levels(record: Record) -> list[Rung]:
+    """Return every level of the escalation, in order."""
+    every = times_of(record.levels, record.entries)
+    return [
+        Rung(
+            number=level.place,
+            due_at=times.due_at,
+            again_at=times.again_at,
+            told=times.told,
+            on_breach=level.on_breach or "",
+            state=LevelState.SKIPPED if _never_due(level, record) else level.state,
+            reason=needless(RESOLVED if _never_due(level, record) else level.reason),
+            whom=(
+                *(f"{PAGE}{party(one, record.incident)}" for one in level.page),
+                *(party(one, record.incident) for one in level.notify),
+            ),
+        )
+        for level, times in zip(record.levels, every, strict=True)
+    ]
+
+
+def times_of(levels: Sequence[IncidentLevel], entries: Sequence[Entry]) -> list[Times]:
+    """Return the times of each level, in order."""
+    listed, by_hand = frozen_levels(entries), _called_at(entries)
+    known = listed if len(listed) == len(levels) else [None] * len(levels)
+    times = []
+    for level, frozen in zip(levels, known, strict=True):
+        fired = [
+            one for one in entries if one.what == "level_fired" and one.detail.get("level") == level.place
+        ]
+        dues = [due for due in (one.detail.get("due_at") for one in fired) if isinstance(due, datetime)]
+        of_itself = [due for due in (*dues, level.due_at) if due is not None and due not in by_hand]
+        own = frozen.due if frozen is not None and isinstance(frozen.due, datetime) else None
+        due_at = own or (of_itself[0] if of_itself else None)
+        later = due_at is not None and bool(of_itself) and of_itself[-1] > due_at
+        told = tuple(Telling(at=one.at, by_hand=one.detail.get("due_at") in by_hand) for one in fired)
+        times.append(Times(due_at=due_at, again_at=of_itself[-1] if later else None, told=told))
+    return times
+
+
+def with_callers(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Return the entries; those of levels that a person called for say so as their reason."""
+    by_hand = _called_at(entries)
+    for entry in entries:
+        called = entry.what == "level_fired" and entry.detail.get("due_at") in by_hand
+        yield replace(entry, detail={**entry.detail, "reason": BY_HAND}) if called else entry
+
+
+def _called_at(entries: Iterable[Entry]) -> set[object]:
+    """Return when a person made a level due: whoever asks for more help, and does not raise the priority instead."""
+    at: dict[str, set[object]] = {"person_escalate": set(), "escalation_frozen": set()}
+    for entry in entries:
+        if entry.what in at:
+            at[entry.what].add(entry.at)
+    return at["person_escalate"] - at["escalation_frozen"]
+
+
+def _never_due(level: IncidentLevel, record: Record) -> bool:
+    """Whether a level that waits for something waits for nothing any more, for the incident has ended."""
+    waits = level.unless is not None or level.on_breach is not None
+    return level.state is LevelState.PENDING and waits and record.incident.resolved_at is not None
