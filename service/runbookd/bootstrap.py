@@ -25,6 +25,7 @@ from runbookd.runtime.outbox import Outbox
 from runbookd.runtime.retention import EVERY, FIRST_AFTER, REF, Pruner
 from runbookd.runtime.safekeeping import Safekeeping
 from runbookd.runtime.secrets import FilesAndEnvironment
+from runbookd.runtime.surroundings import kubeconfig
 from runbookd.runtime.worker import Worker
 from runbookd.stages.normalize import DEFAULT_LIMITS
 from runbookd.store import sqlite_reader
@@ -79,13 +80,16 @@ class Parts:
         return library
 
     def warn(self, library: Library) -> None:
-        """Log what this content means and the settings do not have."""
+        """Log every call and message of this content that would be refused for want of something."""
         from runbookd.reports.unmet import unmet
+        from runbookd.reports.wanting import Here, wanting
 
-        for problem in unmet(library, self.catalogue, self.settings.actions):
-            log.warning(
-                "the settings do not have what the content means", stage="match", problem=str(problem)
-            )
+        here = Here(kubeconfig=kubeconfig(), secrets=FilesAndEnvironment(self.settings.secrets_folder))
+        for problem in (
+            *unmet(library, self.catalogue, self.settings.actions, here.kubeconfig),
+            *wanting(library, self.settings.actions, here),
+        ):
+            log.warning("what the content asks for is not there", stage="match", problem=str(problem))
 
     def pruner(self) -> Pruner:
         """Make what forgets by age. Raises SettingsError and NotFound when the key for archives cannot be read."""

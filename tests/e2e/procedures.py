@@ -39,6 +39,7 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 USER = "user-7"
 CONNECTIONS, DAMAGE, TOP = "pg_stat_activity", "FROM messages", "top -b -n1"
 GOOD, BROKEN, UNREADY = "app:good-1", "app:good-broken-2", "app:unready-2"
+FLAKY = "app:good-flaky-2"
 EXHAUSTED = "DatabaseConnectionsExhausted"
 LOOKS = re.compile(r"^    (every|for|within): .*$", re.MULTILINE)
 QUICK = {"every": "500ms", "for": "1s", "within": "20s"}
@@ -49,14 +50,17 @@ CALLS = re.compile(r"^(steps|finally)/")
 class Front:
     """What users reach: 200 while the system serves, 503 when it is shut off or down.
 
-    `needed` is how many ready pods it takes. A release with `broken` in its image is ready, and serves nobody. While
-    `administered` is False the administration answers 503, whatever the rest does.
+    `needed` is how many ready pods it takes. A release with `broken` in its image is ready, and serves nobody; one with
+    `flaky` answers every other request with 500, as any does the one numbered `loses`; those for the administration do
+    not count. While `administered` is False the administration answers 503, whatever the rest does.
     """
 
     cluster: Cluster
     url: str = ""
     needed: int = 1
     administered: bool = True
+    loses: int = 0
+    asked: int = 0
 
     async def serves(self) -> bool:
         """Whether users are served."""
@@ -71,6 +75,12 @@ class Front:
     async def answer(self, request: web.Request) -> web.Response:
         """The same for every page, but for the administration's."""
         up = self.administered or not request.path.startswith("/admin")
+        if not request.path.startswith("/admin"):
+            self.asked += 1
+            pods = await self.cluster.pods(DEPLOYMENT)
+            flaky = any("flaky" in each["image"] for pod in pods for each in pod["spec"]["containers"])
+            if self.asked == self.loses or (flaky and self.asked % 2):
+                return web.json_response({}, status=500)
         return web.json_response({}, status=200 if up and await self.serves() else 503)
 
 
@@ -209,7 +219,11 @@ def agree(system: System, run: Mapping[str, Any], plan: Mapping[str, Any], embed
     assert rung["playbook"] == run["playbook"]
     assert rung["target"] == run["target"]
     planned = {each["path"]: each["what"] for each in rung["steps"]}
-    made = [row for row in system.steps(run) if row["action"] is not None]
+    # What a called playbook does is one line of the plan.
+    called = tuple(f"{path}/" for path, what in planned.items() if what.startswith("playbook "))
+    made = [
+        row for row in system.steps(run) if row["action"] is not None and not row["path"].startswith(called)
+    ]
     assert made
     assert {row["path"].partition("@")[0]: row["action"] for row in made}.items() <= planned.items()
     order = [list(planned).index(row["path"]) for row in made if CALLS.match(row["path"])]

@@ -38,6 +38,7 @@ from tests.servers import eventually, prometheus
 
 IN_TIME = 90.0
 TAKEN_BACK = "a new release whose rollout has failed is taken back, also while the old pods serve"
+UNSERVED = "a new release that is available and serves nobody is taken back as well"
 
 
 def plain(template: Any, name: str) -> Any:
@@ -95,7 +96,7 @@ Trouble = Callable[[System], Awaitable[None]]
 @pytest.mark.parametrize(
     ("trouble", "remedies", "embedded"),
     [
-        (bad_release, ["rollback-deployment"], TAKEN_BACK),
+        (bad_release, ["rollback-deployment"], UNSERVED),
         (sick_pods, ["rollback-deployment", "restart-deployment"], "pods that fail are replaced"),
         (
             too_few_pods,

@@ -11,7 +11,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.pod_life import Behaviour
 from tests.contract.actions.hands import succeeded
 from tests.e2e.acting import acting, step
-from tests.e2e.procedures import DEPLOYMENT, GOOD, POD, UNREADY, released, stuck, system
+from tests.e2e.procedures import DEPLOYMENT, FLAKY, GOOD, POD, UNREADY, released, stuck, system
 from tests.e2e.test_procedures_refuse import answers, changeable
 from tests.servers import eventually
 
@@ -64,6 +64,36 @@ async def test_the_administration_alone_starts_no_remedy_of_the_api(cluster: Clu
         await it.fire("KubePodNotReady", pod=POD)
         found = (await answers(it, 5))[-1]
         assert f"nothing is taken back: {answered}, the rollout has not failed" in it.failures(found)
+        assert await changeable(cluster) == before
+
+
+async def test_a_release_that_answers_every_other_request_badly_is_taken_back(cluster: Cluster) -> None:
+    """Half of the users are not served, whichever answer a single look would have got."""
+    async with system(cluster, rest=NO_REST) as it:
+        await released(cluster, DEPLOYMENT, GOOD, FLAKY)
+        await cluster.wait_rolled_out(DEPLOYMENT)
+        await it.fire("SystemDown")
+        await it.service.until("SELECT * FROM steps WHERE path = 'steps/ready' AND state = 'succeeded'")
+        await it.resolve()
+        looked, rollback = await it.service.runs_ended(2, within=IN_TIME)
+        assert (looked["playbook"], looked["state"]) == ("assess-system", "unverified")
+        assert (rollback["playbook"], rollback["state"]) == ("rollback-deployment", "verified")
+        assert "users are not served: 2 of 4 answers were good" in it.failures(rollback)
+        assert await cluster.revisions(DEPLOYMENT) == {2: FLAKY, 3: GOOD}
+
+
+async def test_one_answer_that_is_lost_alone_is_no_harm(cluster: Cluster) -> None:
+    """The new release stays, and gets no more pods."""
+    async with system(cluster, rest=NO_REST) as it:
+        await released(cluster, DEPLOYMENT, GOOD, "app:good-2")
+        await cluster.wait_rolled_out(DEPLOYMENT)
+        before = await changeable(cluster)
+        _, rollback, _, scale = await it.rungs("SystemDown")
+        for rung in (rollback, scale):
+            it.front.loses = it.front.asked + 2
+            run = await it.by_hand(rung["playbook"], rung["inputs"])
+            assert f"{it.front.url}/health answers 200" in it.failures(run)
+            assert it.front.asked == it.front.loses + 3
         assert await changeable(cluster) == before
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.cluster.api import Object
 from tests.cluster.cluster import Cluster
 from tests.e2e.procedures import (
+    AUTOSCALERS,
     BROKEN,
     CONNECTIONS,
     DEPLOYMENT,
@@ -21,11 +22,14 @@ from tests.e2e.procedures import (
     INGRESS,
     INGRESSES,
     POD,
+    UNREADY,
     System,
     answered,
     autoscaled,
+    backup,
     bad_release,
     released,
+    stuck,
     system,
     unanswered,
     using,
@@ -248,6 +252,64 @@ async def test_pods_are_added_only_for_users_who_are_not_served(cluster: Cluster
         bounded = await it.by_hand("scale-deployment", inputs)
         assert bounded["state"] == "unverified"
         assert f"keeps {DEPLOYMENT} at 6 pods, of 8 asked for" in it.failures(bounded)
+
+
+async def test_a_higher_minimum_of_an_autoscaler_at_its_maximum_is_left_alone(cluster: Cluster) -> None:
+    """Busy pods get no more of them, the autoscaler may still take some away, and people are told both."""
+    async with system(cluster, rest=NO_REST) as it:
+        await released(cluster, DEPLOYMENT, GOOD, replicas=6)
+        await autoscaled(cluster)
+        await using(cluster, "98m")
+        await it.fire("PodCPUHigh", pod=POD)
+        (run,) = await answers(it, 1)
+        assert (run["playbook"], run["state"]) == ("relieve-cpu", "failed")
+        for said in ("has a maximum of 6, there are 6 already", "nothing was changed"):
+            assert said in it.failures(run)
+        found = await cluster.api.get(f"{AUTOSCALERS.format(namespace=cluster.namespace)}/{DEPLOYMENT}")
+        assert found["spec"]["minReplicas"] == 3
+
+
+async def test_writes_of_a_paused_deployment_are_not_stopped_and_that_is_said_at_once(
+    cluster: Cluster,
+) -> None:
+    """No pod would change, so nothing is; the damage is counted and the backup found, and nothing is held."""
+    async with system(cluster, rest=NO_REST) as it, backup(cluster) as name:
+        await released(cluster, DEPLOYMENT, GOOD)
+        await cluster.kubectl("rollout", "pause", f"deployment/{DEPLOYMENT}")
+        before = await changeable(cluster)
+        await it.fire("DataCorruptionSuspected")
+        (run,) = await answers(it, 1)
+        told = it.failures(run)
+        for said in (
+            "to take no more writes: paused, NOT switched (the rollout of",
+            "gone: false",
+            '{"recent": 12, "corrupted": 3}',
+            f"backup: {name}.",
+        ):
+            assert said in told
+        assert (
+            run["ended_at"] - run["created_at"] < 60_000_000
+        )  # microseconds; the wait for pods alone is five minutes
+        assert await changeable(cluster) == before
+        assert not await it.release()
+
+
+async def test_a_stop_of_writes_that_changed_nothing_holds_nothing(cluster: Cluster) -> None:
+    """A container that is not there is refused; the release that crashes right after is taken back all the same."""
+    async with system(cluster) as it:
+        await released(cluster, DEPLOYMENT, GOOD)
+        (loss,) = await it.rungs("DataLossSuspected")
+        run = await it.by_hand("stop-writes", loss["inputs"] | {"container": "sidecar"})
+        assert "NOT switched (" in it.failures(run)
+        assert "has no container 'sidecar'" in it.failures(run)
+        assert not it.service.rows("SELECT * FROM holds")
+        await cluster.deploy(DEPLOYMENT, UNREADY, progressDeadlineSeconds=2)
+        await stuck(cluster, DEPLOYMENT)
+        await it.fire("KubeDeploymentRolloutStuck", deployment=DEPLOYMENT)
+        await it.service.until("SELECT * FROM steps WHERE path = 'steps/ready' AND state = 'succeeded'")
+        await it.resolve()
+        *_, rollback = await it.service.runs_ended(2, within=IN_TIME)
+        assert (rollback["playbook"], rollback["state"]) == ("rollback-deployment", "verified")
 
 
 async def test_an_ingress_that_cannot_be_shut_keeps_no_pod(cluster: Cluster) -> None:

@@ -88,8 +88,24 @@ async def test_scale_goes_one_way_only(
         assert (spec["minReplicas"], spec["maxReplicas"]) == bounds
         assert output["changed"] is (bounds != (1, 4))
         if params["replicas"] == 9:
+            assert spec["minReplicas"] > 3  # one is gained
             again = failed(await performer.perform(step("kubernetes.scale", given)), "refused")
             assert "has its maximum of 4" in again
+
+
+async def test_a_higher_minimum_that_adds_no_pod_is_refused(cluster: Cluster) -> None:
+    """At the autoscaler's maximum none is gained by it, and the autoscaler could take none away any more."""
+    await one_release(cluster, "web")
+    await cluster.kubectl("scale", "deployment/web", "--replicas=4")
+    await an_autoscaler(cluster, "web", least=2)
+    before = await Versions(cluster).still()
+    there = {"namespace": cluster.namespace, "deployment": "web"}
+    more = {**there, "replicas": 6, "only": "up", "autoscaler": "floor"}
+    async with acting(cluster.kubeconfig()) as performer:
+        message = failed(await performer.perform(step("kubernetes.scale", more)), "refused")
+    assert "has a maximum of 4, there are 4 already" in message
+    assert "nothing was changed" in message
+    assert await Versions(cluster).still() == before
 
 
 async def test_what_somebody_stopped_stays_stopped(cluster: Cluster) -> None:
@@ -183,14 +199,33 @@ async def test_a_paused_rollout_is_refused(cluster: Cluster) -> None:
     """Nothing would come of a new template while a rollout is paused, so it is refused unless told otherwise."""
     await a_bad_release(cluster, "web")
     await cluster.kubectl("rollout", "pause", "deployment/web")
+    before = await Versions(cluster).still()
     there = {"namespace": cluster.namespace, "deployment": "web"}
     async with acting(cluster.kubeconfig()) as performer:
         undo = step("kubernetes.rollout_undo", {**there, "to_revision": 1})
         assert "is paused" in failed(await performer.perform(undo), "refused")
         restart = step("kubernetes.rollout_restart", there)
         assert "is paused" in failed(await performer.perform(restart), "refused")
+        env = {**there, "env": {"READ_ONLY_MODE": "true"}}
+        assert "is paused" in failed(await performer.perform(step("kubernetes.set_env", env)), "refused")
+        where = {"namespace": cluster.namespace, "kind": "deployments", "name": "web"}
+        labelled = {"template": {"metadata": {"labels": {"color": "blue"}}}}
+        for patch in (
+            {"spec": labelled},
+            [{"op": "add", "path": "/spec/template/metadata/labels/color", "value": "blue"}],
+        ):
+            call = step("kubernetes.patch", {**where, "patch": patch})
+            assert "is paused" in failed(await performer.perform(call), "refused")
+        assert await Versions(cluster).still() == before
         told = step("kubernetes.rollout_undo", {**there, "to_revision": 1, "allow_paused": True})
         assert succeeded(await performer.perform(told))["images"] == [GOOD]
+        for action, params in (
+            ("kubernetes.set_env", {**env, "allow_paused": True}),
+            # What is no part of the template needs no pod, and what resumes the rollout is followed.
+            ("kubernetes.patch", {**where, "patch": {"spec": {"minReadySeconds": 1}}}),
+            ("kubernetes.patch", {**where, "patch": {"spec": {**labelled, "paused": False}}}),
+        ):
+            assert succeeded(await performer.perform(step(action, params)))["changed"] is True
 
 
 @pytest.mark.parametrize(

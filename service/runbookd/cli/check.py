@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from runbookd.cli import exit_codes
-from runbookd.cli.check_settings import faults_of_settings, missing_extras, unmet_by_settings
+from runbookd.cli.check_settings import (
+    faults_of_settings,
+    missing_extras,
+    unmet_by_settings,
+    wanting_here,
+)
 from runbookd.cli.group import examples
 from runbookd.cli.output import print_json
 from runbookd.cli.shared import Shared, pass_shared
@@ -38,7 +43,9 @@ def check(shared: Shared, paths: tuple[Path, ...], output: str, *, strict: bool)
     PATHs are folders that are checked together as one library, or files, of which each is checked in its place:
     among the configured folders, or else with the folder it lies in. Without a PATH the configured folders are
     checked. Kubeconfigs that the settings name are looked at as well, unless only files are given, and what the
-    content means that they do not have: clusters and webhooks. Exits with 1 when there is a problem.
+    content means that they do not have: clusters and webhooks. What messages and remedies want and is not here (a mail
+    server, a secret, a Prometheus, a kubeconfig) is a warning, if settings are given: the content may be run elsewhere.
+    Exits with 1 when there is a problem.
     """
     from runbookd.content.load import examine
 
@@ -50,7 +57,7 @@ def check(shared: Shared, paths: tuple[Path, ...], output: str, *, strict: bool)
     warnings = [*report.warnings]
     if report.library is not None:
         problems += unmet_by_settings(shared, report.library)
-        warnings += missing_extras(report.library)
+        warnings += [*missing_extras(report.library), *wanting_here(shared, report.library)]
     problems, warnings = _within(problems, files, paths), _within(warnings, files, paths)
     bad = bool(problems) or (strict and bool(warnings))
     if output == "json":

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from runbookd.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from runbookd.cli.shared import Shared
     from runbookd.model.library import Library
-    from runbookd.settings import Settings
 
 _EXTRAS = {
     "certmanager": ("kubernetes", "kubernetes_asyncio"),
@@ -37,25 +33,22 @@ def faults_of_settings(shared: Shared) -> list[Problem]:
 def unmet_by_settings(shared: Shared, library: Library) -> list[Problem]:
     """Return what the content means and the settings do not have, or what the settings leave to a file not there."""
     from runbookd.reports.unmet import unmet
+    from runbookd.runtime.surroundings import kubeconfig
+
+    return unmet(library, shared.catalogue(), shared.settings().actions, kubeconfig())
+
+
+def wanting_here(shared: Shared, library: Library) -> list[Problem]:
+    """Return what messages and remedies want and is not here, if settings are; the content may be run elsewhere."""
+    from runbookd.reports.wanting import Here, wanting
+    from runbookd.runtime.secrets import FilesAndEnvironment
+    from runbookd.runtime.surroundings import kubeconfig
 
     settings = shared.settings()
-    return [*unmet(library, shared.catalogue(), settings.actions), *_default_kubeconfig(library, settings)]
-
-
-def _default_kubeconfig(library: Library, settings: Settings) -> Iterator[Problem]:
-    """Yield the first call that would sign in by `$KUBECONFIG`, where that names files of which none is there."""
-    from runbookd.actions.kubernetes.kubeconfig import fault_of_default
-    from runbookd.reports.possible_calls import possible_calls
-
-    fault = fault_of_default(settings.actions.kubernetes, os.environ.get("KUBECONFIG", ""))
-    called = next((each for each in possible_calls(library) if _extra_of(each.action) == "kubernetes"), None)
-    if fault is not None and called is not None:
-        message = f"playbook {called.playbook}: {called.action} would be refused: $KUBECONFIG: {fault}"
-        yield library.problem(f"playbook:{called.playbook}", message)
-
-
-def _extra_of(action: str) -> str:
-    return _EXTRAS.get(action.partition(".")[0], ("", ""))[0]
+    if shared.config is None and "actions" not in settings.model_fields_set:
+        return []
+    secrets = FilesAndEnvironment(settings.secrets_folder)
+    return wanting(library, settings.actions, Here(kubeconfig=kubeconfig(), secrets=secrets))
 
 
 def missing_extras(library: Library) -> list[Problem]:

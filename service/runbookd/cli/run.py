@@ -214,7 +214,7 @@ async def _ended(parts: Parts, ended: Run, steps: list[StepRecord], output: str)
     reason = state_of(ended).removeprefix(state)
     took = length((ended.ended_at or ended.created_at) - ended.created_at)
     colour = style_of(state).rpartition(" ")[2] or None
-    unchanged = ": nothing was changed" if ended.mode.value == "observe" else ""
+    unchanged = ": nothing was changed" if ended.mode.value == "observe" or not ended.mutated else ""
     click.echo(f"\n{click.style(state, fg=colour, bold=True)}{reason} in {took}{unchanged}")
     if evidence:
         kept = counted(len(evidence), "piece")

@@ -198,7 +198,7 @@ def shape(run: Run, steps: Sequence[StepRecord], evidence: Sequence[Evidence]) -
 
 def _what_changed(run: Run) -> str:
     """Say whether a run has changed anything; "" for one that has not yet."""
-    if run.mode is Mode.OBSERVE:
+    if run.mode is Mode.OBSERVE or (run.state.ended and not run.mutated):
         return f": nothing {'was' if run.state.ended else 'is'} changed"
     return ", and may have changed something" if run.mutated else ""
 

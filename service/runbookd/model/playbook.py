@@ -179,7 +179,7 @@ class Playbook(Content):
     holds_target: bool = Field(
         default=False,
         description="Once it acts, its target is held until a person releases it: other runs are refused there, but "
-        "those of playbooks that hold theirs too.",
+        "those of playbooks that hold theirs too. A run that does not end well and has changed nothing leaves no hold.",
     )
     evidence: list[EvidenceStep] = Field(
         default_factory=list, description="What is collected before anything is done."

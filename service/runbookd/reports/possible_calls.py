@@ -14,6 +14,7 @@ from runbookd.language.cel import Scope
 from runbookd.language.conditions import compile_condition
 from runbookd.language.matchers import parse_matcher
 from runbookd.language.render import compile_template
+from runbookd.model.action import Mode
 from runbookd.model.library import Library
 from runbookd.model.playbook import Input, Playbook, Step
 from runbookd.model.rule import Rule
@@ -51,19 +52,29 @@ def possible_calls(library: Library) -> Iterator[PossibleCall]:
             yield from by_hand.playbook(playbook, None, {"vars": library.vars})
 
 
+def remedial_calls(library: Library) -> Iterator[PossibleCall]:
+    """Yield the calls of the remedies of rules in act mode and of schedules, without the evidence they collect."""
+    for rule in (*library.rules, *implied_rules(library)):
+        scope = {"vars": library.vars, "event": {"labels": _pinned(rule)}}
+        for rung in rule.run if rule.mode is Mode.ACT else ():
+            walk = _Walk(library, set(), evidence=False)
+            yield from walk.playbook(library.playbooks[rung.playbook], rung.with_, scope)
+
+
 @dataclass(frozen=True, slots=True)
 class _Walk:
     """A way through playbooks; `begun` gathers the names of those it has come to."""
 
     library: Library
     begun: set[str]
+    evidence: bool = True
 
     def playbook(self, playbook: Playbook, given: Values | None, outer: Values) -> Iterator[PossibleCall]:
         """Yield the calls of one playbook. `given` are its inputs as written; None: nobody knows yet."""
         self.begun.add(playbook.playbook)
         inputs = _inputs(playbook.inputs, given, outer)
         scope = {"vars": self.library.vars, "inputs": inputs}
-        for evidence in playbook.evidence:
+        for evidence in playbook.evidence if self.evidence else ():
             yield _call(playbook, evidence.action, evidence.with_, scope)
         yield from self._steps(playbook, playbook.steps, scope)
         for check in playbook.verify:

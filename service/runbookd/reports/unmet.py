@@ -9,19 +9,38 @@ from collections.abc import Collection, Iterator
 
 from runbookd.actions.catalogue import ActionCatalogue
 from runbookd.actions.config import ActionsConfig
+from runbookd.actions.kubernetes.kubeconfig import fault_of_default
 from runbookd.actions.kubernetes.naming import fault_of_name
 from runbookd.errors import Problem
 from runbookd.language.fuzzy import did_you_mean
 from runbookd.model.library import Library
 from runbookd.reports.possible_calls import possible_calls
 
+_CLUSTERED = frozenset({"certmanager", "kubernetes", "velero"})
+"""The first words of actions that ask a cluster."""
 
-def unmet(library: Library, catalogue: ActionCatalogue, settings: ActionsConfig) -> list[Problem]:
-    """Return the clusters and webhooks that are meant and not there, each at its place in the content."""
+
+def unmet(
+    library: Library, catalogue: ActionCatalogue, settings: ActionsConfig, kubeconfig: str
+) -> list[Problem]:
+    """Return the clusters and webhooks that are meant and not there, each at its place in the content.
+
+    `kubeconfig` is what `$KUBECONFIG` holds: if that leads to no file, the first call that would sign in by it.
+    """
     return [
         *_clusters(library, catalogue, settings.kubernetes.clusters),
         *_webhooks(library, settings.webhooks),
+        *_default_kubeconfig(library, fault_of_default(settings.kubernetes, kubeconfig)),
     ]
+
+
+def _default_kubeconfig(library: Library, fault: str | None) -> Iterator[Problem]:
+    calls = possible_calls(library) if fault is not None else ()
+    for call in calls:
+        if call.action.partition(".")[0] in _CLUSTERED:
+            message = f"playbook {call.playbook}: {call.action} would be refused: $KUBECONFIG: {fault}"
+            yield library.problem(f"playbook:{call.playbook}", message)
+            return
 
 
 def _clusters(library: Library, catalogue: ActionCatalogue, names: Collection[str]) -> list[Problem]:

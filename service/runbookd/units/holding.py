@@ -35,6 +35,13 @@ async def hold_target(tx: Tx, run: Run, target: str) -> None:
     await tx.ledger.append([entry])
 
 
+async def drop_hold(tx: Tx, run: Run, now: datetime) -> None:
+    """End the hold of a run that changed nothing after all; one that an earlier run had left stands."""
+    for hold in await tx.runs.holds_of(run.target) if run.target is not None else ():
+        if hold.run_id == run.id:
+            await release_target(tx, hold, "the run changed nothing", "runbookd", now)
+
+
 async def release_target(tx: Tx, hold: Hold, reason: str, actor: str, now: datetime) -> bool:
     """End one hold; False when it is gone. What was changed there stays changed, and other holds stay."""
     if not await tx.runs.release(hold.target, hold.playbook):

@@ -12,12 +12,14 @@ from runbookd.model.audit import Entry, Stage
 from runbookd.model.reasons import Escalate
 from runbookd.model.run import Run, RunState, StepRecord, StepState
 from runbookd.model.views import alert_view
+from runbookd.stages.effect import changed_nothing
 from runbookd.stages.escalate import after_run, may_climb
 from runbookd.stages.execute import Situation, advance
 from runbookd.stages.schedule import is_scheduled
 from runbookd.stages.verify import verify
 from runbookd.units.desk import PAUSED, Desk, Plans
 from runbookd.units.escalation import escalate
+from runbookd.units.holding import drop_hold
 from runbookd.units.planning import Trouble, acts, plan_rung, rule_scope
 from runbookd.units.records import answer_evidence, entries_of
 from runbookd.units.schedules import settle_firing
@@ -114,6 +116,7 @@ async def carry_on(tx: Tx, desk: Desk, claim: Claim, news: News, now: datetime) 
     merged = {(row.path, row.attempt): row for row in (*rows, *moves.records)}
     onward = Onward(run=run, rows=tuple(merged.values()), moves=moves, starts=starts, released=False)
     if moves.finish is not None:
+        run = replace(run, mutated=run.mutated and not changed_nothing(merged.values()))
         await _finish(tx, desk, run, (plan, moves.finish, alert), now)
         await tx.work.finish(claim.work)
         return replace(onward, starts=(), released=True)
@@ -162,6 +165,8 @@ async def _finish(
     ended = replace(run, state=finish.state, reason=reason, ended_at=now)
     await tx.runs.save(ended)
     await tx.runs.unlock(run.id)
+    if plan.playbooks[plan.root].holds_target and not ended.mutated and not ended.state.good:
+        await drop_hold(tx, ended, now)
     entry = Entry(
         at=now,
         stage=Stage.VERIFY if finish.state.value in {"verified", "unverified"} else Stage.EXECUTE,

@@ -284,6 +284,22 @@ def test_a_held_target_is_listed_and_released_by_a_person(runbookd: Runbookd) ->
 
 
 @pytest.mark.usefixtures("database")
+def test_a_run_that_was_refused_its_change_holds_nothing(runbookd: Runbookd) -> None:
+    """It says that nothing was changed, at once and later; its target is free, and does not rest."""
+    stop = "playbook: stop\ntarget: hosts/db-1\nholds_target: true\n"
+    stop += "steps: [{id: stop, action: command.run, with: {command: unlisted}}]\n"
+    (runbookd.folder / "playbooks" / "stop.yaml").write_text(stop, encoding="utf-8")
+    done = runbookd("run", "stop", code=1).stdout
+    assert "steps/stop  failed" in done
+    assert done.rstrip().endswith(": nothing was changed")
+    assert runbookd.json("holds") == []
+    (released,) = runbookd.json("audit", "show", "--what", "target_released")
+    assert released["actor"] == "runbookd"
+    assert ": nothing was changed" in runbookd("runs", "show", released["run_id"]).stdout
+    runbookd("run", "note", "--input", "host=db-1")
+
+
+@pytest.mark.usefixtures("database")
 def test_what_a_person_shuts_goes_before_what_is_at_work_there(runbookd: Runbookd) -> None:
     """The run at work on the target is asked to stop, and the person's begins as soon as it has; both hold it then."""
     text = (runbookd.folder / "playbooks" / "note.yaml").read_text(encoding="utf-8")

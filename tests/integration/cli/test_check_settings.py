@@ -64,3 +64,16 @@ def test_an_extra_that_is_not_installed_is_a_warning(monkeypatch: pytest.MonkeyP
         "'runbookd[slack]'",
     ]
     assert all("which is not installed here" in one and ".yaml:" in one for one in told)
+
+
+def test_what_messages_want_is_a_warning_where_settings_are_given(runbookd: Runbookd) -> None:
+    """Content alone, as it is checked where it is written, is not told what a service would need for it."""
+    people = "roles:\n  anna: {primary: {email: anna@example.com}}\n"
+    (runbookd.folder / "rules" / "people.yaml").write_text(people)
+    assert "mail server" not in json.dumps(runbookd.json("check"))
+    set_ = runbookd.having({"RUNBOOKD_ACTIONS": json.dumps({"http": {}})})
+    (told,) = [one for one in set_.json("check")["warnings"] if "mail" in one["message"]]
+    assert told["message"] == (
+        "a message to role anna would be refused: the settings have no mail server; set `actions.email`"
+    )
+    assert (Path(told["file"]).name, told["line"]) == ("people.yaml", 2)

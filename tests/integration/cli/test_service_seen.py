@@ -88,7 +88,7 @@ def test_what_the_settings_do_not_have_is_told_by_the_service_too(runbookd: Runb
     process, _ = serving(runbookd)
     assert process.stderr is not None
     said = "there is no webhook 'pager' in `actions.webhooks` of the settings"
-    next(line for line in process.stderr if "the settings do not have" in line and said in line)
+    next(line for line in process.stderr if "what the content asks for is not there" in line and said in line)
     people.write_text("roles:\n  anna: {primary: {webhook: siren}}\n")
     next(line for line in process.stderr if said.replace("pager", "siren") in line)
     process.terminate()

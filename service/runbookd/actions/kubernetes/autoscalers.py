@@ -77,10 +77,11 @@ async def autoscaler_of(where: Cluster, workload: Ref) -> Ref | None:
     return None
 
 
-def floor(autoscaler: Json, ref: Ref, replicas: int) -> Json | None:
+def floor(autoscaler: Json, ref: Ref, replicas: int, has: int = 0) -> Json | None:
     """The merge patch by which it keeps no fewer, as far as its maximum lets it; None when it does already.
 
-    The maximum is left as it is: somebody has set it. Raises Rejected (`refused`) when the minimum is there already.
+    The maximum is left as it is: somebody has set it. Raises Rejected (`refused`) when the minimum is there already, or
+    the workload `has` as many pods: none would be gained, and the autoscaler could take none away.
     """
     names = _BOUNDS[ref.kind]
     least, most = now = names.of(autoscaler)
@@ -90,6 +91,12 @@ def floor(autoscaler: Json, ref: Ref, replicas: int) -> Json | None:
         message = (
             f"{ref} has its maximum of {most} as its minimum already, and {replicas} replicas are wanted; "
             "a person decides whether to raise the maximum"
+        )
+        raise Rejected(message, kind="refused")
+    if has >= most:
+        message = (
+            f"{ref} has a maximum of {most}, there are {has} already, and {replicas} replicas are wanted; nothing was "
+            "changed, as a higher minimum would add none; a person decides whether to raise the maximum"
         )
         raise Rejected(message, kind="refused")
     return names.patch(now, (min(replicas, most), most))

@@ -63,6 +63,22 @@ def fault_of_default(access: KubernetesAccess, variable: str) -> str | None:
     return missing(variable)
 
 
+def fault_of_none(access: KubernetesAccess, variable: str) -> str | None:
+    """Why a cluster cannot be signed in to, if one is to be without any kubeconfig; None when that is not so.
+
+    `variable` is what `$KUBECONFIG` holds.
+    """
+    clusters = [*access.clusters.values()] or [KubernetesCluster()]
+    if variable or all(one.kubeconfig is not None or uses_service_account(one) for one in clusters):
+        return None
+    if Path("~/.kube/config").expanduser().exists():
+        return None
+    return (
+        "there is no way into a cluster: no service account of a pod, no $KUBECONFIG and no ~/.kube/config; set "
+        "`actions.kubernetes.clusters`"
+    )
+
+
 def missing(files: str) -> str | None:
     """What is wrong if none of these files is there, joined as in `$KUBECONFIG`; None when one is."""
     paths = [Path(one).expanduser() for one in files.split(":") if one]

@@ -1,6 +1,7 @@
 """`kubernetes.patch`: change any object by a strategic, merge or JSON patch.
 
-Changes what the patch says, in the object's labels, annotations and everything beside its metadata and status.
+Changes what the patch says, in the object's labels, annotations and everything beside its metadata and status. A
+pod template is not changed while its Deployment's rollout is paused, unless the patch resumes it.
 Undone by putting back the parts that were changed, unless somebody has changed them since. Secrets and roles are
 refused: the one would stand in the open in the record, the other could give this service rights.
 https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/
@@ -33,11 +34,12 @@ from runbookd.actions.kubernetes.kinds import (
 from runbookd.actions.kubernetes.own_changes import noted
 from runbookd.actions.kubernetes.patches import tokens
 from runbookd.actions.kubernetes.targets import check_protected
-from runbookd.actions.kubernetes.workloads import check_gitops
+from runbookd.actions.kubernetes.workloads import check_gitops, check_running
 from runbookd.model.action import Probed, Repeat, Spec
 
 _REFUSED_GROUPS = frozenset({"rbac.authorization.k8s.io"})
 _OPEN_METADATA = frozenset({"annotations", "labels"})
+_PAUSED = ["spec", "paused"]
 _OPERATIONS = frozenset({"add", "copy", "move", "remove", "replace", "test"})
 
 
@@ -55,6 +57,9 @@ class Params(BaseParams):
         "`strategic` for built-in kinds and `merge` for others.",
     )
     patch: AnyValue = Field(description="The patch: a map, or for `json` a list of operations.")
+    allow_paused: bool = Field(
+        default=False, description="Change a pod template although the rollout is paused and will not follow."
+    )
     allow_gitops: bool = Field(
         default=False, description="Change it although a GitOps controller owns it and may put it back."
     )
@@ -95,8 +100,11 @@ async def run(params: Params, context: Context) -> Result:
     wanted = _wanted(params, ref)
 
     def look(now: Json) -> Wanted:
+        note = noted(now, ref, wanted)
+        if note is not wanted:  # so it changes the pod template of a Deployment
+            check_running(now, ref, allowed=params.allow_paused or _resumes(wanted))
         check_gitops(now, ref, allowed=params.allow_gitops)
-        return noted(now, ref, wanted)
+        return note
 
     return Result(**told(await change(where, context, ref, look)))
 
@@ -134,6 +142,15 @@ def _wanted(params: Params, ref: Ref) -> Wanted:
         )
     _check_paths(_paths(patch))
     return Wanted(how=Patch.STRATEGIC if how == "strategic" else Patch.MERGE, body=patch)
+
+
+def _resumes(wanted: Wanted) -> bool:
+    """Whether the patch itself lets the rollout of a Deployment go on."""
+    if isinstance(wanted.body, Mapping):
+        spec = wanted.body.get("spec")
+        return isinstance(spec, Mapping) and not spec.get("paused", True)
+    told = [one for one in wanted.body if one["op"] != "test" and tokens(one["path"]) == _PAUSED]
+    return bool(told) and not told[-1].get("value")
 
 
 def _is_operation(one: object) -> bool:

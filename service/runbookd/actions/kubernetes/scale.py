@@ -59,7 +59,8 @@ class Params(OneWorkload):
     only: Literal["down", "up"] | None = Field(
         default=None,
         description="`down`: a workload that has as few is left so, and an autoscaler is only kept from adding more. "
-        "`up`: one that has as many is left so, and one that stands at 0 is refused. null: either way.",
+        "`up`: one that has as many is left so; one that stands at 0, or has all that its autoscaler allows, is "
+        "refused. null: either way.",
     )
     allow_gitops: bool = Field(
         default=False, description="Change it although a GitOps controller owns it and may put it back."
@@ -189,8 +190,9 @@ def _of_autoscaler(params: Params, ref: Ref, now: Json, workload: Json | None) -
     if workload is not None and _is_left(params, workload):
         # It must not add pods to a workload that has few enough; what has enough is its own affair.
         return ceiling(now, ref, params.replicas) if params.only == "down" else None
-    change_of = floor if params.autoscaler == "floor" else pin
-    return change_of(now, ref, params.replicas)
+    if params.autoscaler == "floor":
+        return floor(now, ref, params.replicas, 0 if workload is None else replicas_of(workload))
+    return pin(now, ref, params.replicas)
 
 
 def _result(params: Params, changed: Changed) -> Result:

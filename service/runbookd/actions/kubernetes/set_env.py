@@ -1,7 +1,8 @@
 """`kubernetes.set_env`: set or remove environment variables of a workload's container.
 
-Changes the pod template, so the pods are replaced (the runbook's read-only switch). Undone by putting back the
-variables as they were, in their order. Values stand in the open in the workload; a secret belongs in a Secret.
+Changes the pod template, so the pods are replaced (the runbook's read-only switch); refused while the rollout is
+paused, as no pod would change. Undone by putting back the variables as they were, in their order. Values stand in the
+open in the workload; a secret belongs in a Secret.
 https://kubernetes.io/docs/reference/kubectl/generated/kubectl_set/kubectl_set_env/
 """
 
@@ -25,7 +26,13 @@ from runbookd.actions.kubernetes.cluster import Patch, cluster
 from runbookd.actions.kubernetes.kinds import Json, ObjectName
 from runbookd.actions.kubernetes.own_changes import noted
 from runbookd.actions.kubernetes.targets import check_protected
-from runbookd.actions.kubernetes.workloads import OneTemplate, check_gitops, container_named, rights
+from runbookd.actions.kubernetes.workloads import (
+    OneTemplate,
+    check_gitops,
+    check_running,
+    container_named,
+    rights,
+)
 from runbookd.model.action import Probed, Repeat, Spec
 
 Variable = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$", max_length=250)]
@@ -37,6 +44,9 @@ class Params(OneTemplate):
     container: ObjectName | None = Field(default=None, description="The container. null: the only one.")
     env: dict[Variable, str | None] = Field(
         min_length=1, description="Variables and their values; null removes one."
+    )
+    allow_paused: bool = Field(
+        default=False, description="Change the template although the rollout is paused and will not follow."
     )
     allow_gitops: bool = Field(
         default=False, description="Change it although a GitOps controller owns it and may put it back."
@@ -71,6 +81,7 @@ async def run(params: Params, context: Context) -> Result:
     check_protected(where.access, params.ref)
 
     def wanted(now: Json) -> Wanted | None:
+        check_running(now, params.ref, allowed=params.allow_paused)
         check_gitops(now, params.ref, allowed=params.allow_gitops)
         name = container_named(now, params.ref, params.container)
         changes = _changes(_env_of(now, name), params.env)

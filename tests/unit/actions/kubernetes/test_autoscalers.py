@@ -58,6 +58,14 @@ def test_a_floor_at_the_maximum_is_refused() -> None:
     assert floor(scaled_object(maxReplicaCount=5), SCALED, 9) == {"spec": {"minReplicaCount": 5}}
 
 
+def test_a_floor_that_adds_none_is_refused() -> None:
+    """With as many as the maximum allows, a higher minimum only keeps the autoscaler from taking some away."""
+    with pytest.raises(Rejected, match=r"has a maximum of 3, there are 3 already.*nothing was changed"):
+        floor(hpa(2, 3), HPA, 5, has=3)
+    assert floor(hpa(2, 4), HPA, 5, has=3) == {"spec": {"minReplicas": 4}}
+    assert floor(hpa(3, 3), HPA, 3, has=3) is None
+
+
 @pytest.mark.parametrize(
     ("found", "wanted", "changed"),
     [
