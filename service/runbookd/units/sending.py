@@ -14,8 +14,8 @@ from runbookd.model.work import WorkKind
 from runbookd.stages.ladder import ACKNOWLEDGED, RESOLVED, stopped_by
 from runbookd.stages.outbox import Send, left_alone, retry_at, send_of
 from runbookd.stages.reached import PASSED_ON, decisive, late_ring, unreached
-from runbookd.units.escalation import instead, start_over
-from runbookd.units.telling import Why, refresh, tell
+from runbookd.units.fallback import go_on, instead, start_over
+from runbookd.units.telling import Why, entry_of, refresh, tell
 from runbookd.units.turns import answered, call_next, take, turn
 from runbookd.units.words import words_of
 
@@ -158,7 +158,9 @@ async def end_send(tx: Tx, desk: Desk, attempt: Attempt, outcome: Outcome, now: 
     if outcome.state is OutcomeState.SUCCEEDED:
         sent = replace(message, state=MessageState.SENT, result=outcome.output, error=None)
         await _keep_channel(tx, desk, sent, now)
-        return await _settle(tx, work, sent, now)
+        settled = await _settle(tx, work, sent, now)
+        await _goes_on(tx, settled, now)
+        return settled
     failure: Failure | None = outcome.failure
     told = replace(
         message,
@@ -176,7 +178,7 @@ async def end_send(tx: Tx, desk: Desk, attempt: Attempt, outcome: Outcome, now: 
         if late_at is not None:
             await tx.messages.save(late)
             await tx.work.reschedule(work, late_at)
-            await tx.ledger.append([_entry(late, "page_passed_on", now)])
+            await tx.ledger.append([entry_of(late, "page_passed_on", now)])
             await _wake_followers(tx, late, now)
             await _fall_through(tx, desk, late, now)
             return late
@@ -249,9 +251,16 @@ async def _settle(tx: Tx, work: Work, message: Message, now: datetime) -> Messag
     settled = replace(message, settled_at=now)
     await tx.messages.save(settled)
     await tx.work.finish(work)
-    await tx.ledger.append([_entry(settled, f"message_{settled.state.value}", now)])
+    await tx.ledger.append([entry_of(settled, f"message_{settled.state.value}", now)])
     await _wake_followers(tx, settled, now)
     return settled
+
+
+async def _goes_on(tx: Tx, message: Message, now: datetime) -> None:
+    """After a page that has got through the ladder is what it was, if it had begun anew."""
+    incident = await tx.incidents.get(message.incident_id or "")
+    if message.kind is MessageKind.PAGE and incident is not None:
+        await go_on(tx, incident, now)
 
 
 async def _wake_followers(tx: Tx, first: Message, now: datetime) -> None:
@@ -263,28 +272,6 @@ async def _wake_followers(tx: Tx, first: Message, now: datetime) -> None:
         follows = not one.settled and one.kind not in _ALONE and one.channel is first.channel
         if follows and canonical_json(encode(one.address)) == wanted:
             await tx.work.add(WorkKind.SEND, one.id, now, one.channel.value)
-
-
-def _entry(message: Message, what: str, now: datetime) -> Entry:
-    """Tell the ledger of a message; addresses stay in the outbox."""
-    return Entry(
-        at=now,
-        stage=Stage.ESCALATE,
-        what=what,
-        incident_id=message.incident_id,
-        detail={
-            "message": message.id,
-            "kind": message.kind.value,
-            "channel": message.channel.value,
-            "contact": message.contact,
-            "for": message.facts.get("reason"),
-            "attempts": message.attempts,
-            "seconds": (now - message.created_at).total_seconds(),
-            "reason": message.reason,
-            "error": message.error,
-            "subject": message.words.get("subject"),
-        },
-    )
 
 
 async def _keep_channel(tx: Tx, desk: Desk, message: Message, now: datetime) -> None:

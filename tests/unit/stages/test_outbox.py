@@ -274,7 +274,9 @@ def test_edits_have_a_limit_of_their_own() -> None:
 def test_no_minute_has_more_messages_than_a_channel_takes(channel: Channel) -> None:
     """However many wait: 60 in a channel of Slack or on a status page, 120 to a service of PagerDuty."""
     allowed = 120 if channel is Channel.PAGERDUTY else 60
-    own, used, now, gone = EVERY[channel], None, NOON, []
+    own, now = EVERY[channel], NOON
+    used: datetime | None = None
+    gone: list[datetime] = []
     while len(gone) < 400:
         now = max(now, own.free_at(used, now))
         gone.append(now)
