@@ -22,7 +22,7 @@ from runbookd.model.incident import Incident, IncidentState
 from runbookd.model.library import Library
 from runbookd.model.rule import Priority
 from runbookd.stages.audit import broken_links
-from runbookd.stages.ladder import ANEW, OUTDATED
+from runbookd.stages.ladder import ANEW, OUTDATED, STILL
 from runbookd.units.people import Do
 from tests.acceptance.engine import alert
 from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, mailed
@@ -210,7 +210,7 @@ def _is_settled(
         if one.kind is MessageKind.PAGE and f"{one.facts['reason']} ".startswith(f"level {level.place} ")
     ]
     if level.state is LevelState.PENDING:
-        assert level.due_at is None or level.reason == ANEW, level
+        assert level.due_at is None or level.reason in {ANEW, STILL}, level
         assert incident.state is IncidentState.OPEN, level
     elif level.state is LevelState.SKIPPED:
         assert level.reason in REASONS, level

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from runbookd.model.escalation import IncidentLevel, Message
 
@@ -38,7 +38,7 @@ class Messages(Protocol):
         ...
 
     async def save(self, message: Message) -> None:
-        """Replace by id."""
+        """Replace by id; it is in no line then."""
         ...
 
     async def of(self, incident_id: str) -> list[Message]:
@@ -53,11 +53,24 @@ class Messages(Protocol):
         """Count the messages on their way, and tell when the oldest was made (None when there are none)."""
         ...
 
-    async def slot(self, bucket: str, now: datetime, every: timedelta) -> datetime:
-        """Take a bucket's next free slot if it is now, and free the one after `every`; return when the slot is.
+    async def used_until(self, bucket: str) -> datetime | None:
+        """Up to when a bucket of a channel's limit is used; None for one that never was."""
+        ...
 
-        A later time than `now` means that nothing was taken.
+    async def use(self, bucket: str, until: datetime) -> None:
+        """Use a bucket up to a time, in place of what was said before."""
+        ...
+
+    async def line_up(self, message: Message, line: str, rank: int) -> int:
+        """Have an unsettled message wait in a line; return how many are before it. Again keeps its place.
+
+        The lower rank is before the higher, and of one rank the older before the younger. Whatever is saved leaves its
+        line.
         """
+        ...
+
+    async def first_in_line(self, line: str) -> str | None:
+        """Return the id of the message whose turn is next; None when nobody waits."""
         ...
 
     async def act_once(self, key: str, now: datetime) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from runbookd.model.escalation import IncidentLevel, LevelState
@@ -10,7 +11,7 @@ from runbookd.model.incident import IncidentState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from runbookd.model.incident import Incident
     from runbookd.model.people import Escalation
@@ -27,6 +28,11 @@ OUTDATED = "the priority has changed"
 """The reason of a level of a lower priority that had not paged when the incident was raised: it does not come back."""
 BY_HAND, BY_HAND_AGAIN = "by hand", "by hand, again"
 """The reasons of a pending level that a person wants told now, and of one that was told before."""
+STILL = "still"
+"""The reason of a pending level that had begun anew, and goes on now that a page of another has got through."""
+ONCE_MORE = frozenset({AGAIN, ANEW, BY_HAND_AGAIN, STILL})
+"""The reasons of levels that were told before."""
+_BY_HAND = frozenset({BY_HAND, BY_HAND_AGAIN})
 _MET_BY = {"acknowledge": ACKNOWLEDGED, "respond": RESPONDED, "resolve": RESOLVED}
 """What stops a level that waits for a clock's breach: the clock was met after all, if too late."""
 
@@ -82,7 +88,9 @@ def judge_levels(
         if level.state is LevelState.PENDING and (level.due_at is None or level.due_at <= now)
     ]
     fired, settled = [], []
-    stopped = {level.number: stopped_by(incident, level.unless) for level in due if level.due_at is not None}
+    stopped = {
+        level.number: stopped_by(incident, needless_when(level)) for level in due if level.due_at is not None
+    }
     last = max(
         (level.due_at for level in due if level.page and level.due_at and not stopped[level.number]),
         default=None,
@@ -97,8 +105,22 @@ def judge_levels(
             taken_in = bool(level.page) and last is not None and level.due_at < last
             fired.append(Fired(level=level, page=not taken_in, late=now - level.due_at))
             state = LevelState.COLLAPSED if taken_in else LevelState.FIRED
-            settled.append(_settled(level, state, now, "a later level was due as well" if taken_in else None))
+            by_hand = level.reason if level.reason in _BY_HAND else None
+            settled.append(
+                _settled(level, state, now, "a later level was due as well" if taken_in else by_hand)
+            )
     return Judged(tuple(fired), tuple(settled))
+
+
+def needless_when(level: IncidentLevel) -> str | None:
+    """Return what makes a level needless now: what it says, unless something else has made it due.
+
+    One that is told once more since nobody was reached is needless when somebody has the incident, and one that a
+    person called for when it is over.
+    """
+    if level.reason in {ANEW, STILL}:
+        return ACKNOWLEDGED
+    return RESOLVED if level.reason in _BY_HAND else level.unless
 
 
 def stopped_by(incident: Incident, unless: str | None) -> str:
@@ -150,14 +172,14 @@ def called(levels: Sequence[IncidentLevel], now: datetime) -> IncidentLevel | No
     """Return the level that a person who wants more help calls now, whatever it waits for; None when none pages.
 
     That is the lowest one that pages and has not: one still to come, or that an answer had stopped, or that a later one
-    had taken in. When each has paged, the highest is asked again.
+    had taken in. When each has paged, the highest is asked again. Only the end makes it needless.
     """
     paging = sorted((level for level in levels if level.page), key=lambda level: level.number)
     untold = next((level for level in paging if _has_yet_to_page(level)), None)
     if untold is not None:
-        return replace(_pending(untold, now), unless=None, reason=BY_HAND)
+        return replace(_pending(untold, now), reason=BY_HAND)
     paged = [level for level in paging if level.state is LevelState.FIRED]
-    return replace(_pending(paged[-1], now), unless=None, reason=BY_HAND_AGAIN) if paged else None
+    return replace(_pending(paged[-1], now), reason=BY_HAND_AGAIN) if paged else None
 
 
 def _has_yet_to_page(level: IncidentLevel) -> bool:
@@ -212,8 +234,71 @@ def started_over(levels: Sequence[IncidentLevel], at: datetime, apart: timedelta
     done = {LevelState.FIRED, LevelState.COLLAPSED}
     unreached = [level for level in levels if level.page and (level.state in done or level.reason == NOBODY)]
     return [
-        replace(_pending(level, at + place * apart), reason=ANEW, unless=ACKNOWLEDGED)
-        for place, level in enumerate(unreached)
+        replace(_pending(level, at + place * apart), reason=ANEW) for place, level in enumerate(unreached)
+    ]
+
+
+def own_again(
+    levels: Sequence[IncidentLevel], own: Mapping[int, datetime], up_to: int, now: datetime
+) -> list[IncidentLevel]:
+    """Return the levels that had begun anew as they go on, now that a page of level `up_to` has got through.
+
+    `own` has the time of each as it was frozen. One that is still to come has that again. Of those whose time is over
+    the ones up to that level have had their turn, and each above it comes when it was to begin anew: it reached nobody.
+    """
+    found = []
+    for level in levels:
+        if level.state is not LevelState.PENDING or level.reason != ANEW:
+            continue
+        at = own.get(level.number)
+        if at is not None and at > now:
+            found.append(replace(level, due_at=None if level.on_breach else at, reason=None))
+        elif level.number > up_to:
+            found.append(replace(level, reason=STILL))
+        else:
+            found.append(_settled(replace(level, due_at=at or now), LevelState.FIRED, at or now, None))
+    return found
+
+
+def but_by_hand(
+    levels: Sequence[IncidentLevel],
+    own: Mapping[int, datetime],
+    before: Mapping[object, datetime],
+    since: datetime,
+) -> list[IncidentLevel]:
+    """Return the levels as they would be, had nobody called for one by hand while an acknowledgement stood.
+
+    It stands `since` then. `own` has the time of each as it was frozen, and `before` when those were told, by their
+    places, that had been told by then. One that had not is among those that the acknowledgement has stopped: as long
+    after the last that had as by their own times.
+    """
+    by_hand = {
+        level.number
+        for level in levels
+        if level.reason in _BY_HAND and level.settled_at is not None and level.settled_at >= since
+    }
+    found = [
+        replace(level, settled_at=before[level.place], reason=None)
+        if level.number in by_hand and level.place in before
+        else level
+        for level in levels
+    ]
+    told = [level for at, _, level in _paged(found) if at < since]
+    last = told[-1] if told else None
+    shift = timedelta(0)
+    if last is not None and last.due_at is not None and last.number in own:
+        shift = last.due_at - own[last.number]
+    return [
+        replace(
+            level,
+            state=LevelState.SKIPPED,
+            reason=ACKNOWLEDGED,
+            unless=ACKNOWLEDGED,
+            due_at=own[level.number] + shift if level.number in own else level.due_at,
+        )
+        if level.number in by_hand and level.place not in before
+        else level
+        for level in found
     ]
 
 

@@ -22,14 +22,59 @@ _PATIENCE = timedelta(hours=1)
 _LONGEST_WAIT = timedelta(minutes=1)
 _LEAST_TRIES = 2
 
+_ANSWERED = timedelta(seconds=2)
+"""How long the next message waits for the answer to one before it, at most."""
+_OUR_OWN_WAIT = timedelta(seconds=5)
+"""A channel that is free later than this asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a bucket may be used: `burst` messages at once after a quiet time, and one more each `every`.
+
+    Where no two may go at once the time counts from the answer to one to the next. So however long each is on its way,
+    they never arrive closer together than that. A bucket is told by the time up to which it is used.
+    """
+
+    every: timedelta
+    burst: int = 1
+
+    def free_at(self, used_until: datetime | None, now: datetime) -> datetime:
+        """Say when the next message may go; `used_until` None is a bucket that never was used."""
+        return now if used_until is None else used_until - (self.burst - 1) * self.every
+
+    def used(self, used_until: datetime | None, now: datetime) -> datetime:
+        """Return up to when it is used with another message that goes now, and has no answer yet."""
+        if self.burst == 1:
+            return now + self.every + _ANSWERED
+        return max(used_until or now, now) + self.every
+
+    def answered(self, used_until: datetime, used: datetime, now: datetime) -> datetime:
+        """Return up to when it is used, now that a message is answered; `used` is what it was when that went.
+
+        Where the next has not waited for the answer, nothing changes.
+        """
+        return now + self.every if self.burst == 1 and used == used_until else used_until
+
+    def held(self, used_until: datetime, until: datetime) -> datetime:
+        """Return up to when it is used, when it has to be left alone until a time."""
+        return max(used_until, until + (self.burst - 1) * self.every)
+
+
 EVERY = {
-    Channel.SLACK: timedelta(
-        seconds=1
+    Channel.SLACK: Pace(
+        timedelta(seconds=1)
     ),  # a message a second and channel: https://docs.slack.dev/apis/web-api/rate-limits
-    Channel.PAGERDUTY: timedelta(seconds=0.5),  # 120 events a minute and key: docs/events-API-v2
-    Channel.STATUSPAGE: timedelta(seconds=1),  # a request a second and token
+    Channel.PAGERDUTY: Pace(timedelta(seconds=0.7), 30),  # 120 events a minute and key: docs/events-API-v2
+    Channel.STATUSPAGE: Pace(timedelta(seconds=1)),  # a request a second and token
 }
-"""The least time between two messages to one address."""
+"""How often an address may be used. In a minute it is a little less than what is allowed."""
+_EDITS = "slack edits"
+_METHODS = {
+    MessageKind.EDIT: Pace(timedelta(seconds=1.25)),  # 50 a minute, of all channels together
+    MessageKind.CHANNEL: Pace(timedelta(seconds=6)),  # 20 a minute, and a name that is taken costs two
+}
+"""What has a limit of its own in Slack: https://docs.slack.dev/reference/methods/chat.update."""
 
 BUTTONS = (
     {"id": "acknowledge", "label": "Acknowledge", "style": "primary"},
@@ -59,7 +104,14 @@ def bucket(message: Message) -> str | None:
     """Name what the channel's rate limit is counted by; None where there is none."""
     if message.channel not in EVERY:
         return None
+    if message.kind is MessageKind.EDIT:
+        return _EDITS
     return f"{message.channel} {canonical_json(encode(message.address))}"
+
+
+def pace(message: Message) -> Pace:
+    """Return how often its bucket may be used; there must be one."""
+    return _METHODS.get(message.kind) or EVERY[message.channel]
 
 
 def send_of(message: Message, earlier: Sequence[Message]) -> Send | None:
@@ -79,16 +131,29 @@ def send_of(message: Message, earlier: Sequence[Message]) -> Send | None:
 def retry_at(message: Message, failure: Failure, now: datetime) -> datetime | None:
     """Say when to try again after a failed attempt; None to give up.
 
-    A first attempt that was late, as after an outage, is followed by another even so, unless a wait is asked for: the
-    next contact is better than that. A page to a phone that was passed on to others has as long as any message.
+    Its time counts from the first attempt: a wait for our own pace is no reason to give up. A first attempt that took
+    long is followed by another even so, unless a wait is asked for: the next contact is better than that.
     """
-    passed_on = message.facts.get(PASSED_ON)
-    end = message.created_at + (_PATIENCE if passed_on else PATIENCE.get(message.kind, _PATIENCE))
     wait = min(timedelta(seconds=2 ** min(message.attempts, 10)), _LONGEST_WAIT)
     soon = message.attempts < _LEAST_TRIES
     if failure.retry_after is not None and timedelta(seconds=failure.retry_after) > wait:
         wait, soon = timedelta(seconds=failure.retry_after), False
-    return now + wait if failure.temporary and (soon or now + wait <= end) else None
+    return now + wait if failure.temporary and (soon or now + wait <= _worth_until(message)) else None
+
+
+def left_alone(message: Message, free_at: datetime, now: datetime) -> bool:
+    """Whether its channel has asked to be left alone for longer than the message is worth; `free_at` is until when.
+
+    A wait in line, however long, is ours, and nothing that the channel asked for.
+    """
+    return free_at - now > _OUR_OWN_WAIT and free_at > _worth_until(message)
+
+
+def _worth_until(message: Message) -> datetime:
+    """Until when it is tried. A page to a phone that was passed on to others has as long as any message."""
+    passed_on = message.facts.get(PASSED_ON)
+    patience = _PATIENCE if passed_on else PATIENCE.get(message.kind, _PATIENCE)
+    return (message.attempted_at or message.created_at) + patience
 
 
 def first_sent(earlier: Sequence[Message], address: Mapping[str, object]) -> Message | None:

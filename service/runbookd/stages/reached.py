@@ -21,6 +21,9 @@ PASSED_ON = "passed_on"
 It says what makes it needless: `acknowledged`, or `resolved` for one that was wanted though somebody had the incident.
 """
 
+TWICE = "paged_just_now"
+"""The reason of a page that is dropped: another level pages the same address at the same moment."""
+
 
 def decisive(party: Sequence[Message]) -> list[Message]:
     """Return the pages to one contact that tell whether it was reached: those to its phone, if it has one.
@@ -31,18 +34,28 @@ def decisive(party: Sequence[Message]) -> list[Message]:
     return phones or [*party]
 
 
+def reached(messages: Iterable[Message]) -> list[Message]:
+    """Return the pages among these that have reached whom they were for."""
+    return [one for party in _parties(messages) for one in decisive(party) if one.state is MessageState.SENT]
+
+
 def unreached(messages: Iterable[Message]) -> bool:
     """Whether every contact that these page is lost; whatever is on its way may still reach somebody."""
-    parties: dict[str, list[Message]] = {}
-    for one in messages:
-        if one.kind is MessageKind.PAGE:
-            parties.setdefault(one.party, []).append(one)
-    return all(_lost(one) for party in parties.values() for one in decisive(party))
+    return all(_lost(one) for party in _parties(messages) for one in decisive(party))
 
 
 def late_ring(message: Message) -> bool:
     """Whether this is a page to a phone that others have been paged for, and that waits to be tried again."""
     return bool(message.facts.get(PASSED_ON)) and message.state is MessageState.PENDING
+
+
+def _parties(messages: Iterable[Message]) -> list[list[Message]]:
+    """Return the pages among these by the contacts that they are for; one that another took the place of is none."""
+    parties: dict[str, list[Message]] = {}
+    for one in messages:
+        if one.kind is MessageKind.PAGE and one.reason != TWICE:
+            parties.setdefault(one.party, []).append(one)
+    return [*parties.values()]
 
 
 def _lost(message: Message) -> bool:

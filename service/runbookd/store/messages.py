@@ -10,7 +10,7 @@ from runbookd.store import columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from runbookd.store.driver import Driver, Row, Value
 
@@ -43,7 +43,7 @@ class Messages:
         return None if row is None else _message(row)
 
     async def save(self, message: Message) -> None:
-        """Replace by id."""
+        """Replace by id; it is in no line then."""
         await self._driver.run("save_message", **_changing(message))
 
     async def of(self, incident_id: str) -> list[Message]:
@@ -60,14 +60,30 @@ class Messages:
         row = await self._driver.one("unsettled_messages")
         return (row["waiting"], columns.moment_or_none(row["oldest"])) if row else (0, None)
 
-    async def slot(self, bucket: str, now: datetime, every: timedelta) -> datetime:
-        """Take a bucket's next free slot if it is now, and free the one after `every`; return when the slot is."""
+    async def used_until(self, bucket: str) -> datetime | None:
+        """Up to when a bucket is used; None for one that never was."""
         row = await self._driver.one("rate", bucket=bucket)
-        free = columns.moment(row["next_at"]) if row else now
-        if free > now:
-            return free
-        await self._driver.run("take_slot", bucket=bucket, next_at=columns.micros(now + every))
-        return now
+        return columns.moment(row["next_at"]) if row else None
+
+    async def use(self, bucket: str, until: datetime) -> None:
+        """Use a bucket up to a time, in place of what was said before."""
+        await self._driver.run("set_rate", bucket=bucket, next_at=columns.micros(until))
+
+    async def line_up(self, message: Message, line: str, rank: int) -> int:
+        """Have an unsettled message wait in a line; return how many are before it. Whatever is saved leaves its line.
+
+        The lower rank is before the higher, and of one rank the older before the younger.
+        """
+        place: dict[str, Value] = {"line": line, "line_rank": rank, "id": message.id}
+        await self._driver.run("line_up", **place)
+        created_at = columns.micros(message.created_at)
+        row = await self._driver.one("ahead_in_line", **place, created_at=created_at)
+        return row["ahead"] if row else 0
+
+    async def first_in_line(self, line: str) -> str | None:
+        """Return the id of the message whose turn is next; None when nobody waits."""
+        row = await self._driver.one("first_in_line", line=line)
+        return row["id"] if row else None
 
     async def act_once(self, key: str, now: datetime) -> bool:
         """Keep what a person has done; False when it is there already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -9,7 +10,8 @@ from runbookd.language.media import in_words
 from runbookd.language.names import person
 from runbookd.model.incident import ClockKind
 from runbookd.model.reasons import Escalate, Guard
-from runbookd.stages.ladder import AGAIN, ANEW, BY_HAND, BY_HAND_AGAIN
+from runbookd.stages.ladder import AGAIN, ANEW, BY_HAND, BY_HAND_AGAIN, STILL
+from runbookd.units.record import MOST_ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -81,6 +83,8 @@ async def why_told(tx: Tx, desk: Desk, incident: Incident, message: Message) -> 
     level = next((one for one in await tx.levels.of(incident.id) if one.number == number), None)
     if level is None:
         return ""
+    due_at = message.facts.get("due_at")  # as it was then: what has become of it since may have moved it
+    level = replace(level, due_at=due_at if isinstance(due_at, datetime) else level.due_at)
     listed = frozen_levels(await _entries(tx, incident, "escalation_frozen"))
     frozen = listed[level.number] if level.number < len(listed) else None
     if frozen is not None and frozen.due == level.due_at:
@@ -167,8 +171,12 @@ async def _by_something(tx: Tx, incident: Incident, level: IncidentLevel, messag
     Whatever does it makes the level due at the moment it happens, or at the deadline that has passed.
     """
     due_at, because = level.due_at, message.facts.get("because")
-    if because == ANEW:
-        return f"level {level.place} once more: nobody could be reached before"
+    if because in {ANEW, STILL}:
+        age = in_words((due_at or incident.opened_at) - incident.opened_at)
+        still = f": not acknowledged after {age}"
+        return (
+            f"level {level.place}{' once more: nobody could be reached before' if because == ANEW else still}"
+        )
     asked = await _entries(tx, incident, "person_escalate")
     if because in {BY_HAND, BY_HAND_AGAIN} and asked:
         text = str(asked[-1].detail.get("text") or "")
@@ -179,7 +187,12 @@ async def _by_something(tx: Tx, incident: Incident, level: IncidentLevel, messag
         if until == due_at:
             again = "asked again: " if because == AGAIN else ""
             return f"{again}{whose} has expired"
-        if due_at is not None and isinstance(until, datetime) and until < due_at and level.on_breach is None:
+        if (
+            due_at is not None
+            and isinstance(until, datetime)
+            and until < due_at
+            and level.on_breach != ClockKind.UPDATE
+        ):
             return f"level {level.place}: {in_words(due_at - until)} after {whose} expired"
     for what, name in (("nobody_reached", "contact"), ("nobody_to_reach", "reach")):
         for entry in await _entries(tx, incident, what):
@@ -187,18 +200,22 @@ async def _by_something(tx: Tx, incident: Incident, level: IncidentLevel, messag
                 return f"no way was left to {entry.detail.get(name)}"
     if level.on_breach == ClockKind.UPDATE:
         return "the promised news did not come"
-    return await _handed_over(tx, incident)
+    return await _handed_over(tx, incident, due_at)
 
 
-async def _handed_over(tx: Tx, incident: Incident) -> str:
-    """Tell that automation has handed the incident to people, and of a remedy that was not begun why."""
-    if incident.escalation_reason in {None, Escalate.CLOCK.value}:
+async def _handed_over(tx: Tx, incident: Incident, due_at: datetime | None) -> str:
+    """Tell that automation had handed the incident to people by then, and of a remedy that was not begun why.
+
+    The latest reason counts, whatever had handed it to them first.
+    """
+    lately = [sealed.entry for sealed in await tx.ledger.recent(MOST_ENTRIES, {"incident_id": incident.id})]
+    handed = [one for one in lately if one.what in _HANDED and (due_at is None or one.at <= due_at)]
+    if not handed:
         return ""
-    why = why_escalated(incident, ())
-    if incident.escalation_reason == Escalate.RUN_REFUSED:
-        refused = await _entries(tx, incident, Escalate.RUN_REFUSED.value)
-        guards = [str(entry.detail.get("detail") or "").partition(": ")[0] for entry in refused[:1]]
-        why = ": ".join((why, *map(why_not_begun, guards)))
+    why = _HANDED[handed[-1].what]
+    if handed[-1].what == Escalate.RUN_REFUSED:
+        guard = str(handed[-1].detail.get("detail") or "").partition(": ")[0]
+        why = ": ".join((why, *filter(None, [why_not_begun(guard)])))
     return f"handed to people: {why}"
 
 

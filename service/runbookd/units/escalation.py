@@ -6,42 +6,28 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import LevelState, MessageKind
 from runbookd.model.incident import ClockKind, Incident, IncidentClock, IncidentState
 from runbookd.model.reasons import Escalate
 from runbookd.model.work import Work, WorkKind
 from runbookd.stages.escalate import clocks_for, escalated, next_clock
-from runbookd.stages.holders import held
 from runbookd.stages.ladder import (
-    AGAIN,
-    ANEW,
-    BY_HAND,
-    BY_HAND_AGAIN,
     NOBODY,
+    ONCE_MORE,
     Fired,
     called,
-    fallen_back,
     freeze_levels,
-    hastened,
     judge_levels,
+    needless_when,
     next_level,
-    rearmed,
-    started_over,
 )
-from runbookd.stages.reached import unreached
 from runbookd.units.clocks import settle_clocks
+from runbookd.units.expiry import expire
+from runbookd.units.fallback import instead, make_due, start_over
 from runbookd.units.news import keep_promise
-from runbookd.units.record import MOST_ENTRIES
-from runbookd.units.telling import (
-    Why,
-    audience,
-    open_channel,
-    quiet_pagers,
-    refresh,
-    tell,
-    tell_audience,
-)
+from runbookd.units.telling import Why, audience, open_channel, quiet_pagers, refresh, tell, tell_audience
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,10 +37,10 @@ if TYPE_CHECKING:
     from runbookd.units.desk import Desk
 
 
+_LATEST = 200
+"""Incidents of a priority that are looked at for several of them: most may only have been observed."""
 _TOLD_LATE = timedelta(seconds=10)
 """What a level tells later than this says by how much. Less is no outage, but the time that things take."""
-_SOONEST_ANEW, _LATEST_ANEW = timedelta(minutes=5), timedelta(hours=1)
-"""When the levels begin anew, after every page of theirs has failed; they are as far apart as the first of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +105,30 @@ async def _one_too_many(tx: Tx, desk: Desk, incident: Incident, now: datetime) -
     fired = await tx.switches.get(switch)
     if fired is not None and datetime.fromisoformat(fired) > since:
         return None
-    latest = await tx.incidents.recent(many.of, {"priority": incident.priority})
-    if len(latest) < many.of or latest[-1].opened_at <= since:
+    latest = await tx.incidents.recent(_LATEST, {"priority": incident.priority})
+    lately = [one for one in latest if one.opened_at > since]
+    heard = [one.id for one in lately if one.id == incident.id or await _heard_of(tx, desk, one)][: many.of]
+    if len(heard) < many.of:
         return None
     await tx.switches.set(switch, now.isoformat())
-    detail = {"priority": incident.priority, "incidents": [one.id for one in latest]}
+    detail = {"priority": incident.priority, "incidents": heard}
     entry = Entry(
         at=now, stage=Stage.ESCALATE, what="several_incidents", incident_id=incident.id, detail=detail
     )
     await tx.ledger.append([entry])
     return many.escalation
+
+
+async def _heard_of(tx: Tx, desk: Desk, incident: Incident) -> bool:
+    """Whether people hear of an incident: of one that was only observed they do not.
+
+    Where its priority tells nobody of one alone, one whose rule does more than observe counts as well.
+    """
+    if await tx.levels.of(incident.id) or await tx.messages.of(incident.id):
+        return True
+    rule, priority = desk.rule(incident.rule), desk.library.priorities[incident.priority]
+    alone = priority.announce or priority.channel or priority.escalation or incident.escalation
+    return not alone and rule is not None and rule.mode is not Mode.OBSERVE
 
 
 async def _announce(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> None:
@@ -173,7 +173,7 @@ async def watch_clocks(tx: Tx, desk: Desk, work: Work, now: datetime) -> Watched
     if incident is None:
         await tx.work.finish(work)
         return Watched([], [])
-    incident = await _expire(tx, desk, incident, now)
+    incident = await expire(tx, desk, incident, now)
     breached = await settle_clocks(tx, incident, now)
     news_at, late = await keep_promise(tx, desk, incident, now)
     breached |= late
@@ -198,34 +198,6 @@ async def _breached(tx: Tx, incident: Incident, kind: str, now: datetime) -> Non
     """A broken promise about the trouble itself is one for people; whom it reaches, and when, the levels say."""
     if kind not in {ClockKind.UPDATE.value, ClockKind.REVIEW.value}:
         await _mark(tx, incident, Escalate.CLOCK, now, f"{kind} deadline passed")
-
-
-async def _expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Incident:
-    """End an acknowledgement whose time is over: nobody leads any more, and whoever had it is asked again first."""
-    until = incident.acknowledged_until
-    if until is None or until > now or incident.state is IncidentState.RESOLVED:
-        return incident
-    entries = await tx.ledger.recent(MOST_ENTRIES, {"incident_id": incident.id})
-    last = next(iter(held(sealed.entry for sealed in entries)[-1:]), None)
-    since = last.since if last is not None else incident.acknowledged_at
-    by = last.who if last is not None else incident.acknowledged_by
-    detail = {"by": by, "since": since, "until": until, "assignee": incident.assignee}
-    expired = replace(
-        incident, acknowledged_at=None, acknowledged_by=None, acknowledged_until=None, assignee=None
-    )
-    await tx.incidents.save(expired)
-    for level in rearmed(await tx.levels.of(incident.id), since, until):
-        await tx.levels.save(level)
-    entry = Entry(
-        at=now,
-        stage=Stage.ESCALATE,
-        what="acknowledgement_expired",
-        incident_id=incident.id,
-        detail=detail,
-    )
-    await tx.ledger.append([entry])
-    await refresh(tx, desk, expired, f"expired {until.isoformat()}", now)
-    return expired
 
 
 async def _climb(
@@ -266,77 +238,35 @@ async def _climb(
 
 async def _fire(tx: Tx, desk: Desk, incident: Incident, one: Fired, now: datetime) -> int:
     """Tell those of one level; returns at how many addresses. If its pages have none, another level is told instead."""
-    level, again = one.level, one.level.reason in {AGAIN, ANEW, BY_HAND_AGAIN}
-    name = f"level {level.place}{f' {AGAIN} {level.due_at}' if again else ''}"
+    level = one.level
+    name = await _name_of(tx, level)
     told_before = bool(await audience(tx, incident))
     kind = MessageKind.UPDATE if told_before and level.number else MessageKind.OPENED
     late = one.late if one.late >= _TOLD_LATE else None
-    about = {"level": level.number, "because": level.reason, "late": late}
+    about = {"level": level.number, "because": level.reason, "due_at": level.due_at, "late": late}
     noticed = await tell(tx, desk, incident, Why(name, kind, about), level.notify, now)
     if not one.page or not level.page:
         return noticed
-    facts = {**about, "unless": level.unless}
+    facts = {**about, "unless": needless_when(level)}
     paged = await tell(tx, desk, incident, Why(name, MessageKind.PAGE, facts), level.page, now)
     if paged == 0:
         await instead(tx, incident, now, level)
     return noticed + paged
 
 
-async def instead(tx: Tx, incident: Incident, now: datetime, level: IncidentLevel | None = None) -> bool:
-    """After a page that reached nobody, make the next level that pages due now, or the last that was left out.
-
-    False when there is none, or it is over, or a person has the incident, unless one called for the `level` by hand.
-    """
-    if incident.state is IncidentState.RESOLVED:
-        return False
-    if level is not None and level.reason in {BY_HAND, BY_HAND_AGAIN}:
-        others = [one for one in await tx.levels.of(incident.id) if one.number != level.number]
-        return await _due(tx, called(others, now), now)
-    if incident.acknowledged_at is not None:
-        return False
-    if await sooner(tx, incident, now):
-        return True
-    return await _due(tx, fallen_back(await tx.levels.of(incident.id), now), now)
-
-
-async def start_over(tx: Tx, incident: Incident, now: datetime) -> datetime | None:
-    """When no page has got through and no level is left to page, begin with the first again; returns when.
-
-    None when somebody may have been reached, has the incident, or need not. It waits as long as the incident is old,
-    within bounds: what keeps every page from getting through may take a while.
-    """
-    if incident.state is IncidentState.RESOLVED or incident.acknowledged_at is not None:
-        return None
-    levels = await tx.levels.of(incident.id)
-    if hastened(levels, now) is not None or not unreached(await tx.messages.of(incident.id)):
-        return None
-    at = now + min(max(now - incident.opened_at, _SOONEST_ANEW), _LATEST_ANEW)
-    anew = started_over(levels, at, _SOONEST_ANEW)
-    for level in anew:
-        await tx.levels.save(level)
-    await tx.work.add(WorkKind.CLOCK, incident.id, at)
-    return at if anew else None
+async def _name_of(tx: Tx, level: IncidentLevel) -> str:
+    """Name what a level tells now: each time that it pages has a name of its own, and is not taken for another."""
+    name = f"level {level.place}"
+    earlier = await tx.messages.of(level.incident_id)
+    paged = any(one.kind is MessageKind.PAGE and one.facts.get("reason") == name for one in earlier)
+    return f"{name} again {level.due_at}" if paged or level.reason in ONCE_MORE else name
 
 
 async def call(tx: Tx, incident: Incident, now: datetime) -> IncidentLevel | None:
     """Make the level due now that a person who wants more help calls; returns it, None when none pages."""
     level = called(await tx.levels.of(incident.id), now)
-    await _due(tx, level, now)
+    await make_due(tx, level, now)
     return level
-
-
-async def sooner(tx: Tx, incident: Incident, now: datetime) -> bool:
-    """Make the next level that pages due now; False when there is none left."""
-    return await _due(tx, hastened(await tx.levels.of(incident.id), now), now)
-
-
-async def _due(tx: Tx, level: IncidentLevel | None, now: datetime) -> bool:
-    """Keep a level that has become due; False when there is none."""
-    if level is None:
-        return False
-    await tx.levels.save(level)
-    await tx.work.add(WorkKind.CLOCK, level.incident_id, now)
-    return True
 
 
 async def close_incident(

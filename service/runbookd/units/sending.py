@@ -10,11 +10,13 @@ from runbookd.language.values import canonical_json, encode
 from runbookd.model.action import NOT_SET, Call, Mode, OutcomeState, Probed, Repeat
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
+from runbookd.model.work import WorkKind
 from runbookd.stages.ladder import ACKNOWLEDGED, RESOLVED, stopped_by
-from runbookd.stages.outbox import EVERY, Send, bucket, retry_at, send_of
+from runbookd.stages.outbox import Send, left_alone, retry_at, send_of
 from runbookd.stages.reached import PASSED_ON, decisive, late_ring, unreached
-from runbookd.units.escalation import instead, start_over
-from runbookd.units.telling import Why, refresh, tell
+from runbookd.units.fallback import go_on, instead, start_over
+from runbookd.units.telling import Why, entry_of, refresh, tell
+from runbookd.units.turns import answered, call_next, take, turn
 from runbookd.units.words import words_of
 
 if TYPE_CHECKING:
@@ -31,17 +33,26 @@ _BEGIN = frozenset({MessageKind.PAGE, MessageKind.OPENED})
 _CHANGE = frozenset({MessageKind.EDIT, MessageKind.ACKNOWLEDGE, MessageKind.CLOSE})
 """Kinds that change what was sent: nothing but what is there can be changed."""
 _LONGEST_CALL = timedelta(seconds=15)
-_WAIT_FOR_THE_FIRST = timedelta(seconds=1)
+_ALONE = frozenset({*_BEGIN, MessageKind.CHANNEL, MessageKind.REPLY})
+"""Kinds that neither change nor follow another message."""
+_FOLLOWING = frozenset({Channel.SLACK, Channel.STATUSPAGE, Channel.PAGERDUTY})
+"""Channels where one message stands below another, or changes it."""
+_WAIT_FOR_THE_FIRST = timedelta(seconds=30)
+"""How long one that does sleeps at most: it is woken when that one has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A message about to be sent, its attempt on disk. `probe`: first ask whether an earlier attempt got through."""
+    """A message about to be sent, its attempt on disk. `probe`: first ask whether an earlier attempt got through.
+
+    `turn` is what `turns.take` returned.
+    """
 
     work: Work
     message: Message
     call: Call
     probe: bool
+    turn: datetime | None
 
 
 async def begin_send(
@@ -59,32 +70,30 @@ async def begin_send(
     incident = await tx.incidents.get(message.incident_id) if message.incident_id is not None else None
     needless = _needless(message, incident)
     if needless:
-        return await _settle(tx, work, replace(message, state=MessageState.DROPPED, reason=needless), now)
+        return await _unsent(tx, work, replace(message, state=MessageState.DROPPED, reason=needless), now)
+    if await _waits(tx, work, message, now):
+        return None
+    look_at, free_at = await turn(tx, message, now)
+    if left_alone(message, free_at, now):
+        why = f"{message.channel} has asked to be left alone until {free_at:%H:%M:%S} UTC"
+        refused = replace(message, state=MessageState.FAILED, reason="rate_limited", error=why)
+        return await _unsent(tx, work, refused, now, desk)
+    if look_at > now:
+        await tx.work.reschedule(work, look_at)
+        return None
     if (
         not message.words or message.kind is MessageKind.EDIT or late_ring(message)
     ):  # the late tell what is now
         message = replace(message, words=await words_of(tx, desk, message, incident, now))
-    earlier = await tx.messages.of(incident.id) if incident is not None else []
-    if _first_is_on_its_way(message, earlier):
-        await tx.work.reschedule(work, now + _WAIT_FOR_THE_FIRST)
-        return None
-    send = send_of(message, earlier)
+    send = send_of(message, await tx.messages.of(incident.id) if incident is not None else [])
     if send is None:
         unneeded = replace(message, state=MessageState.DROPPED, reason="nothing_to_change")
-        return await _settle(tx, work, unneeded, now)
+        return await _unsent(tx, work, unneeded, now)
     doubtful = message.state is MessageState.SENDING
     repeat = performer.repeat(send.action, send.params)
     if doubtful and repeat is Repeat.NEVER:
         failed = replace(message, state=MessageState.FAILED, reason="in_doubt")
-        settled = await _settle(tx, work, failed, now)
-        await _fall_through(tx, desk, settled, now)
-        return settled
-    counted = bucket(message)
-    if counted is not None:
-        slot = await tx.messages.slot(counted, now, EVERY[message.channel])
-        if slot > now:
-            await tx.work.reschedule(work, slot)
-            return None
+        return await _unsent(tx, work, failed, now, desk)
     noted = replace(
         message,
         state=MessageState.SENDING,
@@ -93,10 +102,33 @@ async def begin_send(
         attempted_at=message.attempted_at or now,
     )
     await tx.messages.save(noted)
+    taken = await take(tx, noted, now)
     spec = performer.spec(send.action)
     longest = spec.timeout if spec is not None else _LONGEST_CALL
     call = _call(noted, send, min(longest, _LONGEST_CALL, desk.lease * 2 / 3))
-    return Attempt(work=work, message=noted, call=call, probe=doubtful and repeat is Repeat.PROBE)
+    probe = doubtful and repeat is Repeat.PROBE
+    return Attempt(work=work, message=noted, call=call, probe=probe, turn=taken)
+
+
+async def _waits(tx: Tx, work: Work, message: Message, now: datetime) -> bool:
+    """Have a message sleep, in no line, while the one that it changes or follows is on its way."""
+    if message.kind in _ALONE or message.incident_id is None:
+        return False
+    if not _first_is_on_its_way(message, await tx.messages.of(message.incident_id)):
+        return False
+    await tx.messages.save(message)
+    await tx.work.reschedule(work, now + _WAIT_FOR_THE_FIRST)
+    await call_next(tx, message, now)
+    return True
+
+
+async def _unsent(tx: Tx, work: Work, message: Message, now: datetime, desk: Desk | None = None) -> Message:
+    """End a message without a call, which leaves its turn to the next; with a `desk` others hear in its place."""
+    settled = await _settle(tx, work, message, now)
+    await call_next(tx, settled, now)
+    if desk is not None:
+        await _fall_through(tx, desk, settled, now)
+    return settled
 
 
 def _call(message: Message, send: Send, timeout: timedelta) -> Call:
@@ -122,10 +154,13 @@ async def end_send(tx: Tx, desk: Desk, attempt: Attempt, outcome: Outcome, now: 
     """
     work, message = attempt.work, attempt.message
     await tx.work.hold(work, now, desk.lease)
+    await answered(tx, message, attempt.turn, outcome.failure, now)
     if outcome.state is OutcomeState.SUCCEEDED:
         sent = replace(message, state=MessageState.SENT, result=outcome.output, error=None)
         await _keep_channel(tx, desk, sent, now)
-        return await _settle(tx, work, sent, now)
+        settled = await _settle(tx, work, sent, now)
+        await _goes_on(tx, settled, now)
+        return settled
     failure: Failure | None = outcome.failure
     told = replace(
         message,
@@ -143,7 +178,8 @@ async def end_send(tx: Tx, desk: Desk, attempt: Attempt, outcome: Outcome, now: 
         if late_at is not None:
             await tx.messages.save(late)
             await tx.work.reschedule(work, late_at)
-            await tx.ledger.append([_entry(late, "page_passed_on", now)])
+            await tx.ledger.append([entry_of(late, "page_passed_on", now)])
+            await _wake_followers(tx, late, now)
             await _fall_through(tx, desk, late, now)
             return late
     if again is not None:
@@ -151,6 +187,8 @@ async def end_send(tx: Tx, desk: Desk, attempt: Attempt, outcome: Outcome, now: 
         kept = replace(told, state=state)
         await tx.messages.save(kept)
         await tx.work.reschedule(work, again)
+        if passed_on:
+            await _wake_followers(tx, kept, now)
         return kept
     if message.channel is Channel.STATUSPAGE and told.reason == NOT_SET:  # it stands on our own page
         own = replace(told, state=MessageState.DROPPED, reason="own_page_only", error=None)
@@ -194,8 +232,7 @@ def _needless(message: Message, incident: Incident | None) -> str:
 
 def _first_is_on_its_way(message: Message, earlier: Sequence[Message]) -> bool:
     """Whether a message that changes or follows another has to wait for that one."""
-    alone = message.kind in {*_BEGIN, MessageKind.CHANNEL, MessageKind.REPLY}
-    if alone or message.channel not in {Channel.SLACK, Channel.STATUSPAGE, Channel.PAGERDUTY}:
+    if message.kind in _ALONE or message.channel not in _FOLLOWING:
         return False
     first = {*_BEGIN, MessageKind.UPDATE} if message.kind in _CHANGE else _BEGIN
     wanted = canonical_json(encode(message.address))
@@ -214,30 +251,27 @@ async def _settle(tx: Tx, work: Work, message: Message, now: datetime) -> Messag
     settled = replace(message, settled_at=now)
     await tx.messages.save(settled)
     await tx.work.finish(work)
-    await tx.ledger.append([_entry(settled, f"message_{settled.state.value}", now)])
+    await tx.ledger.append([entry_of(settled, f"message_{settled.state.value}", now)])
+    await _wake_followers(tx, settled, now)
     return settled
 
 
-def _entry(message: Message, what: str, now: datetime) -> Entry:
-    """Tell the ledger of a message; addresses stay in the outbox."""
-    return Entry(
-        at=now,
-        stage=Stage.ESCALATE,
-        what=what,
-        incident_id=message.incident_id,
-        detail={
-            "message": message.id,
-            "kind": message.kind.value,
-            "channel": message.channel.value,
-            "contact": message.contact,
-            "for": message.facts.get("reason"),
-            "attempts": message.attempts,
-            "seconds": (now - message.created_at).total_seconds(),
-            "reason": message.reason,
-            "error": message.error,
-            "subject": message.words.get("subject"),
-        },
-    )
+async def _goes_on(tx: Tx, message: Message, now: datetime) -> None:
+    """After a page that has got through the ladder is what it was, if it had begun anew."""
+    incident = await tx.incidents.get(message.incident_id or "")
+    if message.kind is MessageKind.PAGE and incident is not None:
+        await go_on(tx, incident, now)
+
+
+async def _wake_followers(tx: Tx, first: Message, now: datetime) -> None:
+    """Wake those that may have waited for a message, which is not on its way any more."""
+    if first.kind in _CHANGE or first.channel not in _FOLLOWING or first.incident_id is None:
+        return
+    wanted = canonical_json(encode(first.address))
+    for one in await tx.messages.of(first.incident_id):
+        follows = not one.settled and one.kind not in _ALONE and one.channel is first.channel
+        if follows and canonical_json(encode(one.address)) == wanted:
+            await tx.work.add(WorkKind.SEND, one.id, now, one.channel.value)
 
 
 async def _keep_channel(tx: Tx, desk: Desk, message: Message, now: datetime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from runbookd.language.values import canonical_json, encode
@@ -11,7 +12,7 @@ from runbookd.model.escalation import Channel, Message, MessageKind, MessageStat
 from runbookd.model.work import WorkKind
 from runbookd.stages.ladder import NOBODY
 from runbookd.stages.reach import Address, Found, find
-from runbookd.stages.reached import late_ring
+from runbookd.stages.reached import TWICE, late_ring
 from runbookd.stages.rings import OPENING, open_rings, ring_for, ring_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from runbookd.ports import Tx
     from runbookd.units.desk import Desk
 
+_A_MOMENT = timedelta(seconds=1)
 _FIRST = OPENING
 """The kinds by which somebody first hears of an incident."""
 
@@ -57,7 +59,7 @@ async def tell(
         for address in found.addresses:
             new = update and _place(address.channel, address.to) not in heard
             about = replace(why, kind=MessageKind.OPENED) if new else why
-            await send(tx, desk, incident, _draft(about, found, address), now)
+            await send(tx, desk, incident, _draft(about, reach, found, address), now)
         addressed += len(found.addresses)
     return addressed
 
@@ -90,10 +92,34 @@ async def _put(tx: Tx, desk: Desk, incident: Incident, drafted: Mapping[str, obj
         incident_id=incident.id,
         **fields,  # type: ignore[arg-type]
     )
+    twice = await _twice(tx, message)
+    if twice:
+        message = replace(message, state=MessageState.DROPPED, reason=TWICE, settled_at=now)
     if not await tx.messages.add(message):
         return False
+    if twice:
+        await tx.ledger.append([entry_of(message, "message_dropped", now)])
+        return True
     await tx.work.add(WorkKind.SEND, message.id, now, message.channel.value)
     return True
+
+
+async def _twice(tx: Tx, message: Message) -> bool:
+    """Whether a page to the same address was made a moment ago, by another level, and is sent if this one is.
+
+    Not of a phone: its pager rings once by itself.
+    """
+    if message.kind is not MessageKind.PAGE or message.channel is Channel.PAGERDUTY:
+        return False
+    here = _place(message.channel, message.address)
+    return any(
+        one.kind is MessageKind.PAGE
+        and one.state not in {MessageState.FAILED, MessageState.DROPPED}
+        and (one.attempts or one.facts.get("unless") == message.facts.get("unless"))
+        and message.created_at - one.created_at < _A_MOMENT
+        and _place(one.channel, one.address) == here
+        for one in await tx.messages.of(message.incident_id or "")
+    )
 
 
 async def open_channel(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> None:
@@ -193,13 +219,14 @@ async def quiet_pagers(
         await send(tx, desk, incident, _again(one, Why(reason, why.kind, facts)), now)
 
 
-def _draft(why: Why, found: Found, address: Address) -> dict[str, object]:
+def _draft(why: Why, reach: str, found: Found, address: Address) -> dict[str, object]:
+    """Draft one message; whose it is is told by the place of the contact, since two may have the same name."""
     return {
         **_about(why),
         "channel": address.channel,
         "address": address.to,
         "contact": found.contact,
-        "party": f"{why.reason}/{found.contact}" if why.kind is MessageKind.PAGE else "",
+        "party": f"{why.reason}/{reach.removesuffix('.primary')}" if why.kind is MessageKind.PAGE else "",
         "next_contacts": found.next_contacts,
     }
 
@@ -210,6 +237,28 @@ def _again(one: Message, why: Why) -> dict[str, object]:
 
 def _about(why: Why) -> dict[str, object]:
     return {"reason": why.reason, "kind": why.kind, "facts": {**why.facts, "reason": why.reason}}
+
+
+def entry_of(message: Message, what: str, now: datetime) -> Entry:
+    """Tell the ledger of a message; addresses stay in the outbox."""
+    return Entry(
+        at=now,
+        stage=Stage.ESCALATE,
+        what=what,
+        incident_id=message.incident_id,
+        detail={
+            "message": message.id,
+            "kind": message.kind.value,
+            "channel": message.channel.value,
+            "contact": message.contact,
+            "for": message.facts.get("reason"),
+            "attempts": message.attempts,
+            "seconds": (now - message.created_at).total_seconds(),
+            "reason": message.reason,
+            "error": message.error,
+            "subject": message.words.get("subject"),
+        },
+    )
 
 
 async def _nobody(tx: Tx, incident: Incident, found: Found, reason: str, now: datetime) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 from runbookd.model.escalation import Channel, LevelState, MessageKind, MessageState
 from runbookd.model.retention import Kept
@@ -59,15 +58,42 @@ async def test_messages_are_found_by_incident_and_by_what_they_are(store: Store)
     assert await read(store, "messages.unsettled") == (2, at(1))
 
 
-async def test_a_channel_is_used_so_often_and_no_oftener(store: Store) -> None:
-    """A slot is taken by the first who asks; others are told when the next one is. Buckets do not share."""
-    second = timedelta(seconds=1)
-    assert await write(store, "messages.slot", "a", T0, second) == T0
-    assert await write(store, "messages.slot", "a", at(0.5), second) == at(1)
-    assert await write(store, "messages.slot", "a", at(0.9), second) == at(1)
-    assert await write(store, "messages.slot", "b", at(0.9), second) == at(0.9)
-    assert await write(store, "messages.slot", "a", at(1), second) == at(1)
-    assert await write(store, "messages.slot", "a", at(1.5), second) == at(2)
+async def test_a_bucket_is_used_up_to_a_time(store: Store) -> None:
+    """What is said last counts, be it sooner. Buckets do not share."""
+    assert await read(store, "messages.used_until", "a") is None
+    for moment in (at(2), at(1)):
+        await write(store, "messages.use", "a", moment)
+        assert await read(store, "messages.used_until", "a") == moment
+    assert await read(store, "messages.used_until", "b") is None
+
+
+async def test_those_who_wait_stand_in_line(store: Store) -> None:
+    """The lower rank before the higher, the older before the younger; standing there again keeps the place."""
+    made = [message(f"m{number}", created_at=at(number)) for number in range(5)]
+    for each in made:
+        await write(store, "messages.add", each)
+    assert await read(store, "messages.first_in_line", "a") is None
+    assert await write(store, "messages.line_up", made[1], "a", 1) == 0
+    assert await write(store, "messages.line_up", made[2], "a", 1) == 1
+    assert await write(store, "messages.line_up", made[0], "a", 1) == 0
+    assert await write(store, "messages.line_up", made[4], "a", 0) == 0
+    assert await write(store, "messages.line_up", made[3], "b", 0) == 0
+    assert await read(store, "messages.first_in_line", "a") == "m4"
+    assert await write(store, "messages.line_up", made[2], "a", 1) == 3
+
+
+async def test_who_is_saved_has_left_the_line(store: Store) -> None:
+    """Be it sent, tried again or not needed; nobody who is settled is in anybody's way, whoever settled it."""
+    one, other = message("m1"), message("m2", created_at=at(1))
+    for each in (one, other):
+        await write(store, "messages.add", each)
+        await write(store, "messages.line_up", each, "a", 0)
+    await write(store, "messages.save", replace(one, attempts=1))
+    assert await read(store, "messages.first_in_line", "a") == "m2"
+    assert await write(store, "messages.line_up", other, "a", 0) == 0
+    assert await read(store, "messages.get", "m1") == replace(one, attempts=1)
+    await write(store, "messages.save", replace(other, state=MessageState.SENT))
+    assert await read(store, "messages.first_in_line", "a") is None
 
 
 async def test_an_act_is_done_once(store: Store) -> None:

@@ -88,6 +88,19 @@ def test_the_worker_reads_only_what_is_due(name: str, index: str, tmp_path: Path
     assert any(f"INDEX {index}" in line for line in plan), plan
 
 
+@pytest.mark.parametrize("name", ["first_in_line", "ahead_in_line"])
+def test_a_line_is_read_in_its_order(name: str, tmp_path: Path) -> None:
+    """However many messages there are, who is next goes by the index of lines, and nothing is sorted."""
+    sqlite_file.prepare(tmp_path / "store.db")
+    with closing(sqlite_file.connect(tmp_path / "store.db", read_only=False)) as connection:
+        text = text_of(name, ())
+        values = dict.fromkeys(re.findall(r":(\w+)", text), 1)
+        plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    assert [("INDEX messages_in_line" in line, "TEMP B-TREE" in line) for line in plan] == [(True, False)], (
+        plan
+    )
+
+
 def test_same_text_is_the_same_object() -> None:
     """The text of a statement is made once, so that a prepared statement is found by it again."""
     assert text_of("recent_runs", ("state",)) is text_of("recent_runs", ("state",))

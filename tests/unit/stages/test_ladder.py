@@ -21,6 +21,7 @@ from runbookd.stages.ladder import (
     handed_over,
     hastened,
     judge_levels,
+    needless_when,
     next_level,
     outdated,
     rearmed,
@@ -212,7 +213,8 @@ def test_who_wants_more_help_calls_the_next_that_has_not_paged() -> None:
     for minute in range(5, 10):
         next_one = called([*levels.values()], at(minute))
         assert next_one is not None
-        assert (next_one.state, next_one.due_at, next_one.unless) == (LevelState.PENDING, at(minute), None)
+        assert (next_one.state, next_one.due_at) == (LevelState.PENDING, at(minute))
+        assert needless_when(next_one) == "resolved"
         asked.append((next_one.number, next_one.reason))
         (judged,) = judge_levels([next_one], taken, {}, at(minute)).settled
         levels[judged.number] = judged

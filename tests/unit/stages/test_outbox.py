@@ -12,7 +12,7 @@ from runbookd.actions.statuspage.client import Impact
 from runbookd.language.values import SecretRef
 from runbookd.model.action import Failure
 from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
-from runbookd.stages.outbox import bucket, first_sent, retry_at, send_of
+from runbookd.stages.outbox import EVERY, bucket, first_sent, left_alone, pace, retry_at, send_of
 from runbookd.stages.reached import PASSED_ON
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -271,5 +271,55 @@ def test_a_page_that_was_passed_on_has_as_long_as_any_message() -> None:
 def test_limits_are_counted_by_address() -> None:
     """Two channels of Slack do not share a limit; mail has none of ours."""
     assert bucket(message(Channel.SLACK)) != bucket(message(Channel.SLACK, address={"channel": "#other"}))
-    assert bucket(message(Channel.SLACK)) == bucket(message(Channel.SLACK, MessageKind.EDIT))
+    assert bucket(message(Channel.SLACK)) == bucket(message(Channel.SLACK, MessageKind.UPDATE))
     assert bucket(message(Channel.EMAIL)) is None
+
+
+def test_edits_have_a_limit_of_their_own() -> None:
+    """Slack counts them by the app, over all channels; so they hold up no post, and no post holds up them."""
+    edit = message(Channel.SLACK, MessageKind.EDIT)
+    assert bucket(edit) == bucket(replace(edit, address={"channel": "#other"}))
+    assert bucket(edit) != bucket(message(Channel.SLACK))
+    assert pace(edit).every > timedelta(minutes=1) / 50
+
+
+@pytest.mark.parametrize("channel", EVERY)
+def test_no_minute_has_more_messages_than_a_channel_takes(channel: Channel) -> None:
+    """However many wait: 60 in a channel of Slack or on a status page, 120 to a service of PagerDuty."""
+    allowed = 120 if channel is Channel.PAGERDUTY else 60
+    own, now = EVERY[channel], NOON
+    used: datetime | None = None
+    gone: list[datetime] = []
+    while len(gone) < 400:
+        now = max(now, own.free_at(used, now))
+        gone.append(now)
+        used = own.used(used, now)
+        used = own.answered(used, used, now)
+    assert all(
+        later - earlier >= timedelta(minutes=1) for earlier, later in zip(gone, gone[allowed:], strict=False)
+    )
+
+
+def test_a_pace_without_a_burst_counts_from_the_answer() -> None:
+    """The next goes a second after the answer; one that nobody answers is waited for only so long."""
+    slack, second = EVERY[Channel.SLACK], timedelta(seconds=1)
+    used = slack.used(None, NOON)
+    assert slack.free_at(used, NOON) > NOON + second
+    assert slack.answered(used, used, NOON + second / 2) == NOON + second * 3 / 2
+    later = slack.used(used, NOON + 5 * second)
+    assert slack.answered(later, used, NOON + 6 * second) == later, "another has gone by then"
+    assert slack.held(used, NOON + 9 * second) == NOON + 9 * second
+    pager = EVERY[Channel.PAGERDUTY]
+    assert pager.free_at(pager.held(NOON, NOON + 9 * second), NOON) == NOON + 9 * second
+
+
+def test_a_wait_of_our_own_is_no_reason_to_give_up() -> None:
+    """The minute of a page counts from its first attempt; what the channel asks for is its own matter."""
+    failure, minute = Failure(kind="unavailable", message="", temporary=True), timedelta(minutes=1)
+    page = message(Channel.SLACK, attempts=2, attempted_at=NOON + 5 * minute)
+    assert retry_at(page, failure, NOON + 5 * minute) == NOON + 5 * minute + timedelta(seconds=4)
+    waiting = message(Channel.SLACK)
+    assert not left_alone(waiting, NOON + 5 * minute, NOON + 5 * minute)
+    assert not left_alone(waiting, NOON + minute / 2, NOON)
+    assert left_alone(waiting, NOON + 2 * minute, NOON)
+    assert not left_alone(message(Channel.SLACK, MessageKind.UPDATE), NOON + 2 * minute, NOON)

@@ -13,11 +13,11 @@ INSERT INTO messages (
 SELECT * FROM messages WHERE id = :id
 
 -- name: save_message
--- Replace what changes of a message.
+-- Replace what changes of a message, which is in no line then.
 UPDATE messages SET
     address = :address, contact = :contact, next_contacts = :next_contacts, facts = :facts, words = :words,
     state = :state, attempts = :attempts, epoch = :epoch, attempted_at = :attempted_at, reason = :reason,
-    error = :error, result = :result, settled_at = :settled_at
+    error = :error, result = :result, settled_at = :settled_at, line = NULL, line_rank = NULL
 WHERE id = :id
 
 -- name: messages_of
@@ -34,13 +34,27 @@ ORDER BY created_at DESC, id DESC LIMIT :limit
 SELECT count(*) AS waiting, min(created_at) AS oldest FROM messages WHERE state IN ('pending', 'sending')
 
 -- name: rate
--- When a bucket's next slot is.
+-- Up to when a bucket is used.
 SELECT next_at FROM rates WHERE bucket = :bucket
 
--- name: take_slot
--- Take a bucket's slot, and free the next.
+-- name: set_rate
+-- Say up to when a bucket is used.
 INSERT INTO rates (bucket, next_at) VALUES (:bucket, :next_at)
 ON CONFLICT (bucket) DO UPDATE SET next_at = excluded.next_at
+
+-- name: line_up
+-- Put a message into a line.
+UPDATE messages SET line = :line, line_rank = :line_rank WHERE id = :id
+
+-- name: first_in_line
+-- The message whose turn is next.
+SELECT id FROM messages WHERE line = :line AND state IN ('pending', 'sending')
+ORDER BY line_rank, created_at, id LIMIT 1
+
+-- name: ahead_in_line
+-- How many are before this place in a line.
+SELECT count(*) AS ahead FROM messages
+WHERE line = :line AND (line_rank, created_at, id) < (:line_rank, :created_at, :id) AND state IN ('pending', 'sending')
 
 -- name: add_act
 -- Keep what a person has done; nothing when it is there.

@@ -1,0 +1,67 @@
+"""The unit of work that ends an acknowledgement whose time is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from runbookd.model.audit import Entry, Stage
+from runbookd.model.incident import IncidentState
+from runbookd.stages.holders import held
+from runbookd.stages.ladder import but_by_hand, rearmed
+from runbookd.units.frozen import own_times
+from runbookd.units.record import MOST_ENTRIES
+from runbookd.units.telling import refresh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from runbookd.model.escalation import IncidentLevel
+    from runbookd.model.incident import Incident
+    from runbookd.ports import Tx
+    from runbookd.units.desk import Desk
+
+
+async def expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Incident:
+    """End an acknowledgement whose time is over: nobody leads any more, and whoever had it is asked again first."""
+    until = incident.acknowledged_until
+    if until is None or until > now or incident.state is IncidentState.RESOLVED:
+        return incident
+    entries = [one.entry for one in await tx.ledger.recent(MOST_ENTRIES, {"incident_id": incident.id})]
+    last = next(iter(held(entries)[-1:]), None)
+    since = last.since if last is not None else incident.acknowledged_at
+    by = last.who if last is not None else incident.acknowledged_by
+    detail = {"by": by, "since": since, "until": until, "assignee": incident.assignee}
+    expired = replace(
+        incident, acknowledged_at=None, acknowledged_by=None, acknowledged_until=None, assignee=None
+    )
+    await tx.incidents.save(expired)
+    for level in rearmed(await _levels(tx, incident, entries, since), since, until):
+        await tx.levels.save(level)
+    entry = Entry(
+        at=now,
+        stage=Stage.ESCALATE,
+        what="acknowledgement_expired",
+        incident_id=incident.id,
+        detail=detail,
+    )
+    await tx.ledger.append([entry])
+    await refresh(tx, desk, expired, f"expired {until.isoformat()}", now)
+    return expired
+
+
+async def _levels(
+    tx: Tx, incident: Incident, entries: Iterable[Entry], since: datetime | None
+) -> list[IncidentLevel]:
+    """Return the levels as they would be, had nobody been called by hand while the acknowledgement stood."""
+    levels = await tx.levels.of(incident.id)
+    if since is None:
+        return levels
+    before: dict[object, datetime] = {}
+    for one in entries:
+        if one.what == "acknowledgement_expired":  # all that had been stopped was asked again from then on
+            before = {}
+        elif one.what == "level_fired" and one.at < since:
+            before[one.detail.get("level")] = one.at
+    return but_by_hand(levels, await own_times(tx, incident), before, since)
