@@ -1,8 +1,9 @@
 """`slack.create_channel`: make a public channel, set its topic and purpose, and invite people.
 
-Changes Slack: a channel with the app in it. A name that is taken, perhaps by an archived channel, gets `-2`, `-3` and
-so on. Not undone, because what people wrote there would be lost from view; archive it by hand. What cannot be set, or
-who cannot be invited, is told in the result: the channel is there, so the call did not fail.
+Changes Slack: a channel with the app in it. A name that is taken, perhaps by an archived channel, gets an ending that
+is the call's own, so that of many calls for one name none waits for the others. Not undone, because what people wrote
+there would be lost from view; archive it by hand. What cannot be set, or who cannot be invited, is told in the result:
+the channel is there, so the call did not fail.
 
 Slack has no way to make a channel only once. The purpose is set last and ends with a mark of the call, so a channel
 with the mark is finished. One that the app made and that bears no mark was left half-done by an attempt that broke off:
@@ -13,7 +14,6 @@ https://docs.slack.dev/reference/methods/conversations.create
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +31,6 @@ from runbookd.actions.slack.texts import Words, cut, escape, one_line, size
 from runbookd.errors import ActionError
 from runbookd.model.action import Permission, Probed, Repeat, Spec
 
-MAX_NAMES = 20
 _MAX_WORDS = 250
 """Characters of a topic or purpose: https://docs.slack.dev/reference/methods/conversations.setPurpose."""
 _THERE_ALREADY = frozenset({"already_in_channel", "cant_invite_self"})
@@ -97,7 +96,7 @@ class _Made:
 async def run(params: Params, context: Context) -> Result:
     """Make the channel, or finish the one an earlier attempt made.
 
-    Raises RefusedBySlack when Slack does not let it be made, Rejected (`conflict`) when twenty names are taken.
+    Raises RefusedBySlack when Slack does not let it be made, Rejected (`conflict`) when its own name is taken as well.
     """
     channel = await _made_before(params, context) if context.call.attempt > 1 else None
     channel = channel or await _create(params, context)
@@ -118,8 +117,8 @@ async def probe(params: Params, context: Context) -> tuple[Probed, Result | None
 
 async def _create(params: Params, context: Context) -> _Made:
     """Make a channel under the first name that is free."""
-    for number in range(1, MAX_NAMES + 1):
-        name = params.name if number == 1 else f"{params.name}-{number}"
+    names = (params.name, f"{params.name}-{_digest(context)[:6]}")
+    for name in names:
         what = f"Slack conversations.create of #{name}"
         try:
             answer = await ask(context, what, _creating(name))
@@ -132,7 +131,7 @@ async def _create(params: Params, context: Context) -> _Made:
         return _Made(
             text_of(answer, what, "channel", "id"), text_of(answer, what, "channel", "name"), created=True
         )
-    message = f"#{params.name} and {MAX_NAMES - 1} names like it are taken; rename or remove some, or choose another"
+    message = f"#{' and #'.join(names)} are taken; rename or remove one, or choose another name"
     raise Rejected(message, kind="conflict")
 
 
@@ -155,10 +154,9 @@ async def _made_before(params: Params, context: Context) -> _Made | None:
 
 
 async def _family(params: Params, context: Context) -> AsyncIterator[Json]:
-    """The channels of this name, with any number after it."""
-    named = re.compile(rf"{re.escape(params.name)}(-\d+)?")
+    """The channels of this name, and of that with the call's own ending."""
     async for one in list_channels(context, "public_channel"):
-        if named.fullmatch(str(one.get("name"))):
+        if one.get("name") in {params.name, f"{params.name}-{_digest(context)[:6]}"}:
             yield one
 
 
@@ -227,8 +225,13 @@ def _purpose(channel: Json) -> str:
 
 
 def _mark(context: Context) -> str:
-    """How the purpose names the call it was made by: a digest of its key, which is as long as it likes."""
-    return f"[runbookd {hashlib.sha256(context.call.key.encode()).hexdigest()[:16]}]"
+    """How the purpose names the call it was made by."""
+    return f"[runbookd {_digest(context)[:16]}]"
+
+
+def _digest(context: Context) -> str:
+    """A name for the call: a digest of its key, which is as long as it likes."""
+    return hashlib.sha256(context.call.key.encode()).hexdigest()
 
 
 ACTION = Action(spec=SPEC, params=Params, result=Result, run=run, probe=probe)
