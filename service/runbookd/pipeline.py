@@ -343,7 +343,7 @@ class Pipeline:
             )
 
     async def plan(self, work: Work) -> None:
-        """Look again at an alert that joined an incident with a run under way."""
+        """Plan for an alert that had to wait, or look again at an incident whose remedies came to nothing."""
         now = self._clock.now()
 
         async def unit(tx: Tx) -> None:

@@ -53,7 +53,10 @@ class ReachSettings(BaseModel):
     budget: int = Field(
         default=30,
         ge=0,
-        description="Runs that act, over all rules, per `budget_window`. 0 lets nothing act.",
+        description=(
+            "Runs that act, over all rules, per `budget_window`; one that ended and changed nothing does not count. "
+            "0 lets nothing act."
+        ),
     )
     budget_window: Duration = Field(
         default=timedelta(hours=1), description="The sliding window of the budget."

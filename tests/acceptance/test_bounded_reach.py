@@ -132,9 +132,10 @@ async def test_what_was_shut_on_purpose_stays_shut_until_a_person_opens_it(tmp_p
         assert (await reasons(lab))[-1] == "target_on_hold"
         told = [each for each in await lab.incidents() if each.escalation_reason == "run_refused"]
         assert [each.rule for each in told] == ["outage"]
-        again = alert("Breach", began=lab.clock.now(), labels={"app": "shop", "n": "2"})
-        await lab.hear(again)
+        began, labels = lab.clock.now(), {"app": "shop", "n": "2"}
+        await lab.hear(alert("Breach", began=began, labels=labels))
         assert (await reasons(lab))[-1] == "go"
+        await lab.hear(alert("Breach", began=began, ended=lab.clock.now(), labels=labels))
         await lab.move(timedelta(hours=1))
         now = lab.clock.now()
         (hold,) = await lab.store.read(lambda tx: tx.runs.holds())

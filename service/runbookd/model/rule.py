@@ -65,7 +65,7 @@ class Limits(Content):
     )
     runs: list[RunLimit] = Field(
         default_factory=lambda: [RunLimit(of=3, per="1h"), RunLimit(of=6, per="24h")],
-        description="Most runs per window, for the same key.",
+        description="Most runs per window, for the same key; one that ended and changed nothing does not count.",
     )
 
 

@@ -47,8 +47,8 @@ class Run:
 
     `plan_hash` names the frozen playbooks (and `vars`) it runs, so that an edit changes no run under way.
     `scope` is what its expressions see besides steps: `event`, `incident`, `inputs` and `run`.
-    `rung` counts from 0 in the rule's list. `mutated` is True once a mutating call was intended,
-    and False again at the end if every such call is known to have changed nothing.
+    `rung` counts from 0 in the rule's list, and on when the list is begun again. `mutated` is True once a mutating
+    call was intended, and False again at the end if every such call is known to have changed nothing.
     `cancel_reason` is set when somebody asked it to stop; it stops at the next step border.
     `rule`, `alert_id` and `incident_id` are None for a run started by hand.
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class WorkKind(StrEnum):
-    """Which stage a row of work belongs to; `ref` is the id of the delivery, run, incident or source it is about."""
+    """Which stage a row of work belongs to; `ref` is the id of the delivery, alert, run, incident or source."""
 
     ADMIT = "admit"
     PLAN = "plan"

@@ -188,13 +188,13 @@ class Runs(Protocol):
         ...
 
     async def started_since(self, rule: str, key: str, since: datetime) -> int:
-        """Count runs of this (rule, key) created at or after `since`; refused runs do not count."""
+        """Count runs of this (rule, key) created at or after `since` that run, or changed something."""
         ...
 
     async def acted_since(self, since: datetime, most: int) -> int:
         """Count runs in act mode over all rules created at or after `since`, no further than `most`.
 
-        Refused runs do not count.
+        Those count that run, or changed something.
         """
         ...
 

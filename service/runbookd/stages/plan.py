@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 class Reach:
     """Service-wide bounds on what all rules may do together.
 
-    `budget` runs that act may start per `budget_window`, over all rules; past `brake` of them within `brake_window`
-    (0 is no brake) the service pauses. A target another rule acted upon rests for `target_cooldown`; targets
-    matching one of `protected` (shell globs over the whole target) are never acted upon.
+    `budget` runs that act (they change something, or may yet) may start per `budget_window`, over all rules; past
+    `brake` of them within `brake_window` (0 is no brake) the service pauses. A target another rule acted upon rests
+    for `target_cooldown`; targets matching one of `protected` (shell globs over the whole target) are never acted
+    upon.
     """
 
     budget: int = 30
@@ -50,7 +51,8 @@ class Reach:
 class Facts:
     """What the past says, read in the same transaction that starts the run.
 
-    `started` counts the runs for this key per window of the rule's limits, in their order. Times are None when
+    `started` counts the runs for this key per window of the rule's limits, in their order, those under way and those
+    that changed something; so do the counts of the budget and the brake. Times are None when
     there was none: `last_ended` of a run for this key that acted, `last_looked` of any, which may have found nothing
     to do. `holder` is the run at work on the target, None when there is none; `holds` is what keeps it for
     people. Runs that act, over all rules: `acted_in_window` of the budget, `acted_lately` in that of the brake.

@@ -56,12 +56,12 @@ class Runs:
         return columns.moment_or_none(row["at"]) if row else None
 
     async def started_since(self, rule: str, key: str, since: datetime) -> int:
-        """Count runs of this (rule, key) created at or after `since`, without the refused."""
+        """Count runs of this (rule, key) created at or after `since` that run, or changed something."""
         row = await self._driver.one("started_since", rule=rule, key=key, since=columns.micros(since))
         return row["started"] if row else 0
 
     async def acted_since(self, since: datetime, most: int) -> int:
-        """Count runs in act mode over all rules created at or after `since`, without the refused, up to `most`."""
+        """Count runs in act mode over all rules since `since` that run, or changed something, up to `most`."""
         row = await self._driver.one("acted_since", since=columns.micros(since), most=most)
         return row["started"] if row else 0
 

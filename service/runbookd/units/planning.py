@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from runbookd.language.cel import Scope
 from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
+from runbookd.model.incident import IncidentState
 from runbookd.model.reasons import Escalate, Guard
 from runbookd.model.run import Run, RunState
 from runbookd.model.views import alert_view, event_view, incident_view, run_view
 from runbookd.model.work import WorkKind
+from runbookd.stages.looks import FIRST_PAUSE, by_turn, next_rung
 from runbookd.stages.plan import (
     LOOK_REST,
     Answer,
@@ -30,6 +32,7 @@ from runbookd.units.cancelling import cancel_run
 from runbookd.units.desk import PAUSED, Desk
 from runbookd.units.escalation import escalate
 from runbookd.units.holding import hold_target
+from runbookd.units.looking import due_look, is_known, last_runs, look_later, past_runs, runs_for
 from runbookd.units.pausing import pause
 from runbookd.units.schedules import end_firings
 
@@ -53,7 +56,8 @@ _LEAST_LEFT = timedelta(seconds=5)
 class Trouble:
     """What a run would be for.
 
-    `missing` says which label the incident's key lacks, and is empty when none.
+    `missing` says which label the incident's key lacks, and is empty when none. `again` tells that remedies have been
+    tried for the incident before: people hear only of what is new.
     """
 
     rule: Rule
@@ -62,6 +66,12 @@ class Trouble:
     incident: Incident
     event_id: str | None = None
     missing: str = ""
+    again: bool = False
+
+    @property
+    def row(self) -> str:
+        """What its row of work is about while it waits: the alert, and when it is looked at again the incident."""
+        return self.incident.id if self.again else self.alert.id
 
 
 def rule_scope(desk: Desk, alert: Alert, now: datetime) -> Scope:
@@ -77,14 +87,15 @@ def rule_scope(desk: Desk, alert: Alert, now: datetime) -> Scope:
 
 
 async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: datetime, rung: int = 0) -> None:
-    """Start the rule's remedy number `rung`, or refuse it with its reason.
+    """Start the rule's remedy number `rung`, which counts on when the first is begun again, or refuse it and say why.
 
     A refusal is escalated, and so is a run that may only observe because the service is paused. One run too many
     pulls the storm brake: the service pauses, and that run and later ones only observe. An alert that joins an
     incident with a run under way is looked at again when that run should have helped it too.
     """
     rule, incident = trouble.rule, trouble.incident
-    wanted = rule.run[rung]
+    wanted = rule.run[rung % len(rule.run)]
+    first = rung % len(rule.run) == 0
     if rung == 0 and await tx.runs.running_of(incident.id):
         await _note(tx, trouble, Answer(Guard.JOINED), now)
         await tx.work.add(WorkKind.PLAN, trouble.alert.id, now + _later(rule))
@@ -102,12 +113,12 @@ async def plan_rung(tx: Tx, desk: Desk, trouble: Trouble, scope: Scope, now: dat
     paused = await tx.switches.get(PAUSED) is not None
     mode = Mode.OBSERVE if desk.mode is Mode.OBSERVE or paused else rule.mode
     facts = await past_of(tx, desk.reach, rule, (incident.key, proposal.target), now)
-    bounds = Bounds(mode=mode, reach=desk.reach, facts=facts, now=now, later_rung=rung > 0)
+    bounds = Bounds(mode=mode, reach=desk.reach, facts=facts, now=now, later_rung=not first)
     answer = guard(proposal, rule.limits, bounds)
-    if answer.reason is Guard.TARGET_LOCKED and playbook.holds_target and rung == 0:
+    if answer.reason is Guard.TARGET_LOCKED and playbook.holds_target and first:
         await _wait_for_target(tx, desk, trouble, facts.holder, now)
         return
-    until = _wait_until(desk, trouble, answer, facts, now) if rung == 0 else None
+    until = _wait_until(desk, trouble, answer, facts, now) if first else None
     if until is not None:
         await _wait_its_turn(tx, trouble, answer, until, now)
         return
@@ -146,7 +157,7 @@ async def _wait_for_target(tx: Tx, desk: Desk, trouble: Trouble, holder: str | N
     if asked or trouble.event_id is not None:  # said once, however often it is looked at
         said = f"run {holder} is at work there{' and asked to stop' if asked else ''}"
         await _note(tx, trouble, Answer(Guard.TARGET_WAITED_FOR, said), now)
-    await tx.work.add(WorkKind.PLAN, trouble.alert.id, now + _LOOK_AGAIN)
+    await tx.work.add(WorkKind.PLAN, trouble.row, now + _LOOK_AGAIN)
 
 
 def goes_before(desk: Desk, rule: Rule | None, run: Run) -> bool:
@@ -176,7 +187,7 @@ async def _wait_its_turn(tx: Tx, trouble: Trouble, answer: Answer, until: dateti
     if trouble.event_id is not None:  # said once, however often it is looked at
         lately = answer.reason is Guard.LOOKED_LATELY
         await _note(tx, trouble, answer if lately else Answer(Guard.TARGET_WAITED_FOR, answer.detail), now)
-    await tx.work.add(WorkKind.PLAN, trouble.alert.id, until)
+    await tx.work.add(WorkKind.PLAN, trouble.row, until)
 
 
 def acts(desk: Desk, rule: Rule) -> bool:
@@ -185,19 +196,26 @@ def acts(desk: Desk, rule: Rule) -> bool:
 
 
 async def plan_again(tx: Tx, desk: Desk, work: Work, now: datetime) -> None:
-    """Look again at an alert that had to wait when it came: if it still fires, plan for it too."""
+    """Plan for what had to wait: an alert that could not be planned for when it came, or an incident's next look."""
     alert = await tx.alerts.get(work.ref)
-    incident = await tx.incidents.get(alert.incident_id or "") if alert is not None else None
-    rule = desk.rule(alert.rule) if alert is not None else None
-    if alert is not None and rule is None:
+    if alert is None:
+        await _look_again(tx, desk, work, now)
+        return
+    incident = await tx.incidents.get(alert.incident_id or "")
+    rule = desk.rule(alert.rule)
+    if rule is None:
         await end_firings(tx, desk, [alert], now)
-    if alert is None or alert.resolved_at is not None or incident is None or rule is None or not rule.run:
+    if alert.resolved_at is not None or incident is None or rule is None or not rule.run:
+        await tx.work.finish(work)
+        return
+    only = len(await tx.alerts.incidents_of(alert.id)) == 1
+    if only and await runs_for(tx, alert, rule):  # a look at its incident has been for it
         await tx.work.finish(work)
         return
     if await tx.runs.running_of(incident.id):
         await tx.work.reschedule(work, now + _later(rule))
         return
-    rested = rested_at(rule.limits.cooldown, await _last_runs(tx, rule, incident.key))
+    rested = rested_at(rule.limits.cooldown, await last_runs(tx, rule, incident.key))
     if rested is not None and rested > now:
         await tx.work.reschedule(work, rested)
         return
@@ -206,22 +224,47 @@ async def plan_again(tx: Tx, desk: Desk, work: Work, now: datetime) -> None:
     await plan_rung(tx, desk, trouble, rule_scope(desk, alert, now), now)
 
 
+async def _look_again(tx: Tx, desk: Desk, work: Work, now: datetime) -> None:
+    """Begin the remedies anew for an incident whose last ones came to nothing, unless a person has it.
+
+    While the service is paused that waits. A run under way has what follows seen to at its end.
+    """
+    incident = await tx.incidents.get(work.ref)
+    rule = desk.rule(incident.rule) if incident is not None else None
+    if incident is None or incident.state is IncidentState.RESOLVED or rule is None or not rule.run:
+        await tx.work.finish(work)
+        return
+    past = await past_runs(tx, incident)
+    at = await due_look(tx, desk, rule, incident, past)
+    until = incident.acknowledged_until if incident.acknowledged_by is not None else now
+    if at is None or until is None:
+        await tx.work.finish(work)
+        return
+    if acts(desk, rule) and await tx.switches.get(PAUSED) is not None:
+        until = max(until, now + FIRST_PAUSE)
+    if max(at, until) > now:
+        await tx.work.reschedule(work, max(at, until))
+        return
+    await tx.work.finish(work)
+    for alert in by_turn(await tx.alerts.of_incident(incident.id), past):
+        before = await runs_for(tx, alert, rule)
+        if any(run.mutated for run in before):
+            continue
+        trouble = Trouble(rule=rule, alert=alert, event=alert.event, incident=incident, again=True)
+        rung = next_rung(before, len(rule.run))
+        await plan_rung(tx, desk, trouble, rule_scope(desk, alert, now), now, rung)
+        return
+
+
 async def past_of(tx: Tx, reach: Reach, rule: Rule, about: tuple[str, str | None], now: datetime) -> Facts:
     """What the past says of a rule's runs for an incident key, and of their target. `about` is both."""
     key, target = about
-    last = await _last_runs(tx, rule, key)
+    last = await last_runs(tx, rule, key)
     return replace(
         await target_facts(tx, reach, target, now),
         last_ended=last.last_ended,
         last_looked=last.last_looked,
         started=[await tx.runs.started_since(rule.name, key, now - limit.per) for limit in rule.limits.runs],
-    )
-
-
-async def _last_runs(tx: Tx, rule: Rule, key: str) -> Facts:
-    return Facts(
-        last_ended=await tx.runs.last_ended(rule.name, key, acted=True),
-        last_looked=await tx.runs.last_ended(rule.name, key),
     )
 
 
@@ -315,10 +358,17 @@ def _taken(incident: Incident, desk: Desk, now: datetime) -> Incident:
 async def _refuse(
     tx: Tx, desk: Desk, trouble: Trouble, answer: Answer, now: datetime, run: Run | None = None
 ) -> None:
+    """Write down why a run is not begun, tell people, and have it looked at again in its time."""
     await _note(tx, trouble, answer, now, run)
-    if acts(desk, trouble.rule):
+    incident = trouble.incident
+    known = False
+    if run is not None:
+        ended = replace(run, state=RunState.REFUSED, reason=answer.reason.value)
+        known = trouble.again and await is_known(tx, incident, ended)
+        await look_later(tx, desk, (trouble.alert, incident), now)
+    if acts(desk, trouble.rule) and not known:
         said = f"{answer.reason.value}: {answer.detail}".strip(": ")
-        await escalate(tx, trouble.incident, Escalate.RUN_REFUSED, now, said)
+        await escalate(tx, incident, Escalate.RUN_REFUSED, now, said)
 
 
 async def _note(tx: Tx, trouble: Trouble, answer: Answer, now: datetime, run: Run | None = None) -> None:

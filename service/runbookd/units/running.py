@@ -20,6 +20,7 @@ from runbookd.stages.verify import verify
 from runbookd.units.desk import PAUSED, Desk, Plans
 from runbookd.units.escalation import escalate
 from runbookd.units.holding import drop_hold
+from runbookd.units.looking import is_known, look_later
 from runbookd.units.planning import Trouble, acts, plan_rung, rule_scope
 from runbookd.units.records import answer_evidence, entries_of
 from runbookd.units.schedules import settle_firing
@@ -185,6 +186,8 @@ async def _finish(
     if alert is not None and incident is not None:
         quiet = plan.playbooks[plan.root].on_failure == "next_rung"
         await _next(tx, desk, ended, (finish, quiet), (alert, incident), now)
+        if not run.mutated and may_climb(finish):
+            await look_later(tx, desk, (alert, incident), now)
         await settle_firing(tx, desk, ended, (alert, incident), now)
 
 
@@ -194,12 +197,14 @@ async def _next(
     """After a run that did not help: the next rung if there is one and it is safe, and people when they must know."""
     (finish, quiet), (alert, incident) = end, about
     rule = desk.rule(run.rule)
-    more = rule is not None and run.rung + 1 < len(rule.run) and may_climb(finish) and not run.cancel_reason
+    rungs = len(rule.run) if rule is not None else 0
+    more = rungs > 0 and (run.rung + 1) % rungs > 0 and may_climb(finish) and not run.cancel_reason
     paused = await tx.switches.get(PAUSED) is not None
     # A next rung that will only observe mends nothing: people must know of this end.
     quiet = quiet and rule is not None and acts(desk, rule) and not paused
     why = after_run(run, finish, more_rungs=more, quiet_next_rung=quiet)
-    if why is not None:
+    again = run.rung >= rungs > 0
+    if why is not None and not (again and await is_known(tx, incident, run)):
         incident = await escalate(tx, incident, why, now, finish.message)
     if rule is None or not more:
         return
@@ -215,7 +220,7 @@ async def _next(
         await tx.ledger.append([entry])
         return
     scope = rule_scope(desk, alert, now)
-    trouble = Trouble(rule=rule, alert=alert, event=alert.event, incident=incident)
+    trouble = Trouble(rule=rule, alert=alert, event=alert.event, incident=incident, again=again)
     await plan_rung(tx, desk, trouble, scope, now, run.rung + 1)
 
 

@@ -135,12 +135,14 @@ async def test_last_acted_on_a_target(store: Store) -> None:
 async def test_started_and_acted_since(store: Store) -> None:
     """Runs from `since` on, its own moment included; the refused do not count, nor observed ones as acting.
 
+    Of those that ended only the ones that changed something count.
     The count over all rules stops at what it was told is enough.
     """
     await add(store, *(run(f"r{n}", created_at=at(n)) for n in range(4)))
     await add(store, *(run(f"x{n}", created_at=at(n), state=RunState.REFUSED) for n in range(4)))
+    await add(store, *(run(f"l{n}", created_at=at(n), state=RunState.FAILED) for n in range(4)))
     await add(store, run("o1", created_at=at(2), mode=Mode.OBSERVE), run("k2", created_at=at(2), key="k2"))
-    await add(store, run("hand", created_at=at(2), rule=None, key=""))
+    await add(store, run("hand", created_at=at(2), rule=None, key="", state=RunState.FAILED, mutated=True))
     assert await ask(store, "started_since", "high-cpu", "k1", at(2)) == 3
     assert await ask(store, "started_since", "high-cpu", "k1", at(2) + timedelta(microseconds=1)) == 1
     assert await ask(store, "acted_since", at(2), 99) == 4

@@ -46,18 +46,20 @@ WHERE rule = :rule AND key = :key AND state <> 'refused' AND ended_at IS NOT NUL
 SELECT max(coalesce(ended_at, created_at)) AS at FROM runs WHERE target = :target AND mutated <> 0
 
 -- name: started_since
--- How many runs of a rule and key were started since a time.
+-- How many runs of a rule and key were started since a time that changed something, or may yet.
 SELECT count(*) AS started FROM runs
 WHERE rule = :rule AND key = :key AND created_at >= :since AND state <> 'refused'
+AND (mutated <> 0 OR state = 'running')
 
 -- name: cancel_reason
 -- Why a run is asked to stop.
 SELECT cancel_reason FROM runs WHERE id = :id
 
 -- name: acted_since
--- How many runs in act mode were started since a time, over all rules; counted no further than :most.
+-- How many runs in act mode were started since a time that changed something, or may yet; counted no further than :most.
 SELECT count(*) AS started FROM (
-    SELECT 1 FROM runs WHERE mode = 'act' AND state <> 'refused' AND created_at >= :since LIMIT :most
+    SELECT 1 FROM runs WHERE mode = 'act' AND state <> 'refused' AND created_at >= :since
+    AND (mutated <> 0 OR state = 'running') LIMIT :most
 ) AS counted
 
 -- name: save_step
