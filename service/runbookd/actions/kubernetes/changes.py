@@ -151,8 +151,15 @@ async def made_once(cluster: Cluster, context: Context, ref: Ref, body: Json) ->
         return found, False
 
 
-async def take_back(cluster: Cluster, ref: Ref, revert: Sequence[Operation]) -> Changed:
+async def take_back(
+    cluster: Cluster,
+    ref: Ref,
+    revert: Sequence[Operation],
+    note: Callable[[Json], Sequence[Operation]] | None = None,
+) -> Changed:
     """Bring back what a change replaced; nothing is sent when that is so already, so twice does no harm.
+
+    `note` makes what is to be written down with it, from the object as it stands. None: nothing.
 
     Raises Rejected (`conflict`) when what the change had left there has been changed by somebody since.
     """
@@ -163,7 +170,7 @@ async def take_back(cluster: Cluster, ref: Ref, revert: Sequence[Operation]) -> 
         if not holds(now, revert):
             message = f"{ref} has been changed since this step changed it; it is not undone over that, a person decides"
             raise Rejected(message, kind="conflict")
-        body = [_same_version(now), *revert]
+        body = [_same_version(now), *revert, *(note(now) if note is not None else ())]
         if LAST_CHANGE in annotations_of(now):
             body.append({"op": "remove", "path": f"/metadata/annotations/{escaped(LAST_CHANGE)}"})
         after = await _sent(cluster, ref, now, body, Patch.JSON)

@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from runbookd.actions.kubernetes.changes import Wanted
-from runbookd.actions.kubernetes.fields import annotations_of
 from runbookd.actions.kubernetes.kinds import DEPLOYMENT, Json, Ref
 from runbookd.actions.kubernetes.patches import Operation, escaped, tokens
-from runbookd.actions.kubernetes.replica_sets import number_of, same_template
-from runbookd.actions.kubernetes.revisions import Revision
+from runbookd.actions.kubernetes.replica_sets import number_of
+from runbookd.actions.kubernetes.revisions import Revision, is_all_since
 
 CHANGED_AFTER = "runbookd.io/changed-after"
 _TEMPLATE = ["spec", "template"]
@@ -37,11 +36,7 @@ def noted(now: Json, ref: Ref, wanted: Wanted) -> Wanted:
 
 def is_changed_here(deployment: Json, revisions: Sequence[Revision]) -> bool:
     """Whether the newest revision is such a change: all revisions after the one noted are of one release."""
-    note = annotations_of(deployment).get(CHANGED_AFTER, "")
-    if not note.isdecimal():
-        return False
-    later = [one for one in revisions if one.number > int(note)]
-    return bool(later) and all(same_template(one.template, later[-1].template) for one in later)
+    return is_all_since(deployment, CHANGED_AFTER, revisions)
 
 
 def _changes_template(body: Json | Sequence[Operation]) -> bool:

@@ -13,7 +13,7 @@ from runbookd.actions.failures import Rejected
 from runbookd.actions.kubernetes.cluster import Cluster
 from runbookd.actions.kubernetes.events import moment
 from runbookd.actions.kubernetes.evidence import listed_numbers, verdicts
-from runbookd.actions.kubernetes.fields import condition, controller_of, selector_text
+from runbookd.actions.kubernetes.fields import annotations_of, condition, controller_of, selector_text
 from runbookd.actions.kubernetes.kinds import REPLICA_SET, Json
 from runbookd.actions.kubernetes.replica_sets import (
     created,
@@ -147,6 +147,15 @@ def is_return(revisions: Sequence[Revision]) -> bool:
     began = release[0][0]
     before = next((one for one in revisions if began - 1 in one.numbers), None)
     return revisions[-1].release[0] < (began if before is None else before.release[0])
+
+
+def is_all_since(deployment: Json, note: str, revisions: Sequence[Revision]) -> bool:
+    """Whether nothing but the present release has come after the number that an annotation of the Deployment notes."""
+    noted = annotations_of(deployment).get(note, "")
+    if not noted.isdecimal():
+        return False
+    later = [one for one in revisions if one.number > int(noted)]
+    return bool(later) and all(same_template(one.template, later[-1].template) for one in later)
 
 
 def changed_at(deployment: Json, revisions: Sequence[Revision]) -> datetime | None:

@@ -21,11 +21,11 @@ from runbookd.actions.kubernetes.own_changes import is_changed_here
 from runbookd.actions.kubernetes.revisions import (
     Revision,
     changed_at,
-    is_return,
     last_good,
     previous_good,
     revisions_of,
 )
+from runbookd.actions.kubernetes.rollbacks import is_rolled_back
 from runbookd.model.action import Repeat, Spec
 from runbookd.model.base import Duration
 
@@ -111,7 +111,7 @@ async def run(params: Params, context: Context) -> Result:
         current_replica_set=revisions[-1].replica_set["metadata"]["name"] if revisions else "",
         last_good=good.number if good else None,
         previous_good=previous.number if previous else None,
-        taken_back=is_return(revisions),
+        taken_back=is_rolled_back(deployment, revisions),
         changed_by_runbookd=is_changed_here(deployment, revisions),
         changed_at=changed,
         changed_ago=None if changed is None else max(timedelta(0), context.now() - changed),

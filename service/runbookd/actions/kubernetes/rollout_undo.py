@@ -39,7 +39,7 @@ from runbookd.actions.kubernetes.kinds import (
 )
 from runbookd.actions.kubernetes.replica_sets import number_of, same_template
 from runbookd.actions.kubernetes.revisions import find_revision, revisions_of
-from runbookd.actions.kubernetes.rollbacks import notes
+from runbookd.actions.kubernetes.rollbacks import notes, put_back
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.actions.kubernetes.workloads import OneTemplate, check_gitops, check_running, rights, when
 from runbookd.model.action import Probed, Repeat, Spec
@@ -129,7 +129,9 @@ async def undo(params: Params, result: Result, context: Context) -> Result | Non
     """Put the template back; raises Rejected (`conflict`) when somebody has changed it since."""
     where = await cluster(context, params.cluster)
     check_protected(where.access, params.ref)
-    changed = await take_back(where, params.ref, result.revert)
+    changed = await take_back(
+        where, params.ref, result.revert, put_back if params.ref.kind == DEPLOYMENT else None
+    )
     back = result.from_revision or params.to_revision
     return _result(params, changed, None).model_copy(update={"to_revision": back})
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from runbookd.actions.kubernetes.evidence import TAKEN_BACK
 from runbookd.actions.kubernetes.kinds import Json
 from runbookd.actions.kubernetes.patches import Operation
+from runbookd.actions.kubernetes.replica_sets import REVISION, REVISION_HISTORY
 from runbookd.actions.kubernetes.revisions import judged
-from runbookd.actions.kubernetes.rollbacks import notes
+from runbookd.actions.kubernetes.rollbacks import PUT_BACK_AFTER, is_rolled_back, notes, put_back
 from tests.contract.actions.kube_objects import HASH, deployment, replica_set, restarted, template
 
 LIST = "/metadata/annotations/runbookd.io~1taken-back"
@@ -69,3 +70,15 @@ def test_a_template_nobody_has_rolled_out_is_not_named() -> None:
     paused = deployment()
     paused["spec"]["template"] = template("api", "shop:9", **{HASH: "h9"})
     assert [one["path"] for one in noted(paused, [replica_set(1), replica_set(2)], to=1)] == []
+
+
+def test_what_an_undo_puts_back_is_no_release() -> None:
+    """Until something else comes: so a rollback and its undo never take turns."""
+    sets = [replica_set(3, release=1, notes={REVISION_HISTORY: "1"}), replica_set(4, release=2)]
+    found = deployment()
+    (note,) = put_back({"metadata": {"annotations": {REVISION: "3"}}})
+    assert note == {"op": "add", "path": "/metadata/annotations/runbookd.io~1put-back-after", "value": "3"}
+    assert not is_rolled_back(found, judged(found, sets))
+    found["metadata"]["annotations"][PUT_BACK_AFTER] = note["value"]
+    assert is_rolled_back(found, judged(found, sets))
+    assert not is_rolled_back(found, judged(found, [*sets, replica_set(5)]))
