@@ -1,10 +1,9 @@
-"""The fuse box: settings in, a wired service out. The only file that knows everyone."""
+"""The service: the wired engine with its doors, clockwork and signs of life. The only file that knows everyone."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,36 +11,26 @@ import structlog
 
 from runbookd import __version__
 from runbookd.actions.catalogue import ActionCatalogue
-from runbookd.actions.performer import CataloguePerformer
-from runbookd.content.load import load
-from runbookd.errors import SettingsError
+from runbookd.content.load import again, load
+from runbookd.errors import ContentError, SettingsError
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.work import WorkKind
-from runbookd.pipeline import Pipeline, Ports
-from runbookd.reports.review_draft import draft
+from runbookd.pipeline import Ports
 from runbookd.runtime.clock import AGREE_EVERY, SystemClock
-from runbookd.runtime.ids import Ulids
-from runbookd.runtime.outbox import Outbox
-from runbookd.runtime.retention import EVERY, FIRST_AFTER, REF, Pruner
+from runbookd.runtime.in_force import kept
+from runbookd.runtime.retention import EVERY, FIRST_AFTER, REF
 from runbookd.runtime.safekeeping import Safekeeping
 from runbookd.runtime.secrets import FilesAndEnvironment
-from runbookd.runtime.surroundings import kubeconfig
-from runbookd.runtime.worker import Worker
-from runbookd.stages.normalize import DEFAULT_LIMITS
-from runbookd.store import sqlite_reader
-from runbookd.store.sqlite import open_sqlite
-from runbookd.units.desk import Desk
+from runbookd.wiring import Parts, open_database, wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-    from datetime import timedelta
+    from collections.abc import Awaitable, Callable, Mapping
 
     from aiohttp.web import AppRunner
     from prometheus_client import CollectorRegistry
 
     from runbookd.model.library import Library
     from runbookd.model.work import Work
-    from runbookd.ports import Clock, Store
     from runbookd.reports.public_incidents import PublicPages
     from runbookd.runtime.attendance import Attendance
     from runbookd.runtime.checkpoints import Checkpoints
@@ -50,139 +39,12 @@ if TYPE_CHECKING:
     from runbookd.runtime.reloader import Reloader
     from runbookd.runtime.scheduler import Scheduler
     from runbookd.settings import Settings
-    from runbookd.units.watch import Watch
     from runbookd.web.health import Warn
 
 log = structlog.get_logger()
 
 _LAST_CHECKPOINT = 3.0
 """Seconds for the checkpoint at the stop, which waits for no bucket that does not answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """A wired engine: everything but the doors. The CLI uses it as it is; `serve` puts the doors on."""
-
-    settings: Settings
-    store: Store
-    clock: Clock
-    catalogue: ActionCatalogue
-    performer: CataloguePerformer
-    pipeline: Pipeline
-    worker: Worker
-    ids: Ulids
-    keeping: Safekeeping
-
-    def load(self) -> Library:
-        """Read rules and playbooks anew, and warn of what the settings lack for them. Raises ContentError."""
-        library = load(self.settings.rules, self.settings.playbooks, self.catalogue)
-        self.warn(library)
-        return library
-
-    def warn(self, library: Library) -> None:
-        """Log every call and message of this content that would be refused for want of something."""
-        from runbookd.reports.unmet import unmet
-        from runbookd.reports.wanting import Here, wanting
-
-        here = Here(kubeconfig=kubeconfig(), secrets=FilesAndEnvironment(self.settings.secrets_folder))
-        for problem in (
-            *unmet(library, self.catalogue, self.settings.actions, here.kubeconfig),
-            *wanting(library, self.settings.actions, here),
-        ):
-            log.warning("what the content asks for is not there", stage="match", problem=str(problem))
-
-    def pruner(self) -> Pruner:
-        """Make what forgets by age. Raises SettingsError and NotFound when the key for archives cannot be read."""
-
-        def longest_window() -> timedelta:
-            return (
-                self.pipeline.desk.library.longest_window()
-            )  # of the content in force, which a reload replaces
-
-        return Pruner(
-            self.store,
-            self.clock,
-            self.settings.retention.ages(),
-            self.keeping.archiving(),
-            longest_window=longest_window,
-            lease=self.settings.lease,
-        )
-
-
-@asynccontextmanager
-async def wire(
-    settings: Settings,
-    library: Library | None = None,
-    clock: Clock | None = None,
-    watch: Watch | None = None,
-    *,
-    migrate: bool = True,
-    chain: str | None = None,
-) -> AsyncIterator[Parts]:
-    """Put the engine together, and take it apart again.
-
-    `library` None reads the folders in the settings; `clock` None is the machine's, set by the database's. Without
-    `migrate` a schema that is not this version's, or not there, is refused and left as it is. `chain` is the ledger's
-    on Postgres; None is the replica's own. Raises ContentError, SettingsError, StoreError.
-    """
-    own = SystemClock()
-    clock = clock or own
-    ids = Ulids()
-    catalogue = ActionCatalogue(settings.actions)
-    library = library or load(settings.rules, settings.playbooks, catalogue)
-    async with AsyncExitStack() as stack:
-        store = await _open(settings, chain or settings.name, migrate=migrate)
-        stack.push_async_callback(store.close)
-        await own.agree(store)
-        secrets = FilesAndEnvironment(settings.secrets_folder)
-        performer = CataloguePerformer(catalogue, secrets, clock)
-        stack.push_async_callback(performer.close)
-        keeping = Safekeeping(settings.ledger, settings.aws, secrets, watch)
-        stack.push_async_callback(keeping.close)
-        ports = Ports(store, performer, clock)
-        pipeline = Pipeline(ports, _desk(settings, library, ids), watch)
-        worker = Worker(store, clock, pipeline, owner=f"{settings.name}/{ids.new('w')}", slots=settings.slots)
-        parts = Parts(
-            settings=settings,
-            store=store,
-            clock=clock,
-            catalogue=catalogue,
-            performer=performer,
-            pipeline=pipeline,
-            worker=worker,
-            ids=ids,
-            keeping=keeping,
-        )
-        worker.handlers[WorkKind.SEND] = Outbox(ports, pipeline, watch).send
-        worker.handlers[WorkKind.PRUNE] = lambda work: parts.pruner().handle(work)
-        yield parts
-
-
-async def _open(settings: Settings, chain: str, *, migrate: bool) -> Store:
-    """Open the database the settings name. Raises StoreError."""
-    if settings.database_url is None:
-        if not migrate:
-            await asyncio.to_thread(sqlite_reader.check, settings.database)
-        return await open_sqlite(settings.database, queue=settings.database_queue)
-    from runbookd.store.postgres import open_postgres
-
-    url = settings.database_url.get_secret_value()
-    stall = min(5.0, settings.lease.total_seconds() / 4)
-    return await open_postgres(url, chain=chain, queue=settings.database_queue, stall=stall, migrate=migrate)
-
-
-def _desk(settings: Settings, library: Library, ids: Ulids) -> Desk:
-    return replace(
-        Desk.of(library, ids),
-        reach=settings.reach.bounds(),
-        mode=settings.mode,
-        lease=settings.lease,
-        forget_after=settings.reconcile.forget_after,
-        limits=replace(DEFAULT_LIMITS, depth=settings.web.max_depth),
-        people=settings.web.people.by_source(),
-        watchdogs={(each.source, each.alert): each for each in settings.watchdogs},
-        draft=draft,
-    )
 
 
 def preflight(settings: Settings) -> None:
@@ -210,7 +72,8 @@ def preflight(settings: Settings) -> None:
 async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], None] | None = None) -> None:
     """Run the service until `stop` is set, then stop gracefully. Raises what `wire` raises.
 
-    `ready` is told the address once the service listens.
+    `ready` is told the address once the service listens. Where the files are broken it begins with what was in force
+    last: an incident that is open must not wait until somebody has mended them.
     """
     # The doors' libraries are not for the CLI's other commands to pay for.
     from prometheus_client import CollectorRegistry
@@ -228,12 +91,15 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
     async with AsyncExitStack() as stack:
         if settings.database_url is None:
             stack.enter_context(only_server_of(settings.database))
-        parts = await stack.enter_async_context(wire(settings, watch=metrics))
+        library, broken = await _to_begin_with(settings)
+        parts = await stack.enter_async_context(wire(settings, library, watch=metrics))
         attendance = Attendance(metrics)
         await _join(parts, attendance)
         checkpoints = parts.keeping.checkpoints(parts.store, parts.clock, metrics)
         scheduler = _sweeps(parts, metrics, checkpoints)
         reloader = Reloader(parts.load, parts.pipeline, parts.store, parts.clock, metrics)
+        if broken:
+            await reloader.reload()  # tells of the mistakes wherever a refused edit is told
         warnings = {"reload": lambda: reloader.refused, "replica": attendance.trouble}
         runner = await _listen(parts, registry, warnings)
         stack.push_async_callback(runner.cleanup)
@@ -260,6 +126,26 @@ async def serve(settings: Settings, stop: asyncio.Event, ready: Callable[[str], 
                     await checkpoints.sign()
         await presence.end()
         log.info("stopped", stage="execute")
+
+
+async def _to_begin_with(settings: Settings) -> tuple[Library, bool]:
+    """Read the files; where they are broken, return what was in force last, and True. Raises ContentError."""
+    try:
+        return load(settings.rules, settings.playbooks, ActionCatalogue(settings.actions)), False
+    except ContentError as error:
+        store = await open_database(settings, settings.name)
+        try:
+            texts = await store.read(kept)
+        finally:
+            await store.close()
+        if texts is None:
+            raise
+        log.error(
+            "the files are broken; the service begins with what was in force last",
+            stage="match",
+            error=str(error),
+        )
+        return again(texts), True
 
 
 async def _join(parts: Parts, attendance: Attendance) -> None:

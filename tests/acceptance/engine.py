@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from runbookd.bootstrap import wire
 from runbookd.model.alert import Alert
 from runbookd.model.audit import LedgerEntry
 from runbookd.model.escalation import IncidentLevel, Message
@@ -26,6 +25,7 @@ from runbookd.runtime.worker import Worker
 from runbookd.settings import Settings
 from runbookd.units.people import Act, Do, Done, act
 from runbookd.units.watch import Watch
+from runbookd.wiring import wire
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 NEVER = "0001-01-01T00:00:00Z"

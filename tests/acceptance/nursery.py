@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import runbookd
-from runbookd import bootstrap
+from runbookd import bootstrap, wiring
 from runbookd.ports import Tx
 from runbookd.runtime import clock, logs
 from runbookd.settings import load_settings
@@ -121,7 +121,7 @@ async def live(config: Path, point: str | None) -> None:
         async def open_store(path: Path, **options: Any) -> SqliteStore:
             return ending_at(await open_sqlite(path, **options), point)
 
-        bootstrap.open_sqlite = open_store  # type: ignore[attr-defined]
+        wiring.open_sqlite = open_store  # type: ignore[attr-defined]
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings = load_settings(config)

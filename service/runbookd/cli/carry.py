@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from runbookd.bootstrap import Parts
     from runbookd.model.run import Run, StepRecord
     from runbookd.ports import Tx
+    from runbookd.wiring import Parts
 
 _LONGEST_SLEEP = timedelta(seconds=1)
 _LOOK_EVERY = 0.1

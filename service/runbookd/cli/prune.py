@@ -33,9 +33,9 @@ def prune(shared: Shared, *, dry_run: bool, output: str) -> None:
 
 
 async def _prune(shared: Shared, *, dry_run: bool) -> dict[str, int]:
-    from runbookd.bootstrap import wire
     from runbookd.runtime.logs import set_up
     from runbookd.runtime.retention import KEPT
+    from runbookd.wiring import wire
 
     set_up("console", "ERROR")
     async with wire(shared.settings(), migrate=False, chain=CHAIN) as parts:

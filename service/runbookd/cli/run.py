@@ -20,13 +20,13 @@ from runbookd.errors import NotFound
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runbookd.bootstrap import Parts
     from runbookd.cli.progress import Progress
     from runbookd.model.run import Run, StepRecord
     from runbookd.model.work import Work
     from runbookd.ports import Tx
     from runbookd.stages.plan import Answer
     from runbookd.units.manual import Request
+    from runbookd.wiring import Parts
 
 _MADE_WAY_WITHIN = timedelta(minutes=1)
 _LOOK_EVERY = 0.5
@@ -101,7 +101,7 @@ def run(
     )
 
     async def go() -> int:
-        from runbookd.bootstrap import wire
+        from runbookd.wiring import wire
 
         async with wire(settings, library, migrate=False, chain=CHAIN) as parts:
             return await _run(parts, request, output)

@@ -87,10 +87,13 @@ REASON = click.option(
 
 
 def actor() -> str:
-    """Who asks, for the ledger: `cli:NAME`."""
+    """Who asks, for the ledger: `cli:NAME`, the name as one line of at most 100 characters that can be seen."""
     import getpass
 
+    from runbookd.language.media import one_line
+    from runbookd.language.said import LONGEST_NAME
+
     try:
-        return f"cli:{getpass.getuser()}"
+        return f"cli:{one_line(getpass.getuser())[:LONGEST_NAME]}"
     except (KeyError, OSError):  # a user id without a name, as in a container
         return f"cli:{os.getuid()}"

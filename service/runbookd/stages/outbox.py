@@ -66,7 +66,7 @@ EVERY = {
         timedelta(seconds=1)
     ),  # a message a second and channel: https://docs.slack.dev/apis/web-api/rate-limits
     Channel.PAGERDUTY: Pace(timedelta(seconds=0.7), 30),  # 120 events a minute and key: docs/events-API-v2
-    Channel.STATUSPAGE: Pace(timedelta(seconds=1)),  # a request a second and token
+    Channel.STATUSPAGE: Pace(timedelta(seconds=3)),  # a request a second and token; an opening needs three
 }
 """How often an address may be used. In a minute it is a little less than what is allowed."""
 _EDITS = "slack edits"

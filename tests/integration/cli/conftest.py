@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from runbookd.bootstrap import Parts, wire
 from runbookd.settings import load_settings
 from runbookd.store.sqlite_file import prepare
+from runbookd.wiring import Parts, wire
 from tests.integration.cli.forks import Forks, forks
 
 SCRIPT = Path(sys.executable).parent / "runbookd"

@@ -142,3 +142,23 @@ def test_without_a_service_it_is_said_what_is_lost(there: Runbookd) -> None:
     assert "done without that file" in said
     assert "no content in force is in the database" in said
     assert "when an acknowledgement expires" in said
+
+
+def test_a_service_that_is_killed_goes_on_with_what_was_in_force(scene: Scene) -> None:
+    """A file was broken while it ran: started again it acts on what it had, says so, and takes the file once mended."""
+    scene.write(BROKEN)
+    scene.until("reload refused")
+    scene.process.kill()
+    scene.process.communicate(timeout=40)
+    process, started = serving(scene.runbookd, **scene.runbookd.environment)
+    again = replace(scene, process=process)
+    try:
+        assert post(started["address"], "letmein") == 202
+        (service,) = again.runbookd.json("status")["services"]
+        assert "rules/people.yaml:3:" in service["refused"]
+        again.runbookd("escalate", scene.incident, "--priority", "P0", "--reason", "customers are cut off")
+        assert again.look()["priority"] == "P0"
+        again.write(PEOPLE + "# mended\n")
+        again.until("reloaded")
+    finally:
+        again.stop()

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from runbookd.bootstrap import wire
+from runbookd.wiring import wire
 from tests.integration.cli.conftest import Runbookd, alert
 
 Tell = Callable[..., Awaitable[None]]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runbookd.bootstrap import Parts, wire
 from runbookd.runtime.schedules import Schedules
+from runbookd.wiring import Parts, wire
 from tests.integration.cli.conftest import Runbookd
 
 SCHEDULES = """

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runbookd.bootstrap import wire
 from runbookd.model.escalation import MessageState
 from runbookd.ports import Tx
+from runbookd.wiring import wire
 from tests.contract.store.samples import message
 from tests.integration.cli.conftest import Runbookd
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from runbookd.bootstrap import Parts, wire
 from runbookd.pipeline import Ports
 from runbookd.runtime.config import HeartbeatConfig
 from runbookd.runtime.heartbeat import Heartbeat
 from runbookd.runtime.metrics import Metrics
 from runbookd.runtime.watchdogs import listening
 from runbookd.settings import Settings
+from runbookd.wiring import Parts, wire
 from tests.acceptance.engine import SetClock
 from tests.fakes.healthchecks import switch
 from tests.postgres import PostgresServer
