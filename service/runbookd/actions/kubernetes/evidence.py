@@ -36,7 +36,7 @@ from runbookd.actions.kubernetes.replica_sets import (
     pods_of,
     template_hash,
 )
-from runbookd.actions.kubernetes.standing import COMPLETED, stood, was_completed
+from runbookd.actions.kubernetes.standing import COMPLETED, missed_its_deadline, stood, was_completed
 
 TAKEN_BACK = "runbookd.io/taken-back"
 """Names, by their pod-template-hash, the revisions of a Deployment that rollbacks took back, the latest last."""
@@ -59,7 +59,7 @@ def verdicts(deployment: Json, ordered: Sequence[Json]) -> list[Verdict]:
             or by_mark(one, GOOD)
             or ((False, "it was taken back by a rollback") if back else None)
             or (_of_newest(deployment, one) if newest else None)
-            or (None if older_has_pods else _by_pods(one))
+            or (None if older_has_pods else _by_pods(deployment, one, ordered))
             or _by_standing(deployment, one, ordered)
             or (False, "nothing shows that it ever was fully available")
         )
@@ -114,9 +114,12 @@ def _of_newest(deployment: Json, replica_set: Json) -> Verdict:
     return False, f"its rollout is not complete: {available} of {total} pods are available"
 
 
-def _by_pods(replica_set: Json) -> Verdict | None:
-    """An older revision that still has pods."""
+def _by_pods(deployment: Json, replica_set: Json, all_of_them: Sequence[Json]) -> Verdict | None:
+    """An older revision that still has pods; of fewer than there should be, those that never were ready are gone."""
     wanted, available = pods_of(replica_set)
+    fewer = wanted < deployment["spec"].get("replicas", 1)
+    if wanted and fewer and missed_its_deadline(deployment, replica_set, all_of_them):
+        return False, "its rollout missed its deadline before the next one came"
     return (True, f"its {available} pods are available now") if wanted and available >= wanted else None
 
 

@@ -21,6 +21,8 @@ REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """What a restart writes into the pod template, kubectl's and this service's."""
+_STAMPS = frozenset({RESTARTED_AT, "cattle.io/timestamp", "openshift.openshift.io/restartedAt"})
+"""The same of kubectl, Rancher's redeploy button and OpenShift's restart: nothing else of the template changes."""
 TEMPLATE_HASH = "pod-template-hash"
 
 
@@ -102,5 +104,5 @@ def _unrestarted(template: Json) -> Json:
     """A pod template without what the controller and restarts write into it."""
     bare = template_of({"spec": {"template": template}})
     annotations = bare["metadata"].get("annotations") or {}
-    kept = {name: text for name, text in annotations.items() if name != RESTARTED_AT}
+    kept = {name: text for name, text in annotations.items() if name not in _STAMPS}
     return {**bare, "metadata": {**bare["metadata"], "annotations": kept}}

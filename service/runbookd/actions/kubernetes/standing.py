@@ -7,7 +7,8 @@ Deployment's progress deadline (600 s unless set, and no more than that):
    when the next revision came, as its `lastTransitionTime` tells; the strategy lets it say something, which it does
    not where all pods may be unavailable; and every other release had been scaled to 0 by then
    (`replica_sets.emptied_at`). With the strategy Recreate a revision ends when it is scaled down, which turns the
-   condition False: that it turned only then tells the same.
+   condition False: that it turned only then tells the same. Where some pods may be unavailable it held without them: so
+   what is known to have missed its deadline is left out there.
 2. Rollouts made progress all the time. The condition `Progressing` has been True ever since: a rollout that makes no
    progress turns it False at the deadline
    (https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment). At 0 replicas a rollout
@@ -80,10 +81,27 @@ def was_completed(deployment: Json, replica_set: Json) -> bool:
     return had_pods and not _is_rescaled(deployment, made, [made])
 
 
+def missed_its_deadline(deployment: Json, replica_set: Json, all_of_them: Sequence[Json]) -> bool:
+    """Whether its rollout is known not to have come to its end when the next one came.
+
+    The condition `Progressing` turned True just then, so it was not before: it had missed its deadline. Resuming a
+    paused Deployment with a new template looks alike. Where a later one has missed its deadline too nobody knows.
+    """
+    progress = condition(deployment, "Progressing") or {}
+    turned = moment(progress.get("lastTransitionTime"))
+    if progress.get("status") != "True" or turned is None:
+        return False
+    return any(abs(turned - ended) <= _SAME for _, ended in _times(replica_set, all_of_them))
+
+
 def _with_its_pods(
     deployment: Json, replica_set: Json, all_of_them: Sequence[Json], needed: timedelta
 ) -> Iterator[timedelta]:
     """Yield the length of each time it stood at whose end nothing but its own pods can have been available."""
+    if _least(deployment["spec"]) < int(deployment["spec"].get("replicas", 1)) and missed_its_deadline(
+        deployment, replica_set, all_of_them
+    ):
+        return  # the condition held without all of its pods
     recreated = (deployment["spec"].get("strategy") or {}).get("type") == "Recreate"
     others = [one for one in all_of_them if not same_release(one, replica_set)]
     for began, ended in _times(replica_set, all_of_them):

@@ -270,6 +270,23 @@ def test_many_revisions_are_judged_at_once() -> None:
     assert len(judged(going(), sets)) == 300
 
 
+@pytest.mark.parametrize("left", [0, 3])
+def test_what_was_short_of_a_pod_is_not_fully_available(left: int) -> None:
+    """Three of four pods are enough for `Available`, and the fourth goes first when the next release comes."""
+    found = missed(day(4))
+    found["spec"]["replicas"] = 4
+    second = replica_set(2, replicas=left, available=left, created=day(3))
+    sets = [
+        emptied(replica_set(1, created=day(2)), day(3, 0, 1)),
+        second if left else emptied(second, day(4, 0, 1)),
+        replica_set(3, replicas=2, created=day(4)),
+    ]
+    assert goods(found, *sets)[1] == 1
+    # With four asked for and four there, or where no pod may be missing, all of it was available.
+    found["spec"]["replicas"] = 3
+    assert goods(found, *sets)[1] == 2
+
+
 def test_what_stood_at_zero_tells_nothing() -> None:
     """A release of no pods is complete at once."""
     sets = [replica_set(1, created=day(1), notes={DESIRED: "0"}), replica_set(2, replicas=1, created=day(2))]
@@ -634,6 +651,8 @@ def test_templates_are_compared_without_their_hash() -> None:
     assert same_template(template("api", "shop:2", **{HASH: "x"}), kept)
     assert not same_template(template("api", "shop:3"), kept)
     stamped = restarted(replica_set(2), day(2))["spec"]["template"]
+    assert same_template(stamped, kept)
+    stamped["metadata"]["annotations"] |= {"cattle.io/timestamp": "2026-03-04T00:00:00Z"}
     assert same_template(stamped, kept)
     stamped["metadata"]["annotations"]["example.com/config"] = "2"
     assert not same_template(stamped, kept)
