@@ -58,16 +58,20 @@ class Revision:
         return numbers_of(self.replica_set)
 
 
-async def revisions_of(where: Cluster, deployment: Json) -> list[Revision]:
-    """The Deployment's revisions, oldest first. Needs `list` on replicasets."""
+async def replica_sets_of(where: Cluster, deployment: Json) -> list[Json]:
+    """The ReplicaSets that the Deployment controls. Needs `list` on replicasets."""
     namespace = deployment["metadata"]["namespace"]
     labels = selector_text(deployment["spec"]["selector"])
-    owned = [
+    return [
         one
         async for one in where.each(REPLICA_SET, namespace, labels=labels)
         if controller_of(one) == deployment["metadata"]["uid"]
     ]
-    return judged(deployment, owned)
+
+
+async def revisions_of(where: Cluster, deployment: Json) -> list[Revision]:
+    """The Deployment's revisions, oldest first. Needs `list` on replicasets."""
+    return judged(deployment, await replica_sets_of(where, deployment))
 
 
 def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
