@@ -96,6 +96,17 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
     ]
 
 
+def is_pending(deployment: Json, revisions: Sequence[Revision]) -> bool:
+    """Whether the Deployment's template is of a release that is not the newest revision yet.
+
+    So it is until the controller has made a ReplicaSet for it, or numbered the one it uses again: with the strategy
+    Recreate that comes after the last old pod is gone (`rolloutRecreate` of
+    https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/deployment/recreate.go), while it is paused not
+    at all. What is known of the newest revision is not known of that release then. A restart is no release.
+    """
+    return not revisions or not same_template(revisions[-1].template, deployment["spec"]["template"])
+
+
 def last_good(revisions: Sequence[Revision]) -> Revision | None:
     """The newest good revision; None when none is known to be."""
     return next((one for one in reversed(revisions) if one.good), None)
