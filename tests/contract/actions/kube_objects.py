@@ -111,6 +111,18 @@ def replica_set(
     }
 
 
+def timed_out(name: str, at: str = CREATED) -> Json:
+    """The condition of a Deployment whose rollout of this ReplicaSet has missed its deadline at this time."""
+    return {
+        "type": "Progressing",
+        "status": "False",
+        "reason": "ProgressDeadlineExceeded",
+        "message": f'ReplicaSet "{name}" has timed out progressing.',
+        "lastUpdateTime": at,
+        "lastTransitionTime": at,
+    }
+
+
 def restarted(found: Json, at: str = CREATED) -> Json:
     """The ReplicaSet, or Deployment, as a restart at this time makes it."""
     annotations = {"kubectl.kubernetes.io/restartedAt": at}

@@ -8,7 +8,7 @@ from pathlib import Path
 from runbookd.actions.kubernetes.kinds import DEPLOYMENT, REPLICA_SET
 from tests.contract.actions.hands import failed, perform, succeeded
 from tests.contract.actions.kube_api import KubeApi
-from tests.contract.actions.kube_objects import deployment, replica_set
+from tests.contract.actions.kube_objects import deployment, replica_set, template
 
 API = {"namespace": "shop", "deployment": "api"}
 
@@ -36,7 +36,23 @@ async def test_the_history_of_a_stuck_release(kube: KubeApi, tmp_path: Path) -> 
         "release 2",
         False,
     )
-    assert [result[name] for name in ("paused", "taken_back", "changed_by_runbookd")] == [False] * 3
+    assert [result[name] for name in ("paused", "pending", "taken_back", "changed_by_runbookd")] == [
+        False
+    ] * 4
+
+
+async def test_the_history_while_a_release_has_no_revision_yet(kube: KubeApi, tmp_path: Path) -> None:
+    """As with Recreate while old pods go: what is told is of the revision before, whose time is not the release's."""
+    found = deployment(updatedReplicas=0)
+    found["spec"]["template"] = template("api", "shop:3")
+    found["metadata"]["annotations"]["runbookd.io/changed-after"] = "1"
+    back = replica_set(2, notes={"deployment.kubernetes.io/revision-history": "0"})
+    kube.put(DEPLOYMENT, found)
+    kube.put(REPLICA_SET, replica_set(1), back)
+    result = succeeded(await perform("kubernetes.rollout_history", API, kube.config(tmp_path)))
+    assert (result["pending"], result["current"], result["current_replica_set"]) == (True, 2, "api-2")
+    assert (result["changed_at"], result["changed_ago"]) == (None, None)
+    assert (result["taken_back"], result["changed_by_runbookd"]) == (False, False)
 
 
 async def test_the_history_after_a_rollback_of_ours(kube: KubeApi, tmp_path: Path) -> None:
@@ -45,6 +61,7 @@ async def test_the_history_after_a_rollback_of_ours(kube: KubeApi, tmp_path: Pat
     ours = {"runbookd.io/taken-back": "h2"}
     found["metadata"]["annotations"] |= ours
     back = replica_set(3, replicas=2, available=2, notes={"deployment.kubernetes.io/revision-history": "1"})
+    found["spec"]["template"] = template("api", "shop:3")
     back["metadata"]["labels"]["pod-template-hash"] = "h1"
     kube.put(DEPLOYMENT, found)
     kube.put(REPLICA_SET, replica_set(2, replicas=1, available=1), back)
@@ -71,6 +88,7 @@ async def test_a_deployment_that_has_no_revision_yet(kube: KubeApi, tmp_path: Pa
     result = succeeded(await perform("kubernetes.rollout_history", API, kube.config(tmp_path)))
     known = [result[name] for name in ("current", "last_good", "previous_good", "changed_at", "changed_ago")]
     assert known == [None] * 5
+    assert result["pending"]
 
 
 async def test_no_deployment_is_not_found(kube: KubeApi, tmp_path: Path) -> None:

@@ -9,13 +9,11 @@ from typing import Any
 
 from aiohttp import web
 
-from runbookd.actions.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET, Json
+from runbookd.actions.kubernetes.kinds import DEPLOYMENT, REPLICA_SET, STATEFUL_SET, Json
 from runbookd.model.action import Outcome
 from tests.contract.actions.hands import SetClock, call, failed, performing, succeeded
 from tests.contract.actions.kube_api import KubeApi
-from tests.contract.actions.kube_objects import deployment
-
-STUCK = {"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "api-2 timed out"}
+from tests.contract.actions.kube_objects import deployment, replica_set, timed_out
 
 
 def modified(found: Json) -> Json:
@@ -56,10 +54,30 @@ async def test_it_waits_on_a_watch_until_the_rollout_is_complete(kube: KubeApi, 
 async def test_it_fails_when_the_deadline_was_exceeded(kube: KubeApi, tmp_path: Path) -> None:
     """What will not pass by waiting fails at once, with what was seen."""
     kube.put(DEPLOYMENT, deployment(availableReplicas=0))
-    kube.changes = [[modified(deployment(availableReplicas=0, conditions=[STUCK]))]]
+    kube.put(REPLICA_SET, replica_set(1), replica_set(2))
+    kube.changes = [[modified(deployment(availableReplicas=0, conditions=[timed_out("api-2")]))]]
     outcome = await status(kube, tmp_path)
-    assert "api-2 timed out" in failed(outcome, "check_failed")
-    assert outcome.output["done"] is False
+    assert 'ReplicaSet "api-2" has timed out progressing' in failed(outcome, "check_failed")
+    assert (outcome.output["done"], outcome.output["failed"]) == (False, True)
+
+
+async def test_the_failure_of_the_rollout_before_is_waited_out(kube: KubeApi, tmp_path: Path) -> None:
+    """A condition that names another ReplicaSet, or none for the template yet, is no failure of the present one."""
+    stale = deployment(updatedReplicas=0, conditions=[timed_out("api-1")])
+    kube.put(DEPLOYMENT, stale)
+    kube.put(REPLICA_SET, replica_set(1))
+    assert succeeded(await status(kube, tmp_path, wait=False))["failed"] is False
+    kube.changes = [[modified(stale), modified(deployment())]]
+    assert succeeded(await status(kube, tmp_path))["done"]
+
+
+async def test_other_rights_are_needed_only_once_a_deadline_was_missed(kube: KubeApi, tmp_path: Path) -> None:
+    """Which rollout missed it is told by the ReplicaSets; who may not list them is told so."""
+    kube.refused.add("list replicasets")
+    kube.put(DEPLOYMENT, deployment())
+    assert succeeded(await status(kube, tmp_path))["done"]
+    kube.objects["apps", "deployments"] = [deployment(conditions=[timed_out("api-2")])]
+    assert 'verb "list" on "replicasets"' in failed(await status(kube, tmp_path), "denied")
 
 
 async def test_it_fails_when_time_is_up(kube: KubeApi, tmp_path: Path) -> None:

@@ -58,16 +58,20 @@ class Revision:
         return numbers_of(self.replica_set)
 
 
-async def revisions_of(where: Cluster, deployment: Json) -> list[Revision]:
-    """The Deployment's revisions, oldest first. Needs `list` on replicasets."""
+async def replica_sets_of(where: Cluster, deployment: Json) -> list[Json]:
+    """The ReplicaSets that the Deployment controls. Needs `list` on replicasets."""
     namespace = deployment["metadata"]["namespace"]
     labels = selector_text(deployment["spec"]["selector"])
-    owned = [
+    return [
         one
         async for one in where.each(REPLICA_SET, namespace, labels=labels)
         if controller_of(one) == deployment["metadata"]["uid"]
     ]
-    return judged(deployment, owned)
+
+
+async def revisions_of(where: Cluster, deployment: Json) -> list[Revision]:
+    """The Deployment's revisions, oldest first. Needs `list` on replicasets."""
+    return judged(deployment, await replica_sets_of(where, deployment))
 
 
 def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
@@ -90,6 +94,17 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
             ordered, numbers_of_releases(ordered), verdicts(deployment, ordered), strict=True
         )
     ]
+
+
+def is_pending(deployment: Json, revisions: Sequence[Revision]) -> bool:
+    """Whether the Deployment's template is of a release that is not the newest revision yet.
+
+    So it is until the controller has made a ReplicaSet for it, or numbered the one it uses again: with the strategy
+    Recreate that comes after the last old pod is gone (`rolloutRecreate` of
+    https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/deployment/recreate.go), while it is paused not
+    at all. What is known of the newest revision is not known of that release then. A restart is no release.
+    """
+    return not revisions or not same_template(revisions[-1].template, deployment["spec"]["template"])
 
 
 def last_good(revisions: Sequence[Revision]) -> Revision | None:

@@ -21,6 +21,7 @@ from runbookd.actions.kubernetes.own_changes import is_changed_here
 from runbookd.actions.kubernetes.revisions import (
     Revision,
     changed_at,
+    is_pending,
     last_good,
     previous_good,
     revisions_of,
@@ -58,6 +59,11 @@ class Result(BaseResult):
     """The history. `last_good` and `previous_good` are revision numbers for `kubernetes.rollout_undo`."""
 
     revisions: list[KeptRevision] = Field(description="Oldest first.")
+    pending: bool = Field(
+        description="Whether the pod template is of a release that is no revision yet, so that it has no pods: with "
+        "the strategy Recreate until the last old pod is gone, else for a moment. What is told of the newest revision "
+        "is of the release before it then. A restart is no release."
+    )
     current: int | None = Field(description="The newest revision. null: there is none yet.")
     current_replica_set: str = Field(
         description='The ReplicaSet of the newest revision; "" when there is none yet.'
@@ -80,7 +86,7 @@ class Result(BaseResult):
         "`kubernetes.patch`), and nothing was released since. Restarts do not count."
     )
     changed_at: datetime | None = Field(
-        description="When the pod template last changed, restarts aside. null: not known."
+        description="When the pod template last changed, restarts aside. null: not known, as while `pending`."
     )
     changed_ago: Duration | None = Field(description="How long ago that is. null: not known.")
     paused: bool = Field(description="Whether the Deployment is paused.")
@@ -104,15 +110,17 @@ async def run(params: Params, context: Context) -> Result:
     deployment = await where.get(DEPLOYMENT.at(params.namespace, params.deployment))
     revisions = await revisions_of(where, deployment)
     good, previous = last_good(revisions), previous_good(revisions)
-    changed = changed_at(deployment, revisions)
+    pending = is_pending(deployment, revisions)
+    changed = None if pending else changed_at(deployment, revisions)
     return Result(
         revisions=[_kept(one) for one in revisions],
+        pending=pending,
         current=revisions[-1].number if revisions else None,
         current_replica_set=revisions[-1].replica_set["metadata"]["name"] if revisions else "",
         last_good=good.number if good else None,
         previous_good=previous.number if previous else None,
-        taken_back=is_rolled_back(deployment, revisions),
-        changed_by_runbookd=is_changed_here(deployment, revisions),
+        taken_back=not pending and is_rolled_back(deployment, revisions),
+        changed_by_runbookd=not pending and is_changed_here(deployment, revisions),
         changed_at=changed,
         changed_ago=None if changed is None else max(timedelta(0), context.now() - changed),
         paused=bool(deployment["spec"].get("paused")),

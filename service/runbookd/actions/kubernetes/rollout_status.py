@@ -1,7 +1,8 @@
 """`kubernetes.rollout_status`: wait until a rollout is complete, and say how far it is.
 
 Changes nothing, so there is nothing to undo. It waits on a watch, as long as the step's timeout allows. A complete
-rollout may still crash later: let the playbook's `verify` look at it for a while.
+rollout may still crash later: let the playbook's `verify` look at it for a while. That the rollout before has failed is
+no failure of the one that has come since.
 https://kubernetes.io/docs/reference/kubectl/generated/kubectl_rollout/kubectl_rollout_status/
 """
 
@@ -16,10 +17,12 @@ from runbookd.actions.base import Action, Context
 from runbookd.actions.base import Result as BaseResult
 from runbookd.actions.failures import CheckFailed
 from runbookd.actions.kubernetes.cluster import Cluster, cluster
-from runbookd.actions.kubernetes.kinds import Json, Ref
+from runbookd.actions.kubernetes.deadlines import missed
+from runbookd.actions.kubernetes.kinds import DEPLOYMENT, REPLICA_SET, Json, Ref, permission
 from runbookd.actions.kubernetes.replica_sets import number_of
+from runbookd.actions.kubernetes.revisions import replica_sets_of
 from runbookd.actions.kubernetes.rollouts import progress_of
-from runbookd.actions.kubernetes.workloads import OneTemplate, rights
+from runbookd.actions.kubernetes.workloads import OneTemplate, rights, when
 from runbookd.model.action import Repeat, Spec
 
 
@@ -37,7 +40,8 @@ class Result(BaseResult):
 
     done: bool = Field(description="Whether every pod is of the newest revision, and available.")
     failed: bool = Field(
-        description="Whether it will not complete by itself: a Deployment's progress deadline was exceeded."
+        description="Whether it will not complete by itself: a Deployment's progress deadline was exceeded, by its "
+        "present rollout and not one before."
     )
     message: str = Field(description="How far it is, or what is waited for.")
     revision: int | None = Field(description="The newest revision of a Deployment. null for other kinds.")
@@ -55,7 +59,10 @@ SPEC = Spec(
     undo="Nothing to undo: it changes nothing.",
     timeout=timedelta(minutes=5),
     example={"namespace": "shop", "deployment": "api"},
-    permissions=rights(OneTemplate, "get", "watch"),
+    permissions=(
+        *rights(OneTemplate, "get", "watch"),
+        when("deployment", permission(REPLICA_SET, "list")),
+    ),
 )
 
 
@@ -67,7 +74,7 @@ async def run(params: Params, context: Context) -> Result:
         async with context.patience():
             where = await cluster(context, params.cluster)
             if not params.wait:
-                return _result(params.ref, await where.get(params.ref))
+                return await _look(where, params.ref, await where.get(params.ref))
             return await _complete(where, params.ref, seen)
     except TimeoutError:
         if not seen:
@@ -79,16 +86,18 @@ async def _complete(where: Cluster, ref: Ref, seen: list[Result]) -> Result:
     """The result once it is done; every state looked at goes to `seen`."""
     async with aclosing(where.states(ref)) as states:
         async for found in states:
-            seen[:] = [_result(ref, found)]
-            if progress_of(ref.kind, found).failed:
+            seen[:] = [await _look(where, ref, found)]
+            if seen[0].failed:
                 raise CheckFailed(f"{ref} will not become complete: {seen[0].message}", seen[0])
             if seen[0].done:
                 break
     return seen[0]
 
 
-def _result(ref: Ref, found: Json) -> Result:
-    progress = progress_of(ref.kind, found)
+async def _look(where: Cluster, ref: Ref, found: Json) -> Result:
+    """How far the rollout of the workload is, which was found so."""
+    asked = ref.kind == DEPLOYMENT and missed(found)
+    progress = progress_of(ref.kind, found, await replica_sets_of(where, found) if asked else ())
     return Result(
         done=progress.done,
         failed=progress.failed,

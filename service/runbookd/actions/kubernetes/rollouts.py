@@ -2,12 +2,16 @@
 
 Progress is judged as `kubectl rollout status` does:
 https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/kubectl/pkg/polymorphichelpers/rollout_status.go
+but for a Deployment's missed progress deadline, which counts only if it is that of the present rollout
+(`runbookd.actions.kubernetes.deadlines`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from runbookd.actions.kubernetes.deadlines import missed_now
 from runbookd.actions.kubernetes.fields import condition
 from runbookd.actions.kubernetes.kinds import DAEMON_SET, STATEFUL_SET, Json, Kind
 
@@ -25,8 +29,11 @@ class Progress:
     available: int
 
 
-def progress_of(kind: Kind, found: Json) -> Progress:
-    """How far the rollout of this Deployment, StatefulSet or DaemonSet is."""
+def progress_of(kind: Kind, found: Json, replica_sets: Iterable[Json] = ()) -> Progress:
+    """How far the rollout of this Deployment, StatefulSet or DaemonSet is.
+
+    `replica_sets` are those that a Deployment controls; they are needed only if it has `deadlines.missed`.
+    """
     status: Json = found.get("status") or {}
     if (status.get("observedGeneration") or 0) < found["metadata"].get("generation", 0):
         desired = found["spec"].get("replicas", 0)
@@ -34,16 +41,17 @@ def progress_of(kind: Kind, found: Json) -> Progress:
         return Progress(done=False, message=message, desired=desired, updated=0, ready=0, available=0)
     if kind == DAEMON_SET:
         return _of_daemon_set(found, status)
-    return _of_stateful_set(found, status) if kind == STATEFUL_SET else _of_deployment(found, status)
+    if kind == STATEFUL_SET:
+        return _of_stateful_set(found, status)
+    return _of_deployment(found, status, failed=missed_now(found, replica_sets))
 
 
-def _of_deployment(found: Json, status: Json) -> Progress:
+def _of_deployment(found: Json, status: Json, *, failed: bool) -> Progress:
     desired = found["spec"].get("replicas", 1)
     updated, total = status.get("updatedReplicas") or 0, status.get("replicas") or 0
     available = status.get("availableReplicas") or 0
-    progress = condition(found, "Progressing") or {}
-    failed = progress.get("reason") == "ProgressDeadlineExceeded"
     if failed:
+        progress = condition(found, "Progressing") or {}
         waits = f"the progress deadline was exceeded: {progress.get('message', '')}"
     elif updated < desired:
         waits = f"{updated} of {desired} pods are updated"

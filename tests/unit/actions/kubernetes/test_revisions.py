@@ -21,6 +21,7 @@ from runbookd.actions.kubernetes.replica_sets import (
 from runbookd.actions.kubernetes.revisions import (
     changed_at,
     find_revision,
+    is_pending,
     is_return,
     judged,
     last_good,
@@ -656,6 +657,17 @@ def test_templates_are_compared_without_their_hash() -> None:
     assert same_template(stamped, kept)
     stamped["metadata"]["annotations"]["example.com/config"] = "2"
     assert not same_template(stamped, kept)
+
+
+def test_a_release_is_pending_until_its_template_is_that_of_the_newest_revision() -> None:
+    """Without a ReplicaSet, and while the one that is used again has its former number; a restart is no release."""
+    found = deployment()
+    first, second, third = (replica_set(number) for number in (1, 2, 3))
+    assert is_pending(found, [])
+    assert is_pending(found, judged(found, [first]))
+    assert is_pending(found, judged(found, [second, third]))
+    assert not is_pending(found, judged(found, [first, second]))
+    assert not is_pending(restarted(found), judged(found, [first, second]))
 
 
 def test_a_selector_is_written_as_the_query_takes_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from runbookd.actions.kubernetes.kinds import DAEMON_SET, DEPLOYMENT, STATEFUL_SET, Json
 from runbookd.actions.kubernetes.rollouts import progress_of
-from tests.contract.actions.kube_objects import deployment
+from tests.contract.actions.kube_objects import deployment, replica_set, timed_out
 
 
 @pytest.mark.parametrize(
@@ -32,10 +32,19 @@ def test_a_deployment(status: Json, done: bool, said: str) -> None:  # noqa: FBT
 
 def test_an_exceeded_deadline_is_a_failure() -> None:
     """ProgressDeadlineExceeded will not pass by waiting, even if the numbers look complete."""
-    late = {"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "api-2 timed out"}
-    progress = progress_of(DEPLOYMENT, deployment(conditions=[late]))
+    progress = progress_of(DEPLOYMENT, deployment(conditions=[timed_out("api-2")]), [replica_set(2)])
     assert (progress.done, progress.failed) == (False, True)
-    assert "api-2 timed out" in progress.message
+    assert 'ReplicaSet "api-2" has timed out progressing' in progress.message
+
+
+def test_the_failure_of_the_rollout_before_is_none() -> None:
+    """The numbers are of the present template, and tell what is waited for; complete, nothing is."""
+    found = deployment(conditions=[timed_out("api-1")])
+    assert progress_of(DEPLOYMENT, found, [replica_set(1), replica_set(2)]).done
+    found["status"] |= {"updatedReplicas": 0}
+    progress = progress_of(DEPLOYMENT, found, [replica_set(1)])
+    assert (progress.done, progress.failed) == (False, False)
+    assert progress.message == "0 of 2 pods are updated"
 
 
 def workload(spec: Json, **status: Any) -> Json:
