@@ -48,6 +48,7 @@ steps:
   - {id: turned, action: hand.turn}
 verify: [{check: alert_resolved, within: 5m}]
 """
+HELD = LOOK.replace("target:", "holds_target: true\ntarget:")
 AGAIN = LOOK.replace("playbook: look", "playbook: more").replace("id: seen", "id: more")
 
 
@@ -287,12 +288,63 @@ async def test_a_killed_service_and_two_replicas_look_once(
 
 
 async def test_a_target_that_a_person_released_is_not_held_again(tmp_path: Path) -> None:
-    """What shuts a system and came to nothing is not begun again once a person has opened it."""
-    held = LOOK.replace("target:", "holds_target: true\ntarget:")
-    async with mending(tmp_path, ["failed"] * 99, playbooks=[held, AGAIN]) as (lab, _):
+    """What shut a system in vain is not begun again once a person has opened it, for no other alert either."""
+    async with mending(tmp_path, playbooks=[HELD, AGAIN]) as (lab, _):
         await fire(lab)
-        await lab.move(2 * MINUTE)
-        assert await begun(lab) == [0, 1]
+        await lab.move(6 * MINUTE)
+        await fire(lab, pod="2")
+        assert [run.reason for run in await lab.runs()] == ["not_verified", "cooldown"]
         assert await lab.store.write(lambda tx: tx.runs.release("apps/shop", "look"))
         await lab.move(timedelta(hours=4))
-        assert await begun(lab) == [0, 1]
+        assert await begun(lab) == [0]
+
+
+async def test_a_target_that_a_look_let_go_itself_is_looked_at_again(tmp_path: Path) -> None:
+    """A run that changed nothing holds nothing at its end; that is no person's word, and the looks go on."""
+    async with mending(tmp_path, ["failed"] * 3, playbooks=[HELD, AGAIN]) as (lab, _):
+        await fire(lab)
+        await lab.move(6 * MINUTE)
+        assert await begun(lab) == [0, 1, 3]
+        assert await lab.store.read(lambda tx: tx.runs.holds_of("apps/shop")) == []
+        await lab.move(MINUTE)
+        assert [run.mutated for run in await lab.runs()] == [False, False, False, True]
+        assert len(await lab.store.read(lambda tx: tx.runs.holds_of("apps/shop"))) == 1
+
+
+async def test_pauses_do_not_grow_with_the_alerts_of_an_incident(tmp_path: Path) -> None:
+    """Eight pods of one release alert within a minute: later looks come when they would after those of one alert."""
+    rules = RULES.replace("run:", "limits: {cooldown: 5s}\n    run:")
+    async with mending(tmp_path, ["failed"] * 99, rules) as (lab, _):
+        for pod in range(8):
+            await fire(lab, pod=str(pod))
+            await lab.move(6 * SECOND)
+        first = await begun(lab)
+        await lab.move(40 * MINUTE)
+        assert len(first) == 8
+        assert (await begun(lab))[8:] == [1, 3, 7, 15, 31]
+
+
+async def test_many_pods_are_mended_as_soon_as_one_would_be(tmp_path: Path) -> None:
+    """Four looks saw no harm yet; it is there two minutes later, and the next look, at the third, mends it."""
+    rules = RULES.replace("run:", "limits: {cooldown: 5s}\n    run:")
+    async with mending(tmp_path, ["failed"] * 5, rules) as (lab, _):
+        for pod in range(4):
+            await fire(lab, pod=str(pod))
+            await lab.move(10 * SECOND)
+        await lab.move(10 * MINUTE)
+        assert [run.mutated for run in await lab.runs()] == [False] * 5 + [True]
+        assert (await begun(lab))[4:] == [1, 3]
+
+
+async def test_an_alert_that_joins_late_is_looked_at_at_once_and_makes_no_pause_longer(
+    tmp_path: Path,
+) -> None:
+    """When the looks are half an hour apart, a new alert of the incident gets its own; those go on as they would."""
+    async with mending(tmp_path, ["failed"] * 99) as (lab, _):
+        await fire(lab)
+        await lab.move(40 * MINUTE)
+        assert await begun(lab) == [0, 1, 3, 7, 15, 31]
+        await fire(lab, pod="2")
+        await fire(lab, pod="3")
+        await lab.move(60 * MINUTE)
+        assert await begun(lab) == [0, 1, 3, 7, 15, 31, 40, 41, 63]

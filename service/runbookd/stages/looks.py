@@ -1,8 +1,9 @@
 """Looks: when an incident that automation could not help is looked at again, while its alert still fires.
 
 What a run sees may be otherwise a minute later: a release that cannot start has not failed before its deadline. So a
-round of remedies that changed nothing is followed by another, each pause twice the one before. A round that changed
-something is not: how often that may be is the rule's limits to say.
+round of remedies that changed nothing is followed by another, each pause twice the one before. Rounds are counted by
+the clock and not by the alerts: those of the alerts that join within a pause are one with the round before it. A round
+that changed something is followed by none: how often that may be is the rule's limits to say.
 """
 
 from __future__ import annotations
@@ -50,11 +51,20 @@ def next_look(past: Sequence[Run], rested: datetime | None, rungs: int) -> datet
     last = past[0]
     if last.state is RunState.REFUSED and last.reason == Guard.COOLDOWN:
         return rested
-    rounds = _in_vain(past, rungs)
-    if not rounds or not _without_end(last):
-        return None
-    doubled = FIRST_PAUSE * (1 << min(rounds - 1, _MOST_DOUBLED))
-    return (last.ended_at or last.created_at) + min(doubled, LONGEST_PAUSE)
+    return due_after(_in_vain(past, rungs)) if _without_end(last) else None
+
+
+def due_after(rounds: Iterable[tuple[datetime, datetime]]) -> datetime | None:
+    """Return when the pause is over; None when there was no round. `rounds` are when each began and ended.
+
+    One that begins before the pause is over, as for an alert that joins, neither makes it longer nor doubles the next.
+    """
+    count, due = 0, None
+    for began, ended in sorted(rounds):
+        if due is None or began >= due:
+            due = ended + min(FIRST_PAUSE * (1 << min(count, _MOST_DOUBLED)), LONGEST_PAUSE)
+            count += 1
+    return due
 
 
 def _without_end(run: Run) -> bool:
@@ -63,18 +73,23 @@ def _without_end(run: Run) -> bool:
     return run.state in ends and run.reason != RunReason.IN_DOUBT
 
 
-def _in_vain(past: Sequence[Run], rungs: int) -> int:
-    """Count the newest rounds in a row that changed nothing; what was refused before it began is none."""
+def _in_vain(past: Sequence[Run], rungs: int) -> list[tuple[datetime, datetime]]:
+    """Say when the newest rounds in a row that changed nothing began and ended; what was refused at once is none."""
 
     def which(run: Run) -> tuple[str | None, int]:
         return run.alert_id, round_of(run, rungs)
 
     acted = next((which(run) for run in past if run.mutated), None)
     if which(past[0]) == acted:
-        return 0
-    idle = takewhile(lambda run: not run.mutated, past)
-    begun = {which(run) for run in idle if run.rung or run.state is not RunState.REFUSED}
-    return len(begun - {acted})
+        return []
+    begun: dict[tuple[str | None, int], list[Run]] = {}
+    for run in takewhile(lambda run: not run.mutated, past):
+        if which(run) != acted and (run.rung or run.state is not RunState.REFUSED):
+            begun.setdefault(which(run), []).append(run)
+    return [
+        (min(run.created_at for run in runs), max(run.ended_at or run.created_at for run in runs))
+        for runs in begun.values()
+    ]
 
 
 def by_turn(alerts: Iterable[Alert], past: Iterable[Run]) -> list[Alert]:

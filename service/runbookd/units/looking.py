@@ -56,8 +56,11 @@ async def due_look(tx: Tx, desk: Desk, rule: Rule, incident: Incident, past: lis
 
 
 async def _released(tx: Tx, desk: Desk, past: list[Run]) -> bool:
-    """Whether the target that the last run held for people is held no more: it is not to be held again then."""
-    last = next((run for run in past if run.state is not RunState.REFUSED), None)
+    """Whether the target that the last run to change something held is held no more: a person has released it.
+
+    It is not to be held again then. A run that changed nothing has let it go itself.
+    """
+    last = next((run for run in past if run.mutated), None)
     playbook = desk.library.playbooks.get(last.playbook) if last is not None else None
     if last is None or last.target is None or last.mode is not Mode.ACT:
         return False

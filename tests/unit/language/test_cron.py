@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from apscheduler.triggers.cron import CronTrigger
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbookd.errors import LanguageError
@@ -128,6 +128,7 @@ def test_what_cannot_be_read_is_refused_where_it_stands(text: str, column: int, 
     assert said in str(refused.value)
 
 
+@settings(deadline=None)
 @given(
     minute=st.sampled_from(["*", "*/7", "0", "5-50/15", "1,31"]),
     hour=st.sampled_from(["*", "*/5", "2", "1-3"]),

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runbookd.model.action import Mode
 from runbookd.model.alert import Alert
@@ -37,6 +39,16 @@ def idle(rung: int = 0, **fields: object) -> Run:
     return replace(run, **fields)  # type: ignore[arg-type]
 
 
+def after(rung: int, minutes: int, **fields: object) -> Run:
+    """Such a run, so many minutes later."""
+    at = NOW + minutes * MINUTE
+    return idle(rung, created_at=at, ended_at=at, **fields)
+
+
+JOINING = [(timedelta(seconds=7 * number), name) for number, name in reversed(list(enumerate("abcdefgh")))]
+"""When each of eight alerts had its first look, newest first."""
+
+
 def refused(rung: int, reason: Guard) -> Run:
     """A run that was refused now."""
     return idle(rung, state=RunState.REFUSED, reason=reason.value)
@@ -47,14 +59,44 @@ def refused(rung: int, reason: Guard) -> Run:
 )
 def test_each_pause_is_twice_the_one_before_up_to_an_hour(rounds: int, minutes: int) -> None:
     """It counts from the end of the last run."""
-    past = [idle(rung) for rung in reversed(range(rounds))]
-    assert next_look(past, LATER, 1) == NOW + minutes * MINUTE
+    past = [after(rung, rung * 60) for rung in reversed(range(rounds))]
+    assert next_look(past, LATER, 1) == NOW + ((rounds - 1) * 60 + minutes) * MINUTE
+
+
+SEEN = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 3600), st.integers(0, 300)), min_size=1)
+
+
+@settings(deadline=None)
+@given(seen=SEEN)
+def test_no_pause_is_longer_than_that_of_one_alert(seen: list[tuple[str, int, int]]) -> None:
+    """Whatever alerts take turns and join: the next look is due by the pause after so many waited for, and no later."""
+    past, now, waited, due = [], NOW, 0, NOW
+    for number, (name, until, lasts) in enumerate(seen):
+        began, now = now + timedelta(seconds=until), now + timedelta(seconds=until + lasts)
+        rung = sum(run.alert_id == name for run in past)
+        past.insert(0, idle(rung, id=f"{number}", alert_id=name, created_at=began, ended_at=now))
+        after_wait = began >= due
+        waited += after_wait
+        at = next_look(past, LATER, 1)
+        assert at is not None
+        documented = min(MINUTE * 2 ** (waited - 1), 60 * MINUTE)
+        assert at <= now + documented
+        assert at == (now + documented if after_wait else due)
+        due = at
+
+
+def test_joining_alerts_are_one_round() -> None:
+    """Eight first looks within a minute are followed by another when the first one's pause is over."""
+    past = [idle(id=name, alert_id=name, created_at=NOW + at, ended_at=NOW + at) for at, name in JOINING]
+    assert next_look(past, None, 1) == NOW + MINUTE
+    late = idle(1, alert_id="a", created_at=NOW + MINUTE, ended_at=NOW + MINUTE)
+    assert next_look([late, *past], None, 1) == NOW + 3 * MINUTE
 
 
 def test_a_round_is_all_the_rungs_of_a_rule() -> None:
     """Two rungs in vain are one round, and so is one that ended at its first rung."""
     assert next_look([idle(1), idle(0)], None, 2) == NOW + MINUTE
-    assert next_look([idle(2), idle(1), idle(0)], None, 2) == NOW + 2 * MINUTE
+    assert next_look([after(2, 1), idle(1), idle(0)], None, 2) == NOW + 3 * MINUTE
 
 
 def test_nothing_is_looked_at_again_that_nobody_looked_at() -> None:
@@ -86,8 +128,8 @@ def test_a_change_of_any_rung_is_one_of_the_round() -> None:
 
 def test_the_pauses_begin_anew_after_a_round_that_changed_something() -> None:
     """What came before it is over."""
-    past = [idle(alert_id="b"), idle(2), idle(1, mutated=True), idle(0)]
-    assert next_look(past, None, 1) == NOW + 2 * MINUTE
+    past = [after(0, 9, alert_id="b"), after(2, 8), after(1, 4, mutated=True), idle(0)]
+    assert next_look(past, None, 1) == NOW + 11 * MINUTE
 
 
 def test_what_the_cooldown_refused_is_planned_when_the_rest_is_over() -> None:
