@@ -164,6 +164,7 @@ async def test_once_somebody_is_reached_the_levels_keep_their_own_times(tmp_path
             (5, "l2", "level 2 once more: nobody could be reached before"),
             (12, "l3", "level 3: not acknowledged after 12 minutes"),
             (20, "l4", "level 4: not acknowledged after 20 minutes"),
+            (30, "l2", "no way was left to l1"),  # whom the broken promise calls is not there
         ]
         (last,) = [one for one in await home.lab.messages() if why(one).startswith("not resolved within")]
         assert (last.contact, last.state) == ("l1", MessageState.FAILED)

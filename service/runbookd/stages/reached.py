@@ -12,8 +12,9 @@ from runbookd.model.escalation import Channel, MessageKind, MessageState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
-from runbookd.model.escalation import Message
+    from runbookd.model.escalation import Message
 
 PASSED_ON = "passed_on"
 """The fact of a page to a phone that did not get through in time: others are paged, and it is still tried.
@@ -34,19 +35,28 @@ def decisive(party: Sequence[Message]) -> list[Message]:
     return phones or [*party]
 
 
-def reached(messages: Iterable[Message]) -> list[Message]:
-    """Return the pages among these that have reached whom they were for."""
-    return [one for party in _parties(messages) for one in decisive(party) if one.state is MessageState.SENT]
+def reached(messages: Iterable[Message], since: datetime | None = None) -> list[Message]:
+    """Return the pages among these that have reached whom they were for, with `since` not before then."""
+    return [one for one in _telling(messages, since) if one.state is MessageState.SENT]
 
 
-def unreached(messages: Iterable[Message]) -> bool:
-    """Whether every contact that these page is lost; whatever is on its way may still reach somebody."""
-    return all(_lost(one) for party in _parties(messages) for one in decisive(party))
+def unreached(messages: Iterable[Message], since: datetime | None = None) -> bool:
+    """Whether every contact that these page is lost; whatever is on its way may still reach somebody.
+
+    With `since` what had got through, or become needless, before then reaches nobody any more.
+    """
+    return all(_lost(one) for one in _telling(messages, since))
 
 
 def late_ring(message: Message) -> bool:
     """Whether this is a page to a phone that others have been paged for, and that waits to be tried again."""
     return bool(message.facts.get(PASSED_ON)) and message.state is MessageState.PENDING
+
+
+def _telling(messages: Iterable[Message], since: datetime | None) -> list[Message]:
+    """Return the pages that tell whether their contacts were reached, without those that had ended by then."""
+    deciding = [one for party in _parties(messages) for one in decisive(party)]
+    return [one for one in deciding if since is None or one.settled_at is None or one.settled_at >= since]
 
 
 def _parties(messages: Iterable[Message]) -> list[list[Message]]:

@@ -250,7 +250,7 @@ async def _fire(tx: Tx, desk: Desk, incident: Incident, one: Fired, now: datetim
     facts = {**about, "unless": needless_when(level)}
     paged = await tell(tx, desk, incident, Why(name, MessageKind.PAGE, facts), level.page, now)
     if paged == 0:
-        await instead(tx, incident, now, level)
+        await instead(tx, desk, incident, about, now)
     return noticed + paged
 
 

@@ -303,7 +303,7 @@ async def _fall_through(tx: Tx, desk: Desk, message: Message, now: datetime) -> 
     level = [one for one in await tx.messages.of(incident.id) if one.facts.get("reason") == reason]
     if not unreached(level):
         return
-    another = await instead(tx, incident, now)
+    another = await instead(tx, desk, incident, message.facts, now)
     anew_at = None if another else await start_over(tx, incident, now)
     entry = Entry(
         at=now,
