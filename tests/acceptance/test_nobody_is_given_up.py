@@ -147,3 +147,47 @@ async def test_when_a_call_by_hand_reaches_nobody_at_all_those_inside_hear_that(
         assert [(to_its_contact(one)[0]) for one in told if one.channel is Channel.SLACK] == [4, 6]
         (first, _) = [one for one in told if one.channel is Channel.SLACK]
         assert "nobody could be reached" in str(first.words["body"])
+
+
+# one address of several contacts ---------------------------------------------------------------------------------
+
+X, BACKUP = {"email": "x@example.com"}, {"email": "backup@example.com"}
+PHONE = {"pagerduty": {"service_key": "${secret.a}"}}
+
+
+@pytest.mark.parametrize(
+    ("a", "levels"),
+    [
+        (X, [["a", "b"]]),
+        (X, [["b", "a"]]),
+        (X, [["a"], ["b"]]),
+        ({**X, **PHONE}, [["a", "b"]]),
+        ({**X, **PHONE}, [["a"], ["b"]]),
+    ],
+    ids=["one level", "the other way round", "two levels", "one has a phone", "and another level"],
+)
+async def test_each_contact_that_shares_an_address_has_its_own_backup(
+    tmp_path: Path, a: dict[str, Any], levels: list[list[str]]
+) -> None:
+    """Their one mail is refused: whoever has a backup falls through to it at once, whosever the mail was."""
+    roles = {"a": {"primary": a}, "b": {"primary": X, "secondary": BACKUP}}
+    steps = [{"after": "0m", "page": page} for page in levels]
+    async with house(tmp_path, ladder(steps, roles)) as home:
+        home.voices.deaf = {"x@example.com"}
+        await home.breaks()
+        await home.minutes(30)
+        through = await got_through(home, -1)
+        assert (0, "b.secondary") in through
+        assert sorted(who for _, who in through) == [*(["a"] if a is not X else []), "b.secondary"]
+        assert await home.entries("nobody_reached") == [] or len(levels) > 1
+
+
+async def test_a_shared_address_that_answers_is_an_answer_of_both(tmp_path: Path) -> None:
+    """One mail, which gets through: nobody is paged for it again, and no backup."""
+    roles = {"a": {"primary": X}, "b": {"primary": X, "secondary": BACKUP}, **mailed("c")}
+    steps = [{"after": "0m", "page": ["a", "b"]}, {"after": "9m", "page": ["c"]}]
+    async with house(tmp_path, ladder(steps, roles)) as home:
+        await home.breaks()
+        await home.minutes(30)
+        assert await got_through(home, -1) == [(0, "a"), (9, "c")]
+        assert await home.entries("nobody_reached") == []

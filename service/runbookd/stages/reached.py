@@ -5,6 +5,7 @@ A mail or a post that got through is no proof that anybody is awake; a phone rin
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runbookd.model.action import SECRET_MISSING
@@ -24,6 +25,37 @@ It says what makes it needless: `acknowledged`, or `resolved` for one that was w
 
 TWICE = "paged_just_now"
 """The reason of a page that is dropped: another level pages the same address at the same moment."""
+
+RELIES_ON = "relies_on"
+"""The fact of such a page, or of one to another contact of the level with that address: the id of what is sent."""
+
+
+def shared(messages: Iterable[Message]) -> list[Message]:
+    """Return messages with what is sent in the place of each page that relies on it, still to the contact of that one.
+
+    A page that relies on nothing that is there is left out.
+    """
+    there = [*messages]
+    known = {one.id: one for one in there if one.reason != TWICE}
+    found = []
+    for one in there:
+        sent = one if one.reason != TWICE else known.get(str(one.facts.get(RELIES_ON)))
+        if sent is None:
+            continue
+        if sent is one:
+            found.append(one)
+            continue
+        late = {name: fact for name, fact in sent.facts.items() if name == PASSED_ON}
+        found.append(
+            replace(
+                sent,
+                party=one.party,
+                next_contacts=one.next_contacts,
+                contact=one.contact,
+                facts={**one.facts, **late},
+            )
+        )
+    return found
 
 
 def decisive(party: Sequence[Message]) -> list[Message]:
@@ -60,10 +92,10 @@ def _telling(messages: Iterable[Message], since: datetime | None) -> list[Messag
 
 
 def _parties(messages: Iterable[Message]) -> list[list[Message]]:
-    """Return the pages among these by the contacts that they are for; one that another took the place of is none."""
+    """Return the pages among these by the contacts that they are for, those that share one each with it."""
     parties: dict[str, list[Message]] = {}
-    for one in messages:
-        if one.kind is MessageKind.PAGE and one.reason != TWICE:
+    for one in shared(messages):
+        if one.kind is MessageKind.PAGE:
             parties.setdefault(one.party, []).append(one)
     return [*parties.values()]
 
