@@ -129,6 +129,32 @@ async def test_what_was_only_observed_is_none_of_several(tmp_path: Path) -> None
         assert several.entry.detail["incidents"] == heard[::-1]
 
 
+@pytest.mark.parametrize("alone", [True, False], ids=["told of one", "told of several alone"])
+async def test_any_number_of_observed_ones_hides_no_real_one(tmp_path: Path, *, alone: bool) -> None:
+    """A real one, more than two hundred that are only observed, and a real one: that is two in a day."""
+    observed = {"match": ['alertname="Down"', 'mode="observed"'], "name": "observed", "mode": "observe"}
+    content = library({**observed, "priority": "P2"}, {"match": ['alertname="Down"'], "priority": "P2"})
+    silent = content.priorities["P2"].model_copy(update={"announce": (), "channel": False})
+    if not alone:
+        content = replace(content, priorities={**content.priorities, "P2": silent})
+    async with house(tmp_path, content) as home:
+        await home.breaks(app="1")
+        await home.lab.move(MINUTE)
+        now = home.lab.clock.now()
+        for hundred in range(2):
+            many = [{"mode": "observed", "app": f"{hundred}-{number}"} for number in range(101)]
+            await home.lab.hear(*(alert(began=now, labels=labels) for labels in many))
+        await home.lab.move(MINUTE)
+        assert await home.sent(MessageKind.PAGE) == []
+        await home.breaks(app="2")
+        await home.lab.move(MINUTE)
+        assert len(await home.lab.incidents()) == 204
+        assert len({message.contact for message in await home.sent(MessageKind.PAGE)}) == 1
+        (several,) = await home.entries("several_incidents")
+        real = [one.id for one in await home.lab.incidents() if one.rule == "down"]
+        assert several.entry.detail["incidents"] == real[::-1]
+
+
 async def test_what_tells_nobody_alone_is_one_of_several_all_the_same(tmp_path: Path) -> None:
     """A priority that calls people only when there are several counts those that it has told to nobody."""
     content = ladder([{"after": "0m", "page": ["l1"]}], mailed("l1"))
@@ -164,6 +190,7 @@ async def test_once_somebody_is_reached_the_levels_keep_their_own_times(tmp_path
             (5, "l2", "level 2 once more: nobody could be reached before"),
             (12, "l3", "level 3: not acknowledged after 12 minutes"),
             (20, "l4", "level 4: not acknowledged after 20 minutes"),
+            (30, "l2", "no way was left to l1"),  # whom the broken promise calls is not there
         ]
         (last,) = [one for one in await home.lab.messages() if why(one).startswith("not resolved within")]
         assert (last.contact, last.state) == ("l1", MessageState.FAILED)

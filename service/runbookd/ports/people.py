@@ -25,6 +25,10 @@ class Levels(Protocol):
         """Every level of an incident, in order."""
         ...
 
+    async def incidents(self, priority: str, since: datetime, limit: int) -> list[str]:
+        """Ids of the incidents of a priority, opened after then, that have levels or messages; newest first."""
+        ...
+
 
 class Messages(Protocol):
     """The outbox: messages to people, and how often a channel may be used."""

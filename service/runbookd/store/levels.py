@@ -9,6 +9,8 @@ from runbookd.model.escalation import IncidentLevel, LevelState
 from runbookd.store import columns
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from runbookd.store.driver import Driver
 
 
@@ -51,3 +53,10 @@ class Levels:
             )
             for row in await self._driver.all("levels", incident_id=incident_id)
         ]
+
+    async def incidents(self, priority: str, since: datetime, limit: int) -> list[str]:
+        """Ids of the incidents of a priority, opened after then, that have levels or messages; newest first."""
+        rows = await self._driver.all(
+            "told_incidents", priority=priority, since=columns.micros(since), limit=limit
+        )
+        return [row["id"] for row in rows]

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from runbookd.units.desk import Desk
 
 
-_LATEST = 200
-"""Incidents of a priority that are looked at for several of them: most may only have been observed."""
 _TOLD_LATE = timedelta(seconds=10)
 """What a level tells later than this says by how much. Less is no outage, but the time that things take."""
 
@@ -105,9 +103,7 @@ async def _one_too_many(tx: Tx, desk: Desk, incident: Incident, now: datetime) -
     fired = await tx.switches.get(switch)
     if fired is not None and datetime.fromisoformat(fired) > since:
         return None
-    latest = await tx.incidents.recent(_LATEST, {"priority": incident.priority})
-    lately = [one for one in latest if one.opened_at > since]
-    heard = [one.id for one in lately if one.id == incident.id or await _heard_of(tx, desk, one)][: many.of]
+    heard = await _heard_of(tx, desk, incident, since, many.of)
     if len(heard) < many.of:
         return None
     await tx.switches.set(switch, now.isoformat())
@@ -119,16 +115,25 @@ async def _one_too_many(tx: Tx, desk: Desk, incident: Incident, now: datetime) -
     return many.escalation
 
 
-async def _heard_of(tx: Tx, desk: Desk, incident: Incident) -> bool:
-    """Whether people hear of an incident: of one that was only observed they do not.
+async def _heard_of(tx: Tx, desk: Desk, incident: Incident, since: datetime, most: int) -> list[str]:
+    """Return the latest incidents of this one's priority that people hear of, this one among them; newest first.
 
-    Where its priority tells nobody of one alone, one whose rule does more than observe counts as well.
+    Of what is only observed they do not. Where the priority tells nobody of one alone, those of the rules that do more
+    than observe count as well.
     """
-    if await tx.levels.of(incident.id) or await tx.messages.of(incident.id):
-        return True
-    rule, priority = desk.rule(incident.rule), desk.library.priorities[incident.priority]
-    alone = priority.announce or priority.channel or priority.escalation or incident.escalation
-    return not alone and rule is not None and rule.mode is not Mode.OBSERVE
+    told = await tx.levels.incidents(incident.priority, since, most)
+    found = [one for name in told if (one := await tx.incidents.get(name)) is not None]
+    priority = desk.library.priorities[incident.priority]
+    if not (priority.announce or priority.channel or priority.escalation):
+        acting = [rule.name for rule in desk.rules.named.values() if rule.mode is not Mode.OBSERVE]
+        for name in acting:
+            found += [
+                one
+                for one in await tx.incidents.recent(most, {"priority": incident.priority, "rule": name})
+                if one.opened_at > since and not one.escalation
+            ]
+    latest = {one.id: one.opened_at for one in [incident, *found] if one.opened_at > since}
+    return sorted(latest, key=lambda name: (latest[name], name), reverse=True)[:most]
 
 
 async def _announce(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> None:
@@ -250,7 +255,7 @@ async def _fire(tx: Tx, desk: Desk, incident: Incident, one: Fired, now: datetim
     facts = {**about, "unless": needless_when(level)}
     paged = await tell(tx, desk, incident, Why(name, MessageKind.PAGE, facts), level.page, now)
     if paged == 0:
-        await instead(tx, incident, now, level)
+        await instead(tx, desk, incident, about, now)
     return noticed + paged
 
 

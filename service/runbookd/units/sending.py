@@ -13,7 +13,7 @@ from runbookd.model.escalation import Channel, Message, MessageKind, MessageStat
 from runbookd.model.work import WorkKind
 from runbookd.stages.ladder import ACKNOWLEDGED, RESOLVED, stopped_by
 from runbookd.stages.outbox import Send, left_alone, retry_at, send_of
-from runbookd.stages.reached import PASSED_ON, decisive, late_ring, unreached
+from runbookd.stages.reached import PASSED_ON, decisive, late_ring, shared, unreached
 from runbookd.units.fallback import go_on, instead, start_over
 from runbookd.units.telling import Why, entry_of, refresh, tell
 from runbookd.units.turns import answered, call_next, take, turn
@@ -289,27 +289,39 @@ async def _keep_channel(tx: Tx, desk: Desk, message: Message, now: datetime) -> 
 async def _fall_through(tx: Tx, desk: Desk, message: Message, now: datetime) -> None:
     """After the last way to a contact has failed, page the next; when a level has reached nobody, another level.
 
-    Its phone is the only way to a contact that has one; what else fails of it later hurries nobody again.
+    Its phone is the only way to a contact that has one; what else fails of it later hurries nobody again. Contacts with
+    the same address share a message, and each of them has a next of its own.
     """
     incident = await tx.incidents.get(message.incident_id or "")
     if message.kind is not MessageKind.PAGE or not message.party or incident is None:
         return
-    reason = str(message.facts.get("reason"))
-    contact = [one for one in await tx.messages.of(incident.id) if one.party == message.party]
-    if not unreached(contact) or message.id not in {one.id for one in decisive(contact)}:
-        return
-    facts = {name: fact for name, fact in message.facts.items() if name != PASSED_ON}
-    await tell(tx, desk, incident, Why(reason, MessageKind.PAGE, facts), message.next_contacts, now)
-    level = [one for one in await tx.messages.of(incident.id) if one.facts.get("reason") == reason]
+    messages = shared(await tx.messages.of(incident.id))
+    lost = []
+    for page in (one for one in messages if one.id == message.id):
+        contact = [one for one in messages if one.party == page.party]
+        if not unreached(contact) or message.id not in {one.id for one in decisive(contact)}:
+            continue
+        lost.append(page)
+        facts = {name: fact for name, fact in page.facts.items() if name != PASSED_ON}
+        why = Why(str(page.facts.get("reason")), MessageKind.PAGE, facts)
+        await tell(tx, desk, incident, why, page.next_contacts, now)
+    for page in {str(one.facts.get("reason")): one for one in reversed(lost)}.values():
+        await _level_lost(tx, desk, incident, page, now)
+
+
+async def _level_lost(tx: Tx, desk: Desk, incident: Incident, page: Message, now: datetime) -> None:
+    """When the level of a page has reached nobody, have another page, or all of them anew."""
+    reason = str(page.facts.get("reason"))
+    level = [one for one in shared(await tx.messages.of(incident.id)) if one.facts.get("reason") == reason]
     if not unreached(level):
         return
-    another = await instead(tx, incident, now)
+    another = await instead(tx, desk, incident, page.facts, now)
     anew_at = None if another else await start_over(tx, incident, now)
     entry = Entry(
         at=now,
         stage=Stage.ESCALATE,
         what="nobody_reached",
         incident_id=incident.id,
-        detail={"contact": message.contact, "for": reason, "another_level": another, "anew_at": anew_at},
+        detail={"contact": page.contact, "for": reason, "another_level": another, "anew_at": anew_at},
     )
     await tx.ledger.append([entry])

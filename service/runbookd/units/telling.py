@@ -12,7 +12,7 @@ from runbookd.model.escalation import Channel, Message, MessageKind, MessageStat
 from runbookd.model.work import WorkKind
 from runbookd.stages.ladder import NOBODY
 from runbookd.stages.reach import Address, Found, find
-from runbookd.stages.reached import TWICE, late_ring
+from runbookd.stages.reached import RELIES_ON, TWICE, late_ring
 from runbookd.stages.rings import OPENING, open_rings, ring_for, ring_of
 
 if TYPE_CHECKING:
@@ -93,33 +93,50 @@ async def _put(tx: Tx, desk: Desk, incident: Incident, drafted: Mapping[str, obj
         **fields,  # type: ignore[arg-type]
     )
     twice = await _twice(tx, message)
-    if twice:
-        message = replace(message, state=MessageState.DROPPED, reason=TWICE, settled_at=now)
+    if twice is not None:
+        message = _relying(message, twice, now)
     if not await tx.messages.add(message):
         return False
-    if twice:
+    if twice is not None:
         await tx.ledger.append([entry_of(message, "message_dropped", now)])
         return True
     await tx.work.add(WorkKind.SEND, message.id, now, message.channel.value)
     return True
 
 
-async def _twice(tx: Tx, message: Message) -> bool:
-    """Whether a page to the same address was made a moment ago, by another level, and is sent if this one is.
-
-    Not of a phone: its pager rings once by itself.
-    """
-    if message.kind is not MessageKind.PAGE or message.channel is Channel.PAGERDUTY:
-        return False
-    here = _place(message.channel, message.address)
-    return any(
-        one.kind is MessageKind.PAGE
-        and one.state not in {MessageState.FAILED, MessageState.DROPPED}
-        and (one.attempts or one.facts.get("unless") == message.facts.get("unless"))
-        and message.created_at - one.created_at < _A_MOMENT
-        and _place(one.channel, one.address) == here
-        for one in await tx.messages.of(message.incident_id or "")
+def _relying(message: Message, sent: Message, now: datetime) -> Message:
+    """Return a page that is not sent, since another is, and that is its contact's all the same."""
+    return replace(
+        message,
+        key=f"{message.key} for {message.party}" if message.key == sent.key else message.key,
+        state=MessageState.DROPPED,
+        reason=TWICE,
+        settled_at=now,
+        facts={**message.facts, RELIES_ON: sent.id},
     )
+
+
+async def _twice(tx: Tx, message: Message) -> Message | None:
+    """Return the page to the same address that was made a moment ago, by another level, and is sent if this one is.
+
+    Not of a phone: its pager rings once by itself. And what the level has sent there to another of its contacts.
+    """
+    if message.kind is not MessageKind.PAGE:
+        return None
+    here = _place(message.channel, message.address)
+    for one in await tx.messages.of(message.incident_id or ""):
+        if one.key == message.key:
+            return one if one.party != message.party else None
+        if (
+            message.channel is not Channel.PAGERDUTY
+            and one.kind is MessageKind.PAGE
+            and one.state not in {MessageState.FAILED, MessageState.DROPPED}
+            and (one.attempts or one.facts.get("unless") == message.facts.get("unless"))
+            and message.created_at - one.created_at < _A_MOMENT
+            and _place(one.channel, one.address) == here
+        ):
+            return one
+    return None
 
 
 async def open_channel(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> None:

@@ -21,6 +21,22 @@ async def test_levels_come_in_order_and_are_replaced(store: Store) -> None:
     assert await read(store, "levels.of", "i1") == [fired, waits]
 
 
+async def test_the_incidents_that_people_hear_of_are_found_among_any_others(store: Store) -> None:
+    """By a level or a message, of one priority, opened after a time, newest first, at most so many."""
+    for number, each in enumerate(("told", "paged", "observed", "low", "old")):
+        low = {"priority": "P3"} if each == "low" else {}
+        opened_at = at(0) if each == "old" else at(9 - number)
+        await write(store, "incidents.save", incident(each, key=each, opened_at=opened_at, **low))
+    for each in ("paged", "low", "old"):
+        await write(store, "levels.save", level(0, incident_id=each))
+    for each in ("paged", "told"):
+        await write(store, "messages.add", message(f"of {each}", incident_id=each))
+    priority = incident("told").priority
+    assert await read(store, "levels.incidents", priority, at(0), 9) == ["told", "paged"]
+    assert await read(store, "levels.incidents", priority, at(0), 1) == ["told"]
+    assert await read(store, "levels.incidents", priority, at(-1), 9) == ["told", "paged", "old"]
+
+
 async def test_a_message_is_kept_once_and_comes_back_unchanged(store: Store) -> None:
     """The key decides whether a message is new; references to secrets stay references; saving keeps every change."""
     assert await write(store, "messages.add", message("m1"))

@@ -14,6 +14,16 @@ ON CONFLICT (incident_id, number) DO UPDATE SET
 -- Every level of an incident.
 SELECT * FROM levels WHERE incident_id = :incident_id ORDER BY number
 
+-- name: told_incidents
+-- The newest incidents of a priority that have levels or messages.
+SELECT id FROM incidents
+WHERE priority = :priority AND opened_at > :since
+    AND (
+        EXISTS (SELECT 1 FROM levels WHERE incident_id = incidents.id)
+        OR EXISTS (SELECT 1 FROM messages WHERE incident_id = incidents.id)
+    )
+ORDER BY opened_at DESC, id DESC LIMIT :limit
+
 -- name: forget_levels
 -- Delete an incident's levels.
 DELETE FROM levels WHERE incident_id = :id
