@@ -79,7 +79,7 @@ def judge_levels(
 
     One that says `unless` is skipped when the incident is that, and one that waits for a breach when the incident is
     over. Levels missed together, as in an outage of the service, are one page, to the last of them; their notices all
-    go out.
+    go out. None is taken in by a level below it, nor by one that a person called, and that one pages in any case.
     """
     over = incident.state is IncidentState.RESOLVED
     due = [
@@ -91,10 +91,7 @@ def judge_levels(
     stopped = {
         level.number: stopped_by(incident, needless_when(level)) for level in due if level.due_at is not None
     }
-    last = max(
-        (level.due_at for level in due if level.page and level.due_at and not stopped[level.number]),
-        default=None,
-    )
+    paging = [level for level in due if level.page and level.due_at is not None and not stopped[level.number]]
     for level in due:
         if level.due_at is None:
             if over:
@@ -102,7 +99,7 @@ def judge_levels(
         elif stopped[level.number]:
             settled.append(_settled(level, LevelState.SKIPPED, now, stopped[level.number]))
         else:
-            taken_in = bool(level.page) and last is not None and level.due_at < last
+            taken_in = level in paging and any(_takes_in(other, level) for other in paging)
             fired.append(Fired(level=level, page=not taken_in, late=now - level.due_at))
             state = LevelState.COLLAPSED if taken_in else LevelState.FIRED
             by_hand = level.reason if level.reason in _BY_HAND else None
@@ -110,6 +107,13 @@ def judge_levels(
                 _settled(level, state, now, "a later level was due as well" if taken_in else by_hand)
             )
     return Judged(tuple(fired), tuple(settled))
+
+
+def _takes_in(other: IncidentLevel, level: IncidentLevel) -> bool:
+    """Whether the page of another level stands for this one's: it is higher, was due later, and nobody called for one."""
+    if other.due_at is None or level.due_at is None or {other.reason, level.reason} & _BY_HAND:
+        return False
+    return other.number > level.number and other.due_at > level.due_at
 
 
 def needless_when(level: IncidentLevel) -> str | None:
