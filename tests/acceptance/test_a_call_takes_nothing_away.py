@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from runbookd.model.escalation import MessageKind
 from runbookd.units.people import Act, Do, act
 from tests.acceptance.engine import NOON
@@ -77,3 +79,41 @@ async def test_a_call_at_the_moment_another_level_is_due_takes_nothing_of_it(tmp
         await write(home, Do.ESCALATE, "help")
         await home.minutes(30)
         assert [who for _, who in await pages(home)] == ["l1", "l2", "l3"]
+
+
+# an acknowledgement that expires ---------------------------------------------------------------------------------
+
+
+async def test_a_level_that_waits_for_the_end_alone_is_due_when_the_acknowledgement_expires(
+    tmp_path: Path,
+) -> None:
+    """The shipped P0: L3 was called at 12, its own time was 30, and at 38 nobody leads: it is not put off any more."""
+    async with house(tmp_path, library()) as home:
+        await home.breaks()
+        await home.minutes(8)
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(12)
+        await home.lab.act(Do.ESCALATE, text="it is the database")
+        await home.minutes(90)
+        assert await pages(home, 8 * MINUTE) == [(12, "L3 Senior"), (38, "L2 Engineering"), (38, "L3 Senior")]
+
+
+@pytest.mark.parametrize("level", [{"on_breach": "resolve"}, {"after": "30m", "unless": "resolved"}])
+async def test_a_level_that_waits_for_the_end_alone_keeps_its_time_though_it_was_called(
+    tmp_path: Path, level: dict[str, str]
+) -> None:
+    """No acknowledgement had stopped it: neither the one that expires nor the next one moves it."""
+    steps = [{"after": "0m", "unless": "acknowledged", "page": ["l1"]}, {**level, "page": ["boss"]}]
+    content = ladder(steps, mailed("l1", "boss"), resolve_within="30m", ack_expires="10m")
+    async with house(tmp_path, content) as home:
+        await home.breaks()
+        await home.minutes(2)
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(4)
+        await home.lab.act(Do.ESCALATE, text="help")
+        await home.minutes(15)
+        await home.lab.act(Do.ACKNOWLEDGE, actor="bob")
+        await home.minutes(22)
+        await home.lab.act(Do.NOTE, actor="bob", text="on it")
+        await home.minutes(31)
+        assert await pages(home) == [(0, "l1"), (4, "boss"), (12, "l1"), (30, "boss")]

@@ -110,7 +110,7 @@ def judge_levels(
 
 
 def _takes_in(other: IncidentLevel, level: IncidentLevel) -> bool:
-    """Whether the page of another level stands for this one's: it is higher, was due later, and nobody called for one."""
+    """Whether another level's page stands for this one's: it is higher, due later, and neither was called by hand."""
     if other.due_at is None or level.due_at is None or {other.reason, level.reason} & _BY_HAND:
         return False
     return other.number > level.number and other.due_at > level.due_at
@@ -269,12 +269,14 @@ def but_by_hand(
     own: Mapping[int, datetime],
     before: Mapping[object, datetime],
     since: datetime,
+    until: datetime,
 ) -> list[IncidentLevel]:
     """Return the levels as they would be, had nobody called for one by hand while an acknowledgement stood.
 
-    It stands `since` then. `own` has the time of each as it was frozen, and `before` when those were told, by their
-    places, that had been told by then. One that had not is among those that the acknowledgement has stopped: as long
-    after the last that had as by their own times.
+    It stands from `since` to `until`. `own` has the time of each as it was frozen, and `before` when those were told,
+    by their places, that had been told by then. One that had not is to come at its own time, if no acknowledgement
+    stops it, and not before `until`. Otherwise it is among those that this one has stopped: as long after the last that
+    had been told as by their own times.
     """
     by_hand = {
         level.number
@@ -293,17 +295,22 @@ def but_by_hand(
     if last is not None and last.due_at is not None and last.number in own:
         shift = last.due_at - own[last.number]
     return [
-        replace(
-            level,
-            state=LevelState.SKIPPED,
-            reason=ACKNOWLEDGED,
-            unless=ACKNOWLEDGED,
-            due_at=own[level.number] + shift if level.number in own else level.due_at,
-        )
+        _uncalled(level, own.get(level.number), shift, until)
         if level.number in by_hand and level.place not in before
         else level
         for level in found
     ]
+
+
+def _uncalled(level: IncidentLevel, own: datetime | None, shift: timedelta, until: datetime) -> IncidentLevel:
+    """Return a level as it would be, had nobody called for it while the acknowledgement stood that ends now."""
+    if level.unless in {ACKNOWLEDGED, RESPONDED}:
+        due_at = level.due_at if own is None else own + shift
+        return replace(
+            level, state=LevelState.SKIPPED, reason=ACKNOWLEDGED, unless=ACKNOWLEDGED, due_at=due_at
+        )
+    waits = level.on_breach is not None and own is not None and own > until
+    return _pending(level, None if waits else max(own or until, until))
 
 
 def _after(levels: Sequence[IncidentLevel], since: datetime | None, now: datetime) -> list[IncidentLevel]:
@@ -323,7 +330,7 @@ def _paged(levels: Sequence[IncidentLevel]) -> list[tuple[datetime, int, Inciden
     )
 
 
-def _pending(level: IncidentLevel, due_at: datetime) -> IncidentLevel:
+def _pending(level: IncidentLevel, due_at: datetime | None) -> IncidentLevel:
     unless = ACKNOWLEDGED if level.unless == RESPONDED else level.unless
     return replace(
         level, state=LevelState.PENDING, settled_at=None, reason=None, due_at=due_at, unless=unless
