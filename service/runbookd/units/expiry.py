@@ -33,7 +33,8 @@ async def expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Incid
     last = next(iter(held(entries)[-1:]), None)
     since = last.since if last is not None else incident.acknowledged_at
     by = last.who if last is not None else incident.acknowledged_by
-    detail = {"by": by, "since": since, "until": until, "assignee": incident.assignee}
+    detail = {"by": by, "acknowledged_by": incident.acknowledged_by, "since": since, "until": until}
+    detail["assignee"] = incident.assignee
     expired = replace(
         incident, acknowledged_at=None, acknowledged_by=None, acknowledged_until=None, assignee=None
     )
