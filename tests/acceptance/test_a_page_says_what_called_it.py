@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from runbookd.model.escalation import Message, MessageKind
+from runbookd.reports.review import review_of
 from runbookd.units.people import Do
+from runbookd.units.record import read_record
+from tests.acceptance.engine import NOON
 from tests.acceptance.people import SECOND, house, ladder, library, mailed
-from tests.acceptance.voices import DEAF
+from tests.acceptance.voices import BUSY, DEAF
 
 STEPS = [
     {"after": "0m", "unless": "acknowledged", "page": ["l1"]},
@@ -79,3 +82,22 @@ async def test_who_was_given_an_incident_acknowledged_nothing(tmp_path: Path) ->
         ]
         (expired,) = await home.entries("acknowledgement_expired")
         assert (expired.entry.detail["by"], expired.entry.detail["acknowledged_by"]) == ("bob", "anna")
+
+
+async def test_a_level_is_told_when_its_page_goes_out(tmp_path: Path) -> None:
+    """The mail server is busy for half a minute: that the level was called by then is not that anybody was told."""
+    async with house(tmp_path, ladder(STEPS[:1], ROLES)) as home:
+        home.voices.failing = {"email": [BUSY] * 4}
+        incident = await home.breaks()
+
+        async def told() -> list[tuple[float, bool]]:
+            record = await home.lab.store.read(lambda tx: read_record(tx, incident.id))
+            ((level,),) = [one.told for one in review_of(record, home.lab.clock.at).levels]
+            return [((level.at - NOON) / SECOND, level.silent)]
+
+        assert await told() == [(0, True)]
+        await home.minutes(2)
+        (at,) = [at for at, _ in home.voices.sent]
+        assert at is not None
+        assert at > NOON
+        assert await told() == [((at - NOON) / SECOND, False)]
