@@ -81,6 +81,22 @@ async def test_a_call_at_the_moment_another_level_is_due_takes_nothing_of_it(tmp
         assert [who for _, who in await pages(home)] == ["l1", "l2", "l3"]
 
 
+async def test_each_call_is_for_another_level_though_the_service_looks_only_later(tmp_path: Path) -> None:
+    """Three calls while it is down: the second calls the next one, and with none left the highest is called already."""
+    async with house(tmp_path, ladder(STEPS, ROLES)) as home:
+        incident = await home.breaks()
+        await home.minutes(1)
+        said = []
+        for text in ("one", "two", "three"):
+            await home.sleeps(10 * SECOND)
+            said.append(await write(home, Do.ESCALATE, text))
+        assert said == [f"level {place} of incident {incident.id} is told now" for place in (2, 3, 3)]
+        await home.minutes(20)
+        assert [who for _, who in await pages(home)] == ["l1", "l2", "l3"]
+        whys = [str(one.words["why"]) for one in await home.sent(MessageKind.PAGE)]
+        assert whys[1:] == ["escalated by hand by anna: one", "escalated by hand by anna: two"]
+
+
 # an acknowledgement that expires ---------------------------------------------------------------------------------
 
 

@@ -176,14 +176,22 @@ def called(levels: Sequence[IncidentLevel], now: datetime) -> IncidentLevel | No
     """Return the level that a person who wants more help calls now, whatever it waits for; None when none pages.
 
     That is the lowest one that pages and has not: one still to come, or that an answer had stopped, or that a later one
-    had taken in. When each has paged, the highest is asked again. Only the end makes it needless.
+    had taken in; not one that somebody has called for already, and that is told when the service looks. When none is
+    left, the highest is asked again. Only the end makes it needless.
     """
     paging = sorted((level for level in levels if level.page), key=lambda level: level.number)
-    untold = next((level for level in paging if _has_yet_to_page(level)), None)
+    untold = next((level for level in paging if _has_yet_to_page(level) and not _is_called(level)), None)
     if untold is not None:
         return replace(_pending(untold, now), reason=BY_HAND)
-    paged = [level for level in paging if level.state is LevelState.FIRED]
-    return replace(_pending(paged[-1], now), reason=BY_HAND_AGAIN) if paged else None
+    asked = [level for level in paging if level.state is LevelState.FIRED or _is_called(level)]
+    if not asked or _is_called(asked[-1]):
+        return asked[-1] if asked else None
+    return replace(_pending(asked[-1], now), reason=BY_HAND_AGAIN)
+
+
+def _is_called(level: IncidentLevel) -> bool:
+    """Whether a person has called for a level that nobody has been told of yet, as while the service is down."""
+    return level.state is LevelState.PENDING and level.reason in _BY_HAND
 
 
 def _has_yet_to_page(level: IncidentLevel) -> bool:
