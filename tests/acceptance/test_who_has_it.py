@@ -82,7 +82,7 @@ async def test_an_assignment_by_a_third_person_gives_the_new_leader_the_full_tim
         assert await expiries(home) == [("bob", NOON + 32 * MINUTE)]
         assert (await home.heard())[3] == (62, "page l3")
         asked = next(one for one in await home.lab.messages() if one.created_at >= NOON + 62 * MINUTE)
-        assert "bob's" in str(asked.words["body"])
+        assert "console's acknowledgement, handed to bob, has expired" in str(asked.words["body"])
 
 
 async def test_an_assignment_is_no_acknowledgement(tmp_path: Path) -> None:

@@ -250,7 +250,10 @@ def _print_people(reached: Reached, entries: Sequence[Entry], incident: Incident
 
 def _level(level: IncidentLevel, times: Times) -> list[str]:
     """A row for a level: how it stands, and when it was due and told; of several times the first and the last."""
-    told = [f"{moment(one.at)}{' by hand' * one.by_hand}" for one in times.told]
+    told = [
+        f"{'not told, called at ' * one.silent}{moment(one.at)}{' by hand' * one.by_hand}"
+        for one in times.told
+    ]
     return [
         str(level.place),
         level.state.value + (f" ({level.reason})" if level.reason else ""),

@@ -14,6 +14,7 @@ from runbookd.language.differences import lines
 from runbookd.language.names import person
 from runbookd.model.audit import Stage
 from runbookd.model.reasons import Escalate, StepReason
+from runbookd.stages.holders import expired_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +116,8 @@ def _act(detail: Mapping[str, object]) -> str:
 def _expired(detail: Mapping[str, object]) -> str:
     until = detail.get("until")
     at = f", due at {moment(until)}" if isinstance(until, datetime) else ""
-    return f"{person(_first(detail, 'by')) or 'automation'}'s{at}"
+    gave, to = expired_of(detail)
+    return f"{gave}'s{f', handed to {to}' if to else ''}{at}"
 
 
 def _several(detail: Mapping[str, object]) -> str:

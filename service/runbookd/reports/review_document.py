@@ -17,7 +17,7 @@ from runbookd.reports.review_people import ALERTS_ENDED
 from runbookd.reports.review_words import counted, listed, moment, with_detail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from runbookd.reports.document import Block, Words
@@ -294,9 +294,16 @@ def _level(one: Rung, *, over: bool) -> tuple[Words, ...]:
     due += f", due again at {moment(one.again_at)}" if one.again_at is not None else ""
     stands = with_detail(_standing(one, over=over), one.reason)
     if one.told:
-        told = f"told at {listed(map(_telling, one.told))}"
+        told = _tellings(one.told)
         stands = told if one.state is LevelState.FIRED else f"{told}; then {stands}"
     return str(one.number), due, listed(one.whom), stands
+
+
+def _tellings(told: Sequence[Telling]) -> str:
+    """Say when a level was told, and when it was called and no message of it has gone out."""
+    at = {silent: listed(_telling(one) for one in told if one.silent is silent) for silent in (False, True)}
+    said = [f"told at {at[False]}"] if at[False] else []
+    return "; ".join([*said, *([f"called at {at[True]}, and told nobody"] if at[True] else [])])
 
 
 def _telling(one: Telling) -> str:

@@ -28,6 +28,7 @@ from runbookd.reports.review_words import (
     said,
     with_detail,
 )
+from runbookd.stages.holders import expired_of
 from runbookd.stages.ladder import BY_HAND
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ def _reminded(detail: Detail, incident: Incident) -> str:
 
 
 def _expired(detail: Detail, _: Incident) -> str:
-    return f"The acknowledgement of {person(str(detail.get('by') or 'automation'))} expired"
+    gave, to = expired_of(detail)
+    return f"The acknowledgement of {gave}{f', handed to {to},' if to else ''} expired"
 
 
 def _nobody(detail: Detail, incident: Incident) -> str:

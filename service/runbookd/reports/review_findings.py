@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runbookd.language.media import in_words
-from runbookd.language.names import person
 from runbookd.model.escalation import MessageKind, MessageState
 from runbookd.model.reasons import StepReason
 from runbookd.model.run import RunState, StepState
 from runbookd.reports.review_promises import broken_news
 from runbookd.reports.review_remedies import how_it_ended
 from runbookd.reports.review_words import CHANNELS, ENDS, KINDS, counted, party, said, with_detail
+from runbookd.stages.holders import expired_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +63,9 @@ def _people(record: Record) -> Iterator[str]:
             who = party(entry.detail.get("reach"), record.incident)
             yield with_detail(f"Nobody could be reached as {who}", said(entry.detail.get("why")))
         elif entry.what == "acknowledgement_expired":
-            yield f"{person(str(entry.detail.get('by')))} took the incident, and then the acknowledgement expired"
+            gave, to = expired_of(entry.detail)
+            handed = f", {to} was given it" if to else ""
+            yield f"{gave} took the incident{handed}, and then the acknowledgement expired"
         elif entry.what == "nobody_reached" and not entry.detail.get("another_level"):
             yield "A page reached nobody, and no level of the escalation was left"
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from runbookd.model.escalation import LevelState
+from runbookd.model.escalation import LevelState, MessageKind
 from runbookd.reports.review_words import needless, party
 from runbookd.stages.ladder import BY_HAND, RESOLVED
+from runbookd.stages.reached import TWICE
 from runbookd.units.causes import frozen_levels
 
 if TYPE_CHECKING:
@@ -27,18 +28,22 @@ PAGE: Final = "page "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telling:
-    """One time at which a level was told, and whether a person had called for it."""
+    """One time at which a level was called, and whether a person had called for it.
+
+    `at` is when its first page went out, or what else it says. While nothing has, it is when it was called: `silent`.
+    """
 
     at: datetime
     by_hand: bool
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
     """The times of a level. `due_at` is its own, None for one that waits for a clock to run out.
 
-    `again_at` is for when it was made due after that, other than by hand; None if it was not. `told` is when it was
-    told, as far as the ledger says so.
+    `again_at` is for when it was made due after that, other than by hand; None if it was not. `told` has each
+    time that it was called, and when it was told then, as far as the ledger says so.
     """
 
     due_at: datetime | None
@@ -95,9 +100,23 @@ def times_of(levels: Sequence[IncidentLevel], entries: Sequence[Entry]) -> list[
         own = frozen.due if frozen is not None and isinstance(frozen.due, datetime) else None
         due_at = own or (of_itself[0] if of_itself else None)
         later = due_at is not None and bool(of_itself) and of_itself[-1] > due_at
-        told = tuple(Telling(at=one.at, by_hand=one.detail.get("due_at") in by_hand) for one in fired)
+        told = tuple(_telling(one, level, entries, by_hand) for one in fired)
         times.append(Times(due_at=due_at, again_at=of_itself[-1] if later else None, told=told))
     return times
+
+
+def _telling(fired: Entry, level: IncidentLevel, entries: Sequence[Entry], by_hand: set[object]) -> Telling:
+    """Return when the messages went out of a level that was called then; each time has a name of its own for them."""
+    due_at, name = fired.detail.get("due_at"), f"level {level.place}"
+    theirs = [
+        one for one in entries if one.at >= fired.at and one.what in {"message_sent", "message_dropped"}
+    ]
+    out = [one for one in theirs if one.what == "message_sent" or one.detail.get("reason") == TWICE]
+    again = [one for one in out if one.detail.get("for") == f"{name} again {due_at}"]
+    sent = again or [one for one in out if one.detail.get("for") == name]
+    paged = [one for one in sent if one.detail.get("kind") == MessageKind.PAGE]
+    first = min((one.at for one in paged or sent), default=None)
+    return Telling(at=first or fired.at, by_hand=due_at in by_hand, silent=first is None)
 
 
 def with_callers(entries: Sequence[Entry]) -> Iterator[Entry]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from runbookd.language.names import person
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from runbookd.model.audit import Entry
@@ -49,6 +51,17 @@ def held(entries: Iterable[Entry]) -> list[Held]:
         if who:
             found.append(Held(who=who, since=entry.at))
     return found
+
+
+def expired_of(detail: Mapping[str, object]) -> tuple[str, str]:
+    """Return whose acknowledgement has expired by what the ledger tells of that, and whom the incident was given since.
+
+    Both are for people; the second is empty when whoever gave it had the incident to the end.
+    """
+    had, gave = str(detail.get("by") or ""), str(detail.get("acknowledged_by") or "")
+    if not had or not gave or whose(had) == whose(gave):
+        return person(had or gave) or "automation", ""
+    return person(gave), person(had)
 
 
 def whose(actor: str) -> str:

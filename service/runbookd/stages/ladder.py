@@ -79,7 +79,7 @@ def judge_levels(
 
     One that says `unless` is skipped when the incident is that, and one that waits for a breach when the incident is
     over. Levels missed together, as in an outage of the service, are one page, to the last of them; their notices all
-    go out.
+    go out. None is taken in by a level below it, nor by one that a person called, and that one pages in any case.
     """
     over = incident.state is IncidentState.RESOLVED
     due = [
@@ -91,10 +91,7 @@ def judge_levels(
     stopped = {
         level.number: stopped_by(incident, needless_when(level)) for level in due if level.due_at is not None
     }
-    last = max(
-        (level.due_at for level in due if level.page and level.due_at and not stopped[level.number]),
-        default=None,
-    )
+    paging = [level for level in due if level.page and level.due_at is not None and not stopped[level.number]]
     for level in due:
         if level.due_at is None:
             if over:
@@ -102,7 +99,7 @@ def judge_levels(
         elif stopped[level.number]:
             settled.append(_settled(level, LevelState.SKIPPED, now, stopped[level.number]))
         else:
-            taken_in = bool(level.page) and last is not None and level.due_at < last
+            taken_in = level in paging and any(_takes_in(other, level) for other in paging)
             fired.append(Fired(level=level, page=not taken_in, late=now - level.due_at))
             state = LevelState.COLLAPSED if taken_in else LevelState.FIRED
             by_hand = level.reason if level.reason in _BY_HAND else None
@@ -110,6 +107,13 @@ def judge_levels(
                 _settled(level, state, now, "a later level was due as well" if taken_in else by_hand)
             )
     return Judged(tuple(fired), tuple(settled))
+
+
+def _takes_in(other: IncidentLevel, level: IncidentLevel) -> bool:
+    """Whether another level's page stands for this one's: it is higher, due later, and neither was called by hand."""
+    if other.due_at is None or level.due_at is None or {other.reason, level.reason} & _BY_HAND:
+        return False
+    return other.number > level.number and other.due_at > level.due_at
 
 
 def needless_when(level: IncidentLevel) -> str | None:
@@ -172,14 +176,22 @@ def called(levels: Sequence[IncidentLevel], now: datetime) -> IncidentLevel | No
     """Return the level that a person who wants more help calls now, whatever it waits for; None when none pages.
 
     That is the lowest one that pages and has not: one still to come, or that an answer had stopped, or that a later one
-    had taken in. When each has paged, the highest is asked again. Only the end makes it needless.
+    had taken in; not one that somebody has called for already, and that is told when the service looks. When none is
+    left, the highest is asked again. Only the end makes it needless.
     """
     paging = sorted((level for level in levels if level.page), key=lambda level: level.number)
-    untold = next((level for level in paging if _has_yet_to_page(level)), None)
+    untold = next((level for level in paging if _has_yet_to_page(level) and not _is_called(level)), None)
     if untold is not None:
         return replace(_pending(untold, now), reason=BY_HAND)
-    paged = [level for level in paging if level.state is LevelState.FIRED]
-    return replace(_pending(paged[-1], now), reason=BY_HAND_AGAIN) if paged else None
+    asked = [level for level in paging if level.state is LevelState.FIRED or _is_called(level)]
+    if not asked or _is_called(asked[-1]):
+        return asked[-1] if asked else None
+    return replace(_pending(asked[-1], now), reason=BY_HAND_AGAIN)
+
+
+def _is_called(level: IncidentLevel) -> bool:
+    """Whether a person has called for a level that nobody has been told of yet, as while the service is down."""
+    return level.state is LevelState.PENDING and level.reason in _BY_HAND
 
 
 def _has_yet_to_page(level: IncidentLevel) -> bool:
@@ -265,12 +277,14 @@ def but_by_hand(
     own: Mapping[int, datetime],
     before: Mapping[object, datetime],
     since: datetime,
+    until: datetime,
 ) -> list[IncidentLevel]:
     """Return the levels as they would be, had nobody called for one by hand while an acknowledgement stood.
 
-    It stands `since` then. `own` has the time of each as it was frozen, and `before` when those were told, by their
-    places, that had been told by then. One that had not is among those that the acknowledgement has stopped: as long
-    after the last that had as by their own times.
+    It stands from `since` to `until`. `own` has the time of each as it was frozen, and `before` when those were told,
+    by their places, that had been told by then. One that had not is to come at its own time, if no acknowledgement
+    stops it, and not before `until`. Otherwise it is among those that this one has stopped: as long after the last that
+    had been told as by their own times.
     """
     by_hand = {
         level.number
@@ -289,17 +303,22 @@ def but_by_hand(
     if last is not None and last.due_at is not None and last.number in own:
         shift = last.due_at - own[last.number]
     return [
-        replace(
-            level,
-            state=LevelState.SKIPPED,
-            reason=ACKNOWLEDGED,
-            unless=ACKNOWLEDGED,
-            due_at=own[level.number] + shift if level.number in own else level.due_at,
-        )
+        _uncalled(level, own.get(level.number), shift, until)
         if level.number in by_hand and level.place not in before
         else level
         for level in found
     ]
+
+
+def _uncalled(level: IncidentLevel, own: datetime | None, shift: timedelta, until: datetime) -> IncidentLevel:
+    """Return a level as it would be, had nobody called for it while the acknowledgement stood that ends now."""
+    if level.unless in {ACKNOWLEDGED, RESPONDED}:
+        due_at = level.due_at if own is None else own + shift
+        return replace(
+            level, state=LevelState.SKIPPED, reason=ACKNOWLEDGED, unless=ACKNOWLEDGED, due_at=due_at
+        )
+    waits = level.on_breach is not None and own is not None and own > until
+    return _pending(level, None if waits else max(own or until, until))
 
 
 def _after(levels: Sequence[IncidentLevel], since: datetime | None, now: datetime) -> list[IncidentLevel]:
@@ -319,7 +338,7 @@ def _paged(levels: Sequence[IncidentLevel]) -> list[tuple[datetime, int, Inciden
     )
 
 
-def _pending(level: IncidentLevel, due_at: datetime) -> IncidentLevel:
+def _pending(level: IncidentLevel, due_at: datetime | None) -> IncidentLevel:
     unless = ACKNOWLEDGED if level.unless == RESPONDED else level.unless
     return replace(
         level, state=LevelState.PENDING, settled_at=None, reason=None, due_at=due_at, unless=unless

@@ -10,6 +10,7 @@ from runbookd.language.media import in_words
 from runbookd.language.names import person
 from runbookd.model.incident import ClockKind
 from runbookd.model.reasons import Escalate, Guard
+from runbookd.stages.holders import expired_of
 from runbookd.stages.ladder import AGAIN, ANEW, BY_HAND, BY_HAND_AGAIN, STILL
 from runbookd.units.record import MOST_ENTRIES
 
@@ -59,6 +60,8 @@ _NOT_BEGUN: Final[Mapping[str, str]] = {
     Guard.UNKNOWN_PLAYBOOK: "its playbook is gone",
     Escalate.PAUSED: "automation is paused",
 }
+_LOST: Final[Mapping[str, str]] = {"nobody_reached": "contact", "nobody_to_reach": "reach"}
+"""What the ledger says when another level is called instead, and by what name it has whom nothing has reached."""
 _ORDINALS: Final = {2: "second", 3: "third", 4: "fourth", 5: "fifth"}
 _MOST_NAMED = 3
 _TWO_DAYS: Final = timedelta(days=2)
@@ -92,12 +95,15 @@ async def why_told(tx: Tx, desk: Desk, incident: Incident, message: Message) -> 
         return _by_its_time(level, frozen.since, incident, several)
     clocks = {clock.kind.value: clock.due_at for clock in await tx.incidents.clocks(incident.id)}
     if frozen is not None and level.due_at is not None and clocks.get(level.on_breach or "") == level.due_at:
-        return f"{_NOT.get(level.on_breach or '', 'no news')} within {in_words(level.due_at - frozen.since)}"
+        return _within(_NOT.get(level.on_breach or "", "no news"), level.due_at, frozen.since, incident)
     return await _by_something(tx, incident, level, message) or f"level {level.place}"
 
 
-def why_escalated(incident: Incident, clocks: Sequence[IncidentClock]) -> str:
-    """Say why an incident was first handed to people; of a promised time that ran out, which."""
+def why_escalated(incident: Incident, clocks: Sequence[IncidentClock], since: datetime) -> str:
+    """Say why an incident was first handed to people; of a promised time that ran out, which.
+
+    `since` is from when it has had its priority: a time that was promised then counts from there.
+    """
     if incident.escalation_reason != Escalate.CLOCK:
         reason = incident.escalation_reason or ""
         return _HANDED.get(reason, reason.replace("_", " "))
@@ -105,7 +111,20 @@ def why_escalated(incident: Incident, clocks: Sequence[IncidentClock]) -> str:
     first = min(broken, key=lambda clock: clock.due_at, default=None)
     if first is None:
         return "a promised time has passed"
-    return f"{_NOT[first.kind.value]} within {in_words(first.due_at - incident.opened_at)}"
+    begun = since if first.due_at > since else incident.opened_at
+    return _within(_NOT[first.kind.value], first.due_at, begun, incident)
+
+
+def _within(what: str, due_at: datetime, since: datetime, incident: Incident) -> str:
+    """Tell of a promised time that ran out: `not resolved within 30 minutes`, and after what if not the opening."""
+    raised = f" after it became {incident.priority}" if since > incident.opened_at else ""
+    return f"{what} within {in_words(due_at - since)}{raised}"
+
+
+async def of_priority_since(tx: Tx, incident: Incident) -> datetime:
+    """Return from when an incident has had its priority: when that froze its levels, else when it opened."""
+    frozen = await tx.ledger.recent(1, {"incident_id": incident.id, "what": "escalation_frozen"})
+    return frozen[-1].entry.at if frozen else incident.opened_at
 
 
 def why_not_begun(reason: str | None) -> str:
@@ -177,30 +196,61 @@ async def _by_something(tx: Tx, incident: Incident, level: IncidentLevel, messag
         return (
             f"level {level.place}{' once more: nobody could be reached before' if because == ANEW else still}"
         )
-    asked = await _entries(tx, incident, "person_escalate")
-    if because in {BY_HAND, BY_HAND_AGAIN} and asked:
-        text = str(asked[-1].detail.get("text") or "")
-        return f"escalated by hand by {person(asked[-1].actor)}{f': {text}' if text else ''}"
-    for entry in reversed(await _entries(tx, incident, "acknowledgement_expired")):
-        until = entry.detail.get("until")
-        whose = f"{person(str(entry.detail.get('by') or 'automation'))}'s acknowledgement"
-        if until == due_at:
-            again = "asked again: " if because == AGAIN else ""
-            return f"{again}{whose} has expired"
-        if (
-            due_at is not None
-            and isinstance(until, datetime)
-            and until < due_at
-            and level.on_breach != ClockKind.UPDATE
-        ):
-            return f"level {level.place}: {in_words(due_at - until)} after {whose} expired"
-    for what, name in (("nobody_reached", "contact"), ("nobody_to_reach", "reach")):
-        for entry in await _entries(tx, incident, what):
-            if entry.at == due_at:
-                return f"no way was left to {entry.detail.get(name)}"
+    by_hand = await _by_hand(tx, incident, due_at) if because in {BY_HAND, BY_HAND_AGAIN} else ""
+    if by_hand:
+        return by_hand
+    lost = await _no_way_left(tx, incident, level) if because != AGAIN else ""
+    if lost:
+        return lost
+    expired = await _expired(tx, incident, level, again=because == AGAIN)
+    if expired:
+        return expired
     if level.on_breach == ClockKind.UPDATE:
         return "the promised news did not come"
     return await _handed_over(tx, incident, due_at)
+
+
+async def _by_hand(tx: Tx, incident: Incident, due_at: datetime | None) -> str:
+    """Tell who called for a level, at that moment if the ledger has one, else last; empty when nobody has."""
+    asked = await _entries(tx, incident, "person_escalate")
+    if not asked:
+        return ""
+    by = next((one for one in asked if one.at == due_at), asked[-1])
+    text = str(by.detail.get("text") or "")
+    return f"escalated by hand by {person(by.actor)}{f': {text}' if text else ''}"
+
+
+async def _expired(tx: Tx, incident: Incident, level: IncidentLevel, *, again: bool) -> str:
+    """Tell whose acknowledgement has expired by the time of a level, and how long before; empty when none has."""
+    due_at = level.due_at
+    for entry in reversed(await _entries(tx, incident, "acknowledgement_expired")):
+        until = entry.detail.get("until")
+        gave, to = expired_of(entry.detail)
+        had = f"{gave}'s acknowledgement{f', handed to {to},' if to else ''}"
+        if until == due_at:
+            return f"{'asked again: ' if again else ''}{had} has expired"
+        if due_at is None or not isinstance(until, datetime) or level.on_breach == ClockKind.UPDATE:
+            continue
+        if until < due_at:
+            return f"level {level.place}: {in_words(due_at - until)} after {had} expired"
+    return ""
+
+
+async def _no_way_left(tx: Tx, incident: Incident, level: IncidentLevel) -> str:
+    """Tell whom no page had reached, so that this level was called at that moment instead; empty when none was.
+
+    Several may be lost at one moment, each for the next: the last of them before this level was told is what called it.
+    """
+    name, lost = f"level {level.place}", ""
+    for sealed in await tx.ledger.recent(MOST_ENTRIES, {"incident_id": incident.id}):
+        entry, about = sealed.entry, sealed.entry.detail
+        if entry.what == "level_fired" and about.get("level") == level.place:
+            if about.get("due_at") == level.due_at:
+                break
+        elif entry.what in _LOST and entry.at == level.due_at and about.get("another_level", True):
+            own = f"{about.get('for')} ".startswith(f"{name} ")
+            lost = lost if own else f"no way was left to {about.get(_LOST[entry.what])}"
+    return lost
 
 
 async def _handed_over(tx: Tx, incident: Incident, due_at: datetime | None) -> str:

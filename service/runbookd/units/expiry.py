@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runbookd.model.audit import Entry, Stage
+from runbookd.model.escalation import LevelState
 from runbookd.model.incident import IncidentState
 from runbookd.stages.holders import held
 from runbookd.stages.ladder import but_by_hand, rearmed
@@ -32,12 +33,15 @@ async def expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Incid
     last = next(iter(held(entries)[-1:]), None)
     since = last.since if last is not None else incident.acknowledged_at
     by = last.who if last is not None else incident.acknowledged_by
-    detail = {"by": by, "since": since, "until": until, "assignee": incident.assignee}
+    detail = {"by": by, "acknowledged_by": incident.acknowledged_by, "since": since, "until": until}
+    detail["assignee"] = incident.assignee
     expired = replace(
         incident, acknowledged_at=None, acknowledged_by=None, acknowledged_until=None, assignee=None
     )
     await tx.incidents.save(expired)
-    for level in rearmed(await _levels(tx, incident, entries, since), since, until):
+    levels = await _levels(tx, incident, entries, since, until)
+    to_come = [level for level in levels if level.state is LevelState.PENDING]
+    for level in (*to_come, *rearmed(levels, since, until)):
         await tx.levels.save(level)
     entry = Entry(
         at=now,
@@ -52,7 +56,7 @@ async def expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Incid
 
 
 async def _levels(
-    tx: Tx, incident: Incident, entries: Iterable[Entry], since: datetime | None
+    tx: Tx, incident: Incident, entries: Iterable[Entry], since: datetime | None, until: datetime
 ) -> list[IncidentLevel]:
     """Return the levels as they would be, had nobody been called by hand while the acknowledgement stood."""
     levels = await tx.levels.of(incident.id)
@@ -64,4 +68,4 @@ async def _levels(
             before = {}
         elif one.what == "level_fired" and one.at < since:
             before[one.detail.get("level")] = one.at
-    return but_by_hand(levels, await own_times(tx, incident), before, since)
+    return but_by_hand(levels, await own_times(tx, incident), before, since, until)

@@ -10,7 +10,7 @@ from runbookd.model.action import Mode
 from runbookd.model.escalation import Channel, LevelState, MessageKind, MessageState
 from runbookd.model.incident import ClockKind, IncidentState
 from runbookd.model.run import RunState, StepState
-from runbookd.units.causes import why_escalated, why_not_begun
+from runbookd.units.causes import of_priority_since, why_escalated, why_not_begun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,7 +55,9 @@ async def facts_of(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> dic
             **_incident(desk, incident, now),
             "impact": _impact(incident, alerts, messages),
             "state": _state(incident, runs),
-            "why_escalated": why_escalated(incident, [*clocks.values()]),
+            "why_escalated": why_escalated(
+                incident, [*clocks.values()], await of_priority_since(tx, incident)
+            ),
         },
         "update": _update(messages, incident, clocks, now),
         "did": [line for run in runs for line in _did(run, steps[run.id])],

@@ -331,7 +331,7 @@ def test_a_level_says_what_became_of_it() -> None:
 
 
 def test_a_level_says_when_it_was_told_and_who_called_for_it() -> None:
-    """Each time it was, and what became of it since if it waits again."""
+    """Each time that its first page went out, and what became of it since if it waits again."""
     one = partial(IncidentLevel, incident_id=ID, page=("l2",))
     levels = [
         one(number=0, due_at=at(8), state=LevelState.FIRED),
@@ -339,14 +339,16 @@ def test_a_level_says_when_it_was_told_and_who_called_for_it() -> None:
     ]
     entries = [
         entry(1, "level_fired", level=1, due_at=at(1)),
+        entry(1, "message_sent", kind="page", **{"for": "level 1"}),
         entry(2, "level_fired", level=2, due_at=at(2)),
         entry(8, "person_escalate", text="more"),
         entry(8, "level_fired", level=1, due_at=at(8)),
+        entry(9, "message_sent", kind="page", **{"for": f"level 1 again {at(8)}"}),
     ]
     text = markdown(record(incident=incident(over=None), levels=levels, entries=entries))
-    first = "told at 2026-01-05 12:01:00 and 2026-01-05 12:08:00 (called by hand)"
+    first = "told at 2026-01-05 12:01:00 and 2026-01-05 12:09:00 (called by hand)"
     assert f"| 1 | 2026-01-05 12:01:00 | page l2 | {first} |" in text
-    assert "| page l2 | told at 2026-01-05 12:02:00; then not due yet |" in text
+    assert "| page l2 | called at 2026-01-05 12:02:00, and told nobody; then not due yet |" in text
 
 
 def test_the_commander_stands_with_the_times() -> None:

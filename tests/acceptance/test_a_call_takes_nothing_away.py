@@ -1,0 +1,135 @@
+"""Promise G6, G7: whoever calls for more help gets it, and nobody who was to be paged is left out for that."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from runbookd.model.escalation import MessageKind
+from runbookd.units.people import Act, Do, act
+from tests.acceptance.engine import NOON
+from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, library, mailed
+
+STEPS = [
+    {"after": "0m", "unless": "acknowledged", "page": ["l1"]},
+    {"after": "5m", "unless": "acknowledged", "page": ["l2"]},
+    {"after": "15m", "unless": "acknowledged", "page": ["l3"]},
+]
+ROLES = mailed("l1", "l2", "l3")
+
+
+async def write(home: House, do: Do, text: str = "") -> str:
+    """A person does something at the database itself while the service is down; returns what they are told."""
+    wanted = Act(do=do, incident_id=(await home.lab.incidents())[-1].id, actor="anna", text=text)
+    desk, now = home.lab.pipeline.desk, home.lab.clock.now()
+    return (await home.lab.store.write(lambda tx: act(tx, desk, wanted, now))).said
+
+
+async def pages(home: House, after: timedelta = -SECOND) -> list[tuple[float, str]]:
+    """The pages that got through later than this: after how many minutes, and to whom, each contact once a moment."""
+    known = {message.key: message for message in await home.lab.messages()}
+    told = [
+        ((at - NOON) / MINUTE, known[call.key].contact)
+        for at, call in home.voices.sent
+        if at is not None and at - NOON > after and known[call.key].kind is MessageKind.PAGE
+    ]
+    return list(dict.fromkeys(told))
+
+
+# an outage of the service ----------------------------------------------------------------------------------------
+
+
+async def test_a_call_in_an_outage_swallows_no_higher_level(tmp_path: Path) -> None:
+    """The service is down from minute 1 to 11, and somebody calls: the level called is paged, and L3 as without it."""
+    async with house(tmp_path, library({"escalation": "system-down"})) as home:
+        incident = await home.breaks()
+        await home.minutes(1)
+        await home.sleeps(10 * MINUTE)
+        await write(home, Do.ESCALATE, "nobody heard anything")
+        await home.minutes(29)
+        assert await pages(home) == [(11, "L2 Engineering"), (11, "L3 Senior")]
+        assert await home.states(incident) == [
+            *["fired"] * 3,
+            "collapsed",  # L2's backup: L3, which is higher, is paged for it
+            "fired",
+            "pending",
+        ]
+
+
+async def test_a_call_in_an_outage_does_not_swallow_the_page_to_who_is_asked_again(tmp_path: Path) -> None:
+    """An acknowledgement has expired meanwhile: whoever had it is asked again, beside the level that was called."""
+    async with house(tmp_path, ladder(STEPS, ROLES, ack_expires="10m")) as home:
+        await home.breaks()
+        await home.minutes(6)
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.sleeps(25 * MINUTE)
+        await write(home, Do.ESCALATE, "is nobody there?")
+        await home.minutes(60)
+        assert await pages(home, 6 * MINUTE) == [(31, "l2"), (31, "l3")]
+
+
+async def test_a_call_at_the_moment_another_level_is_due_takes_nothing_of_it(tmp_path: Path) -> None:
+    """The level called was due itself, and the next one is told in its own time."""
+    async with house(tmp_path, ladder(STEPS, ROLES)) as home:
+        await home.breaks()
+        await home.minutes(4)
+        home.lab.clock.at = NOON + 15 * MINUTE + SECOND
+        await write(home, Do.ESCALATE, "help")
+        await home.minutes(30)
+        assert [who for _, who in await pages(home)] == ["l1", "l2", "l3"]
+
+
+async def test_each_call_is_for_another_level_though_the_service_looks_only_later(tmp_path: Path) -> None:
+    """Three calls while it is down: the second calls the next one, and with none left the highest is called already."""
+    async with house(tmp_path, ladder(STEPS, ROLES)) as home:
+        incident = await home.breaks()
+        await home.minutes(1)
+        said = []
+        for text in ("one", "two", "three"):
+            await home.sleeps(10 * SECOND)
+            said.append(await write(home, Do.ESCALATE, text))
+        assert said == [f"level {place} of incident {incident.id} is told now" for place in (2, 3, 3)]
+        await home.minutes(20)
+        assert [who for _, who in await pages(home)] == ["l1", "l2", "l3"]
+        whys = [str(one.words["why"]) for one in await home.sent(MessageKind.PAGE)]
+        assert whys[1:] == ["escalated by hand by anna: one", "escalated by hand by anna: two"]
+
+
+# an acknowledgement that expires ---------------------------------------------------------------------------------
+
+
+async def test_a_level_that_waits_for_the_end_alone_is_due_when_the_acknowledgement_expires(
+    tmp_path: Path,
+) -> None:
+    """The shipped P0: L3 was called at 12, its own time was 30, and at 38 nobody leads: it is not put off any more."""
+    async with house(tmp_path, library()) as home:
+        await home.breaks()
+        await home.minutes(8)
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(12)
+        await home.lab.act(Do.ESCALATE, text="it is the database")
+        await home.minutes(90)
+        assert await pages(home, 8 * MINUTE) == [(12, "L3 Senior"), (38, "L2 Engineering"), (38, "L3 Senior")]
+
+
+@pytest.mark.parametrize("level", [{"on_breach": "resolve"}, {"after": "30m", "unless": "resolved"}])
+async def test_a_level_that_waits_for_the_end_alone_keeps_its_time_though_it_was_called(
+    tmp_path: Path, level: dict[str, str]
+) -> None:
+    """No acknowledgement had stopped it: neither the one that expires nor the next one moves it."""
+    steps = [{"after": "0m", "unless": "acknowledged", "page": ["l1"]}, {**level, "page": ["boss"]}]
+    content = ladder(steps, mailed("l1", "boss"), resolve_within="30m", ack_expires="10m")
+    async with house(tmp_path, content) as home:
+        await home.breaks()
+        await home.minutes(2)
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(4)
+        await home.lab.act(Do.ESCALATE, text="help")
+        await home.minutes(15)
+        await home.lab.act(Do.ACKNOWLEDGE, actor="bob")
+        await home.minutes(22)
+        await home.lab.act(Do.NOTE, actor="bob", text="on it")
+        await home.minutes(31)
+        assert await pages(home) == [(0, "l1"), (4, "boss"), (12, "l1"), (30, "boss")]
