@@ -18,7 +18,7 @@ from tests.servers import eventually
 
 NO_REST = "0s"
 IN_TIME = 90.0
-RECREATE = {"strategy": {"type": "Recreate", "rollingUpdate": None}}
+RECREATE: dict[str, Any] = {"strategy": {"type": "Recreate", "rollingUpdate": None}}
 HELD = {"metadata": {"finalizers": ["example.com/hold"]}}
 MERGE = "application/merge-patch+json"
 

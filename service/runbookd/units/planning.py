@@ -365,7 +365,8 @@ async def _refuse(
     if run is not None:
         ended = replace(run, state=RunState.REFUSED, reason=answer.reason.value)
         known = trouble.again and await is_known(tx, incident, ended)
-        await look_later(tx, desk, (trouble.alert, incident), now)
+        if answer.reason is Guard.COOLDOWN or run.rung:  # any other refusal of a first remedy is for people
+            await look_later(tx, desk, (trouble.alert, incident), now)
     if acts(desk, trouble.rule) and not known:
         said = f"{answer.reason.value}: {answer.detail}".strip(": ")
         await escalate(tx, incident, Escalate.RUN_REFUSED, now, said)

@@ -70,7 +70,8 @@ SEEN = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 3600), st.in
 @given(seen=SEEN)
 def test_no_pause_is_longer_than_that_of_one_alert(seen: list[tuple[str, int, int]]) -> None:
     """Whatever alerts take turns and join: the next look is due by the pause after so many waited for, and no later."""
-    past, now, waited, due = [], NOW, 0, NOW
+    past: list[Run] = []
+    now, waited, due = NOW, 0, NOW
     for number, (name, until, lasts) in enumerate(seen):
         began, now = now + timedelta(seconds=until), now + timedelta(seconds=until + lasts)
         rung = sum(run.alert_id == name for run in past)

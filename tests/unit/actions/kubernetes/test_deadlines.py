@@ -13,7 +13,7 @@ from tests.contract.actions.kube_objects import deployment, replica_set, restart
 MISSED = "2026-03-04T00:10:00Z"
 BEFORE, AFTER = "2026-03-04T00:09:59Z", "2026-03-04T00:10:01Z"
 HISTORY = "deployment.kubernetes.io/revision-history"
-AGAIN = {"f:annotations": {"f:deployment.kubernetes.io/revision": {}}}
+AGAIN: Json = {"f:annotations": {"f:deployment.kubernetes.io/revision": {}}}
 
 
 def late(name: str = "api-2", **more: Any) -> Json:
