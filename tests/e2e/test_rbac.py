@@ -31,6 +31,9 @@ ALERTS = (
     "DatabaseConnectionsExhausted",
 )
 
+ON_OCCASION = ("replicasets", "kubernetes.rollout_status")
+"""A resource, and an action that reads it only once a rollout has missed its deadline: no playbook fails by it here."""
+
 
 def lessened(every: Rights) -> Iterator[tuple[Right, Rights]]:
     """Each right, and what is left without it."""
@@ -46,6 +49,8 @@ def first_to_fail(right: Right, library: Library) -> tuple[str, bool]:
     """A playbook that needs the right, and whether in a step: what only evidence needs does not keep help away."""
     for because in right.because:
         name, _, action = because.partition(": ")
+        if (right.resource, action) == ON_OCCASION:
+            continue
         if action in {step.action for step in library.playbooks[name].steps}:
             return name, True
     return right.because[0].partition(": ")[0], False
