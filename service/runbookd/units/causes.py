@@ -60,6 +60,7 @@ _NOT_BEGUN: Final[Mapping[str, str]] = {
     Guard.UNKNOWN_PLAYBOOK: "its playbook is gone",
     Escalate.PAUSED: "automation is paused",
 }
+_ASKED_AGAIN: Final = "asked again: "
 _LOST: Final[Mapping[str, str]] = {"nobody_reached": "contact", "nobody_to_reach": "reach"}
 """What the ledger says when another level is called instead, and by what name it has whom nothing has reached."""
 _ORDINALS: Final = {2: "second", 3: "third", 4: "fourth", 5: "fifth"}
@@ -199,12 +200,11 @@ async def _by_something(tx: Tx, incident: Incident, level: IncidentLevel, messag
     by_hand = await _by_hand(tx, incident, due_at) if because in {BY_HAND, BY_HAND_AGAIN} else ""
     if by_hand:
         return by_hand
-    lost = await _no_way_left(tx, incident, level) if because != AGAIN else ""
-    if lost:
-        return lost
     expired = await _expired(tx, incident, level, again=because == AGAIN)
-    if expired:
-        return expired
+    asked_again = because == AGAIN and expired.startswith(_ASKED_AGAIN)
+    lost = "" if asked_again else await _no_way_left(tx, incident, level)
+    if lost or expired:
+        return lost or expired
     if level.on_breach == ClockKind.UPDATE:
         return "the promised news did not come"
     return await _handed_over(tx, incident, due_at)
@@ -228,7 +228,7 @@ async def _expired(tx: Tx, incident: Incident, level: IncidentLevel, *, again: b
         gave, to = expired_of(entry.detail)
         had = f"{gave}'s acknowledgement{f', handed to {to},' if to else ''}"
         if until == due_at:
-            return f"{'asked again: ' if again else ''}{had} has expired"
+            return f"{_ASKED_AGAIN if again else ''}{had} has expired"
         if due_at is None or not isinstance(until, datetime) or level.on_breach == ClockKind.UPDATE:
             continue
         if until < due_at:
