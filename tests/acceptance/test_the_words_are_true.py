@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runbookd.model.action import Failure, Outcome, OutcomeState
-from runbookd.model.escalation import Channel, Message, MessageKind
+from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
 from runbookd.model.library import Library
 from runbookd.model.playbook import Playbook
 from runbookd.reports.public_incidents import public_incidents
@@ -19,7 +19,7 @@ from runbookd.reports.review_document import document_of
 from runbookd.units.people import Do
 from runbookd.units.record import read_record
 from tests.acceptance.engine import NOON, alert
-from tests.acceptance.people import MINUTE, House, house, ladder, library, mailed
+from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, library, mailed
 from tests.acceptance.voices import DEAF
 
 REASON = "restarted the gateway by hand"
@@ -288,6 +288,29 @@ async def test_nobody_s_first_word_is_an_update(tmp_path: Path) -> None:
         assert line_of(manager, "Communication Channel").startswith("#incident-")
         assert line_of(manager, "Why you")
         assert "take-back failed" in str(manager.words["body"])
+
+
+async def test_an_update_is_the_first_word_where_the_page_was_not_sent(tmp_path: Path) -> None:
+    """Forty pages wait for one channel when somebody takes the incidents: the note of one is the first word there."""
+    levels = [{"after": "1s", "unless": "acknowledged", "page": ["l1"]}]
+    async with house(tmp_path, ladder(levels, {"l1": {"primary": {"slack": "#l1"}}})) as home:
+        now = home.lab.clock.now()
+        await home.lab.hear(*(alert(began=now, labels={"app": str(number)}) for number in range(40)))
+        await home.lab.move(5 * SECOND)
+        unsent = [one for one in await home.lab.messages() if one.state is MessageState.PENDING][-1]
+        incident = str(unsent.incident_id)
+        await home.lab.act(Do.ACKNOWLEDGE, incident_id=incident, actor="slack:anna")
+        for text in ("Looking.", "Found it."):
+            await home.lab.act(Do.NOTE, incident_id=incident, text=text, public=True, actor="slack:anna")
+            await home.lab.move(MINUTE)
+        told = [one for one in await home.lab.messages() if one.incident_id == incident]
+        heard = [one for one in told if one.state is MessageState.SENT and one.kind is not MessageKind.EDIT]
+        assert [one.kind for one in heard] == [MessageKind.OPENED, MessageKind.UPDATE]
+        opened, update = heard
+        assert str(opened.words["subject"]).startswith("🚨 INCIDENT ALERT - P0")
+        assert "\n\nLooking.\n\nDone so far:\n" in str(opened.words["body"])
+        assert line_of(opened, "Incident Commander") == "@anna"
+        assert "Found it." in str(update.words["body"])
 
 
 async def test_who_first_hears_of_it_after_its_end_hears_both(tmp_path: Path) -> None:

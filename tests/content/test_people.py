@@ -176,7 +176,9 @@ Status Page: https://status.example.com"""
 
 def test_the_initial_notification_is_the_runbooks(library: Library) -> None:
     """The first message has the runbook's lines in the runbook's order, and promises the stored deadline."""
-    made = render(library.messages["incident-opened"], {**example(), "why": "", "lateness": None}, "text")
+    made = render(
+        library.messages["incident-opened"], {**example(), "why": "", "note": "", "lateness": None}, "text"
+    )
     assert made.subject.startswith("🚨 INCIDENT ALERT - P0")
     assert made.body == INITIAL
 

@@ -27,7 +27,6 @@ class Messages:
             await self._driver.run(
                 "add_message",
                 key=message.key,
-                kind=message.kind.value,
                 channel=message.channel.value,
                 created_at=columns.micros(message.created_at),
                 incident_id=message.incident_id,
@@ -93,6 +92,7 @@ class Messages:
 def _changing(message: Message) -> dict[str, Value]:
     return {
         "id": message.id,
+        "kind": message.kind.value,
         "address": columns.tree_text(message.address),
         "contact": message.contact,
         "next_contacts": json.dumps(message.next_contacts),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from runbookd.language.values import canonical_json, encode
@@ -81,11 +82,14 @@ async def begin_send(
     if look_at > now:
         await tx.work.reschedule(work, look_at)
         return None
+    earlier = await tx.messages.of(incident.id) if incident is not None else []
+    if not message.words:
+        message = _as_first_word(message, incident, earlier)
     if (
         not message.words or message.kind is MessageKind.EDIT or late_ring(message)
     ):  # the late tell what is now
         message = replace(message, words=await words_of(tx, desk, message, incident, now))
-    send = send_of(message, await tx.messages.of(incident.id) if incident is not None else [])
+    send = send_of(message, earlier)
     if send is None:
         unneeded = replace(message, state=MessageState.DROPPED, reason="nothing_to_change")
         return await _unsent(tx, work, unneeded, now)
@@ -228,6 +232,23 @@ def _needless(message: Message, incident: Incident | None) -> str:
     unless = late_unless or message.facts.get("unless")
     stopped = stopped_by(incident, unless) if isinstance(unless, str) else ""
     return f"already {stopped}" if stopped else ""
+
+
+def _as_first_word(message: Message, incident: Incident | None, earlier: Sequence[Message]) -> Message:
+    """Return an update as the opening that it is, where all that was to be heard before it is not sent any more.
+
+    A page that waited its turn until somebody had taken the incident is not.
+    """
+    if message.kind is not MessageKind.UPDATE or message.channel in {Channel.PAGERDUTY, Channel.STATUSPAGE}:
+        return message
+    wanted = canonical_json(encode(message.address))
+    for one in takewhile(lambda one: one.id != message.id, earlier):
+        begins = one.channel is message.channel and one.kind in {*_BEGIN, MessageKind.UPDATE}
+        if not begins or canonical_json(encode(one.address)) != wanted:
+            continue
+        if one.state is MessageState.SENT or (not one.settled and not _needless(one, incident)):
+            return message
+    return replace(message, kind=MessageKind.OPENED)
 
 
 def _first_is_on_its_way(message: Message, earlier: Sequence[Message]) -> bool:

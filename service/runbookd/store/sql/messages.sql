@@ -15,9 +15,9 @@ SELECT * FROM messages WHERE id = :id
 -- name: save_message
 -- Replace what changes of a message, which is in no line then.
 UPDATE messages SET
-    address = :address, contact = :contact, next_contacts = :next_contacts, facts = :facts, words = :words,
-    state = :state, attempts = :attempts, epoch = :epoch, attempted_at = :attempted_at, reason = :reason,
-    error = :error, result = :result, settled_at = :settled_at, line = NULL, line_rank = NULL
+    kind = :kind, address = :address, contact = :contact, next_contacts = :next_contacts, facts = :facts,
+    words = :words, state = :state, attempts = :attempts, epoch = :epoch, attempted_at = :attempted_at,
+    reason = :reason, error = :error, result = :result, settled_at = :settled_at, line = NULL, line_rank = NULL
 WHERE id = :id
 
 -- name: messages_of
