@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from runbookd.actions.kubernetes.kinds import DEPLOYMENT, REPLICA_SET
 from tests.contract.actions.hands import failed, perform, succeeded
 from tests.contract.actions.kube_api import KubeApi
@@ -53,6 +55,28 @@ async def test_the_history_while_a_release_has_no_revision_yet(kube: KubeApi, tm
     assert (result["pending"], result["current"], result["current_replica_set"]) == (True, 2, "api-2")
     assert (result["changed_at"], result["changed_ago"]) == (None, None)
     assert (result["taken_back"], result["changed_by_runbookd"]) == (False, False)
+
+
+@pytest.mark.parametrize("end", ["arrived", "paused", "late"])
+async def test_the_history_of_a_release_is_waited_for(kube: KubeApi, tmp_path: Path, end: str) -> None:
+    """Until it is a revision, or paused and will not be one; when it is none in time, that is told."""
+    found = deployment(updatedReplicas=0)
+    found["spec"]["template"] = template("api", "shop:3")
+    kube.put(DEPLOYMENT, found)
+    kube.put(REPLICA_SET, replica_set(2))
+
+    async def arrive(_request: object) -> None:
+        if end == "arrived":
+            kube.objects["apps", "replicasets"].append(replica_set(3))
+
+    kube.handle("GET", "/deployments$", arrive)
+    changed = found | {"spec": found["spec"] | {"paused": end == "paused"}}
+    kube.changes = [] if end == "late" else [[{"type": "MODIFIED", "object": changed}]]
+    wait = {**API, "wait": True}
+    within = 0.5 if end == "late" else 20.0
+    config = kube.config(tmp_path)
+    result = succeeded(await perform("kubernetes.rollout_history", wait, config, within=within))
+    assert (result["pending"], result["current"]) == ((False, 3) if end == "arrived" else (True, 2))
 
 
 async def test_the_history_after_a_rollback_of_ours(kube: KubeApi, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from runbookd.actions.kubernetes.kinds import CONTROLLER_REVISION, DEPLOYMENT, REPLICA_SET, STATEFUL_SET
 from runbookd.model.action import OutcomeState, Probed
 from tests.contract.actions.hands import call, failed, succeeded
@@ -107,6 +109,33 @@ async def test_a_new_release_in_between_is_not_overwritten(kube: KubeApi, tmp_pa
     assert writes.made() == []
 
 
+@pytest.mark.parametrize("what", ["pending", "newer", "restarted"])
+async def test_only_the_release_that_was_looked_at_is_taken_back(
+    kube: KubeApi, tmp_path: Path, what: str
+) -> None:
+    """One that came since, with or without a revision of its own, is left alone; a restart is the same release."""
+    writes = accept_writes(kube)
+    a_history(kube)
+    newest = "shop:2" if what == "restarted" else "shop:3"
+    now = template("api", newest)
+    now["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "2026-03-04T05:00:00Z"}
+    writes.the(DEPLOYMENT, "api")["spec"]["template"] = now
+    if what != "pending":
+        third = replica_set(3)
+        third["spec"]["template"] = now
+        kube.objects["apps", "replicasets"].append(third)
+    async with acting(kube, tmp_path) as performer:
+        outcome = await performer.perform(call("kubernetes.rollout_undo", {**STEP, "from_revision": 2}))
+        if what == "restarted":
+            assert succeeded(outcome)["images"] == ["shop:1"]
+        else:
+            said = failed(outcome, "conflict")
+            assert (
+                "got a new template while revision 2 of it was to be rolled back; nothing was changed" in said
+            )
+    assert bool(writes.made()) is (what == "restarted")
+
+
 async def test_a_stateful_set_returns_too(kube: KubeApi, tmp_path: Path) -> None:
     """Its revisions are patches of the template."""
     writes = accept_writes(kube)
@@ -116,7 +145,7 @@ async def test_a_stateful_set_returns_too(kube: KubeApi, tmp_path: Path) -> None
         owner = [{"kind": "StatefulSet", "name": "api", "uid": "uid-of-api", "controller": True}]
         metadata = {"name": f"api-{number}", "labels": {"app": "api"}, "ownerReferences": owner}
         kube.put(CONTROLLER_REVISION, {"metadata": metadata, "data": data, "revision": number})
-    params = {"namespace": "shop", "statefulset": "api", "to_revision": 1}
+    params = {"namespace": "shop", "statefulset": "api", "to_revision": 1, "from_revision": 2}
     async with acting(kube, tmp_path) as performer:
         output = succeeded(await performer.perform(call("kubernetes.rollout_undo", params)))
         assert (output["from_revision"], output["images"]) == (2, ["shop:1"])

@@ -7,6 +7,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#checking-r
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, Field
@@ -14,9 +15,9 @@ from pydantic import BaseModel, Field
 from runbookd.actions.base import Action, Context
 from runbookd.actions.base import Params as BaseParams
 from runbookd.actions.base import Result as BaseResult
-from runbookd.actions.kubernetes.cluster import ClusterName, cluster
+from runbookd.actions.kubernetes.cluster import Cluster, ClusterName, cluster
 from runbookd.actions.kubernetes.fields import annotations_of
-from runbookd.actions.kubernetes.kinds import DEPLOYMENT, REPLICA_SET, Namespace, ObjectName, permission
+from runbookd.actions.kubernetes.kinds import DEPLOYMENT, REPLICA_SET, Json, Namespace, ObjectName, permission
 from runbookd.actions.kubernetes.own_changes import is_changed_here
 from runbookd.actions.kubernetes.revisions import (
     Revision,
@@ -27,6 +28,7 @@ from runbookd.actions.kubernetes.revisions import (
     revisions_of,
 )
 from runbookd.actions.kubernetes.rollbacks import is_rolled_back
+from runbookd.actions.kubernetes.workloads import when
 from runbookd.model.action import Repeat, Spec
 from runbookd.model.base import Duration
 
@@ -39,6 +41,11 @@ class Params(BaseParams):
     cluster: ClusterName = None
     namespace: Namespace
     deployment: ObjectName = Field(description="Name of the Deployment.")
+    wait: bool = Field(
+        default=False,
+        description="While it is `pending` and not paused, wait for that to pass; when it has not by the step's "
+        "timeout, tell of it as it is. False: look once.",
+    )
 
 
 class KeptRevision(BaseModel):
@@ -100,14 +107,34 @@ SPEC = Spec(
     undo="Nothing to undo: it changes nothing.",
     timeout=timedelta(seconds=30),
     example={"namespace": "shop", "deployment": "api"},
-    permissions=(permission(DEPLOYMENT, "get"), permission(REPLICA_SET, "list")),
+    permissions=(
+        permission(DEPLOYMENT, "get"),
+        when("wait", permission(DEPLOYMENT, "watch")),
+        permission(REPLICA_SET, "list"),
+    ),
 )
 
 
 async def run(params: Params, context: Context) -> Result:
-    """Read the Deployment and its ReplicaSets."""
+    """Read the Deployment and its ReplicaSets, as often as it takes."""
     where = await cluster(context, params.cluster)
-    deployment = await where.get(DEPLOYMENT.at(params.namespace, params.deployment))
+    ref = DEPLOYMENT.at(params.namespace, params.deployment)
+    seen: list[Result] = []
+    try:
+        # A little less than the attempt has, so that what was seen last can still be told.
+        async with context.patience(), aclosing(where.states(ref)) as states:
+            async for found in states:
+                seen[:] = [await _look(where, found, context.now())]
+                if not params.wait or not seen[0].pending or seen[0].paused:
+                    break
+    except TimeoutError:
+        if not seen:
+            raise
+    return seen[0]
+
+
+async def _look(where: Cluster, deployment: Json, now: datetime) -> Result:
+    """The history of the Deployment, which was found so."""
     revisions = await revisions_of(where, deployment)
     good, previous = last_good(revisions), previous_good(revisions)
     pending = is_pending(deployment, revisions)
@@ -122,7 +149,7 @@ async def run(params: Params, context: Context) -> Result:
         taken_back=not pending and is_rolled_back(deployment, revisions),
         changed_by_runbookd=not pending and is_changed_here(deployment, revisions),
         changed_at=changed,
-        changed_ago=None if changed is None else max(timedelta(0), context.now() - changed),
+        changed_ago=None if changed is None else max(timedelta(0), now - changed),
         paused=bool(deployment["spec"].get("paused")),
     )
 

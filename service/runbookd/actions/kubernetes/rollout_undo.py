@@ -10,7 +10,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -38,7 +38,7 @@ from runbookd.actions.kubernetes.kinds import (
     permission,
 )
 from runbookd.actions.kubernetes.replica_sets import number_of, same_template
-from runbookd.actions.kubernetes.revisions import find_revision, revisions_of
+from runbookd.actions.kubernetes.revisions import find_revision, is_pending, revisions_of
 from runbookd.actions.kubernetes.rollbacks import notes, put_back
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.actions.kubernetes.workloads import OneTemplate, check_gitops, check_running, rights, when
@@ -49,6 +49,12 @@ class Params(OneTemplate):
     """Which workload, and which revision."""
 
     to_revision: int = Field(ge=1, description="The revision to return to, as `rollout_history` numbers it.")
+    from_revision: int | None = Field(
+        default=None,
+        ge=1,
+        description="The revision that is to be left: refused (`conflict`) when it has another release by then, be "
+        "it one that is no revision yet. Restarts do not count. null: whichever it has.",
+    )
     allow_paused: bool = Field(
         default=False, description="Change the template although the rollout is paused and will not follow."
     )
@@ -77,6 +83,7 @@ SPEC = Spec(
         "namespace": "medinovai",
         "deployment": "medinovai-backend",
         "to_revision": 4,
+        "from_revision": 5,
     },
     permissions=(
         *rights(OneTemplate, "get", "patch"),
@@ -89,11 +96,15 @@ SPEC = Spec(
 
 @dataclass(frozen=True, slots=True)
 class _Former:
-    """What is to be returned to: the template, the patch of the object that brings it, and the newest revision."""
+    """What is to be returned to: the template, the patch of the object that brings it, and the newest revision.
+
+    `leaves` are the numbers that the release it has now has had; none while that is no revision yet.
+    """
 
     template: Json
     patch: Callable[[Json], Wanted]
     newest: int | None
+    leaves: Collection[int]
 
 
 async def run(params: Params, context: Context) -> Result:
@@ -111,8 +122,12 @@ async def run(params: Params, context: Context) -> Result:
         check_gitops(now, params.ref, allowed=params.allow_gitops)
         if same_template(now["spec"]["template"], former.template):
             return None
-        if now["spec"]["template"] != seen["spec"]["template"]:
-            message = f"{params.ref} got a new template while it was to be rolled back; nothing was changed"
+        left = params.from_revision
+        if now["spec"]["template"] != seen["spec"]["template"] or (left and left not in former.leaves):
+            which = f"revision {left} of it" if left else "it"
+            message = (
+                f"{params.ref} got a new template while {which} was to be rolled back; nothing was changed"
+            )
             raise Rejected(message, kind="conflict")
         return former.patch(now)
 
@@ -146,7 +161,8 @@ async def _former(where: Cluster, params: Params, seen: Json) -> _Former:
         def patched(now: Json) -> Wanted:
             return Wanted(how=Patch.JSON, body=[replace, *notes(now, revisions, target)])
 
-        return _Former(target.template, patched, number_of(seen))
+        leaves = () if is_pending(seen, revisions) else revisions[-1].release
+        return _Former(target.template, patched, number_of(seen), leaves)
     data = await _controller_revisions(where, seen)
     if params.to_revision not in data:
         known = ", ".join(str(number) for number in sorted(data)) or "none"
@@ -155,7 +171,7 @@ async def _former(where: Cluster, params: Params, seen: Json) -> _Former:
     spec = data[params.to_revision]["spec"]
     template = {key: value for key, value in spec["template"].items() if key != "$patch"}
     wanted = Wanted(how=Patch.STRATEGIC, body={"spec": spec})
-    return _Former(template, lambda _: wanted, max(data))
+    return _Former(template, lambda _: wanted, max(data), (max(data),))
 
 
 async def _controller_revisions(where: Cluster, owner: Json) -> Mapping[int, Json]:
