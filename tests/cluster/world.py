@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tests.cluster import metrics
-from tests.cluster.api import Api
+from tests.cluster.api import Api, Object
 from tests.cluster.certmanager import CertManager
 from tests.cluster.control_plane import START_WITHIN, ControlPlane, binaries, control_plane
 from tests.cluster.custom_resources import register
@@ -23,7 +23,7 @@ from tests.cluster.kubelet_server import kubelet_server
 from tests.cluster.pod_life import Behaviour
 from tests.cluster.scripts import Logs, Scripts
 from tests.cluster.velero import Velero
-from tests.servers import free_port
+from tests.servers import eventually, free_port
 
 T = TypeVar("T")
 CALL_WITHIN = 30.0
@@ -54,7 +54,15 @@ class World:
 
     def set_pod_usage(self, namespace: str, pod: str, usage: Mapping[str, str]) -> None:
         """Let each container of a pod use so much `cpu` and `memory`, as metrics.k8s.io shows it."""
-        self._do(metrics.set_pod_usage(self._api, self.kubelet.pods[namespace, pod], usage))
+
+        def known() -> Object | None:
+            return self.kubelet.pods.get((namespace, pod))
+
+        async def use() -> None:
+            found = await eventually(known, within=CALL_WITHIN / 2, what=f"the kubelet knows {pod}")
+            await metrics.set_pod_usage(self._api, found, usage)
+
+        self._do(use())
 
     def set_node_usage(self, name: str, usage: Mapping[str, str]) -> None:
         """Let a node use so much `cpu` and `memory`, as metrics.k8s.io shows it."""

@@ -13,7 +13,7 @@ from tests.e2e.acting import acting, step, stood
 from tests.e2e.procedures import stuck
 from tests.servers import eventually
 
-GOOD, UNREADY, BROKEN = "app:good-1", "app:unready-2", "app:good-broken-3"
+GOOD, UNREADY, BROKEN, BETTER = "app:good-1", "app:unready-2", "app:good-broken-3", "app:good-4"
 DEADLINE = 2
 LONG = DEADLINE + 3.0
 
@@ -67,6 +67,21 @@ async def test_what_was_returned_to_stays_good(cluster: Cluster) -> None:
     found = await history(cluster, 4)
     assert (found["previous_good"], found["taken_back"]) == (3, False)
     assert [one["good"] for one in found["revisions"]][:2] == [False, True]
+
+
+async def test_what_served_before_a_bad_release_came_again_is_good(cluster: Cluster) -> None:
+    """We took it back, another release came up and stood, and a pipeline deploys the bad one again."""
+    await stuck_after(cluster)
+    params = {"namespace": cluster.namespace, "deployment": "web", "to_revision": 1, "from_revision": 2}
+    async with acting(cluster.kubeconfig()) as performer:
+        succeeded(await performer.perform(step("kubernetes.rollout_undo", params)))
+    await cluster.wait_rolled_out("web")
+    await cluster.deploy("web", BETTER)
+    await cluster.wait_rolled_out("web")
+    await stood(cluster, "web", BETTER, LONG)
+    await cluster.deploy("web", UNREADY)
+    again = await history(cluster, 5)
+    assert (again["previous_good"], again["taken_back"]) == (4, False)
 
 
 @pytest.mark.parametrize("newer", ["app:unready-4", "app:crash-4", BROKEN])

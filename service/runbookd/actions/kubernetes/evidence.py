@@ -49,9 +49,10 @@ def verdicts(deployment: Json, ordered: Sequence[Json]) -> list[Verdict]:
     """Judge the ReplicaSets of a Deployment, which come in the order of their numbers."""
     releases = numbers_of_releases(ordered)
     listed = listed_numbers(deployment, ordered)
+    returned = [numbers for numbers in releases if listed.isdisjoint(numbers)]
     found, older_has_pods = [], False
     for one, numbers in zip(ordered, releases, strict=True):
-        back = not listed.isdisjoint(numbers) or _was_left(numbers, releases)
+        back = not listed.isdisjoint(numbers) or _was_left(numbers, returned)
         newest = one is ordered[-1]
         good, evidence = (
             by_mark(one, BAD)
@@ -95,9 +96,9 @@ def _never_completed(
     return None
 
 
-def _was_left(own: Sequence[int], releases: Sequence[Sequence[int]]) -> bool:
-    """Whether an older release came after this one: somebody went back past it, and not to it since."""
-    return any(numbers[0] < own[0] and own[-1] < numbers[-1] for numbers in releases)
+def _was_left(own: Sequence[int], others: Sequence[Sequence[int]]) -> bool:
+    """Whether an older one of these releases came after this one: somebody went back past it, and not to it since."""
+    return any(numbers[0] < own[0] and own[-1] < numbers[-1] for numbers in others)
 
 
 def _of_newest(deployment: Json, replica_set: Json) -> Verdict:

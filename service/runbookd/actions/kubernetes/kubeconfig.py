@@ -57,22 +57,26 @@ def uses_service_account(cluster: KubernetesCluster) -> bool:
 
 def fault_of_default(access: KubernetesAccess, variable: str) -> str | None:
     """What is wrong with `$KUBECONFIG`, which holds this, if a cluster is signed in to by it; None when nothing is."""
-    clusters = [*access.clusters.values()] or [KubernetesCluster()]
-    if not variable or all(one.kubeconfig is not None or uses_service_account(one) for one in clusters):
+    contexts = _by_default(access)
+    if not variable or not contexts:
         return None
-    return missing(variable)
+    there = [path for path in _paths(variable) if path.exists()]
+    if len(there) > 1:
+        return None  # they are read as one
+    return _fault_of_one(there[0], contexts) if there else missing(variable)
 
 
 def fault_of_none(access: KubernetesAccess, variable: str) -> str | None:
-    """Why a cluster cannot be signed in to, if one is to be without any kubeconfig; None when that is not so.
+    """Why a cluster cannot be signed in to, if one is to be without `$KUBECONFIG`; None when that is not so.
 
     `variable` is what `$KUBECONFIG` holds.
     """
-    clusters = [*access.clusters.values()] or [KubernetesCluster()]
-    if variable or all(one.kubeconfig is not None or uses_service_account(one) for one in clusters):
+    contexts = _by_default(access)
+    if variable or not contexts:
         return None
-    if Path("~/.kube/config").expanduser().exists():
-        return None
+    path = Path("~/.kube/config").expanduser()
+    if path.exists():
+        return _fault_of_one(path, contexts)
     return (
         "there is no way into a cluster: no service account of a pod, no $KUBECONFIG and no ~/.kube/config; set "
         "`actions.kubernetes.clusters`"
@@ -81,10 +85,25 @@ def fault_of_none(access: KubernetesAccess, variable: str) -> str | None:
 
 def missing(files: str) -> str | None:
     """What is wrong if none of these files is there, joined as in `$KUBECONFIG`; None when one is."""
-    paths = [Path(one).expanduser() for one in files.split(":") if one]
+    paths = _paths(files)
     if any(path.exists() for path in paths):
         return None
     return f"there is no such file ({', '.join(map(str, paths))}); put it there"
+
+
+def _paths(files: str) -> list[Path]:
+    return [Path(one).expanduser() for one in files.split(":") if one]
+
+
+def _by_default(access: KubernetesAccess) -> list[str | None]:
+    """The contexts that are meant of the default kubeconfig, None for its current one; none when nobody needs it."""
+    clusters = [*access.clusters.values()] or [KubernetesCluster()]
+    return [one.context for one in clusters if one.kubeconfig is None and not uses_service_account(one)]
+
+
+def _fault_of_one(path: Path, contexts: Sequence[str | None]) -> str | None:
+    faults_of_it = (fault_of(str(path), context) for context in contexts)
+    return next((f"{path} cannot be used: {fault}" for fault in faults_of_it if fault is not None), None)
 
 
 def fault_of(file: str, context: str | None) -> str | None:

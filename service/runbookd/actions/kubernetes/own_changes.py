@@ -14,10 +14,9 @@ from dataclasses import replace
 from runbookd.actions.kubernetes.changes import Wanted
 from runbookd.actions.kubernetes.kinds import DEPLOYMENT, Json, Ref
 from runbookd.actions.kubernetes.patches import Operation, escaped, tokens
-from runbookd.actions.kubernetes.replica_sets import number_of
+from runbookd.actions.kubernetes.replica_sets import CHANGED_AFTER, number_of
 from runbookd.actions.kubernetes.revisions import Revision, is_all_since
 
-CHANGED_AFTER = "runbookd.io/changed-after"
 _TEMPLATE = ["spec", "template"]
 
 

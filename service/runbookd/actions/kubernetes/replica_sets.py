@@ -24,6 +24,8 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _STAMPS = frozenset({RESTARTED_AT, "cattle.io/timestamp", "openshift.openshift.io/restartedAt"})
 """The same of kubectl, Rancher's redeploy button and OpenShift's restart: nothing else of the template changes."""
 TEMPLATE_HASH = "pod-template-hash"
+CHANGED_AFTER = "runbookd.io/changed-after"
+"""The number of the newest revision there was when this service changed the pod template in place."""
 
 
 def number_of(thing: Json) -> int | None:
@@ -71,6 +73,16 @@ def numbers_of_releases(replica_sets: Sequence[Json]) -> list[list[int]]:
         )
         for own in bare
     ]
+
+
+def is_own(replica_set: Json, release: Sequence[int]) -> bool:
+    """Whether its release, which has had these numbers, began as this service's own change of the template.
+
+    The controller copies the Deployment's annotations to the newest ReplicaSet, and so the note to each that comes
+    later: it tells of the one whose first number follows it.
+    """
+    noted = annotations_of(replica_set).get(CHANGED_AFTER, "")
+    return noted.isdecimal() and int(noted) + 1 == release[0]
 
 
 def pods_of(replica_set: Json) -> tuple[int, int]:

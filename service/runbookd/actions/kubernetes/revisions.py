@@ -17,6 +17,7 @@ from runbookd.actions.kubernetes.fields import annotations_of, condition, contro
 from runbookd.actions.kubernetes.kinds import REPLICA_SET, Json
 from runbookd.actions.kubernetes.replica_sets import (
     created,
+    is_own,
     number_of,
     numbers_of,
     numbers_of_releases,
@@ -31,7 +32,7 @@ class Revision:
     """One revision. `good` with `evidence` in words; `created_at` is when its template was first rolled out.
 
     `release` is every number that its release has had, in order. `listed`: the Deployment's annotation names its
-    release among those that rollbacks took back.
+    release among those that rollbacks took back. `own`: it is this service's own change of the template.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Revision:
     evidence: str
     release: tuple[int, ...] = ()
     listed: bool = False
+    own: bool = False
 
     @property
     def template(self) -> Json:
@@ -89,6 +91,7 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
             evidence=evidence,
             release=tuple(release),
             listed=not listed.isdisjoint(release),
+            own=is_own(one, release),
         )
         for one, release, (good, evidence) in zip(
             ordered, numbers_of_releases(ordered), verdicts(deployment, ordered), strict=True
@@ -116,13 +119,15 @@ def previous_good(revisions: Sequence[Revision]) -> Revision | None:
     """The newest good revision before the newest, of another release; None when none is known to be.
 
     From one that was taken back and deployed again it is none that was taken back too, marked or not: so two of them
-    never take turns.
+    never take turns. Nor is anything gone back to where that one is this service's own change: to switch off writes
+    again, or on again by going past it, is for a person to decide.
     """
     if not revisions:
         return None
     *earlier, newest = revisions
     others = [one for one in earlier if not same_template(one.template, newest.template)]
-    return last_good([one for one in others if not (newest.listed and one.listed)])
+    found = last_good([one for one in others if not (newest.listed and one.listed)])
+    return None if found is not None and found.own else found
 
 
 def find_revision(revisions: Sequence[Revision], number: int) -> Revision:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from runbookd.actions.config import KubernetesAccess
-from runbookd.actions.kubernetes.kubeconfig import fault_of, fault_of_default, faults
+from runbookd.actions.kubernetes.kubeconfig import fault_of, fault_of_default, fault_of_none, faults
 
 GOOD: Mapping[str, Any] = {
     "apiVersion": "v1",
@@ -127,10 +127,10 @@ def test_each_cluster_of_the_settings_is_told_by_its_setting(tmp_path: Path) -> 
     )
 
 
-def test_a_missing_default_kubeconfig_is_told_where_somebody_signs_in_by_it(tmp_path: Path) -> None:
+def test_a_default_kubeconfig_is_told_where_somebody_signs_in_by_it(tmp_path: Path) -> None:
     """One of the files `$KUBECONFIG` names is enough; a cluster with a file or account of its own needs none."""
     gone, there = tmp_path / "gone", tmp_path / "there"
-    there.touch()
+    there.write_text(yaml.safe_dump(GOOD))
     nothing = KubernetesAccess()
     said = f"there is no such file ({gone}); put it there"
     assert fault_of_default(nothing, str(gone)) == said
@@ -143,3 +143,27 @@ def test_a_missing_default_kubeconfig_is_told_where_somebody_signs_in_by_it(tmp_
     ):
         access = KubernetesAccess.model_validate({"clusters": {"eu": cluster}})
         assert fault_of_default(access, str(gone)) == expected
+
+
+def test_a_default_kubeconfig_is_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only file of `$KUBECONFIG`, or the one at home: with the context that each cluster names, or the current."""
+    home = tmp_path / ".kube" / "config"
+    home.parent.mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    nothing = KubernetesAccess()
+    red = KubernetesAccess.model_validate({"clusters": {"eu": {}, "us": {"context": "red"}}})
+    for access, text, said in (
+        (nothing, yaml.safe_dump(GOOD), None),
+        (nothing, "", "it is empty"),
+        (nothing, "a: [", "it is not YAML"),
+        (nothing, yaml.safe_dump({**GOOD, "current-context": "nope"}), "there is no context 'nope' in it"),
+        (red, yaml.safe_dump(GOOD), "there is no context 'red' in it"),
+    ):
+        home.write_text(text)
+        for found in (fault_of_default(access, str(home)), fault_of_none(access, "")):
+            assert (found or "").startswith(f"{home} cannot be used: {said}" if said else "")
+            assert (found is None) is (said is None)
+    assert fault_of_default(nothing, f"{home}:{home}") is None
+    home.unlink()
+    assert str(fault_of_none(nothing, "")).startswith("there is no way into a cluster")
+    assert fault_of_none(nothing, "somewhere") is None

@@ -7,9 +7,10 @@ import pytest
 from runbookd.actions.kubernetes.changes import Wanted
 from runbookd.actions.kubernetes.cluster import Patch
 from runbookd.actions.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET, Json
-from runbookd.actions.kubernetes.own_changes import CHANGED_AFTER, is_changed_here, noted
-from runbookd.actions.kubernetes.replica_sets import REVISION_HISTORY
-from runbookd.actions.kubernetes.revisions import judged
+from runbookd.actions.kubernetes.marks import GOOD
+from runbookd.actions.kubernetes.own_changes import is_changed_here, noted
+from runbookd.actions.kubernetes.replica_sets import CHANGED_AFTER, REVISION_HISTORY
+from runbookd.actions.kubernetes.revisions import judged, previous_good
 from tests.contract.actions.kube_objects import deployment, replica_set, restarted
 
 API = DEPLOYMENT.at("shop", "api")
@@ -67,3 +68,22 @@ def test_the_newest_is_our_change_until_something_is_released() -> None:
     assert not here()
     found["metadata"]["annotations"][CHANGED_AFTER] = "x"
     assert not here(replica_set(3))
+
+
+def test_our_change_is_nothing_to_go_back_to_nor_past() -> None:
+    """A person's release follows the stop of writes: whether they go on after a rollback is for a person to say."""
+    note = {CHANGED_AFTER: "1"}
+    first = replica_set(1, notes={GOOD: "api-1"})
+    ours = replica_set(2, notes={**note, GOOD: "api-2"})
+    restart = restarted(replica_set(3, release=2, notes={**note, GOOD: "api-3"}))
+    bad = replica_set(4, replicas=1, notes=note)
+
+    def previous(*sets: Json) -> int | None:
+        found = previous_good(judged(deployment(), sets))
+        return found.number if found else None
+
+    assert previous(first, ours, bad) is None
+    assert previous(first, ours, restart, bad) is None
+    theirs = replica_set(4, notes={**note, GOOD: "api-4"})
+    assert previous(first, ours, theirs, replica_set(5, replicas=1, notes=note)) == 4
+    assert previous(first, replica_set(2, notes={CHANGED_AFTER: "x"}), bad) == 1

@@ -557,6 +557,21 @@ def test_what_was_taken_back_and_deployed_again_is_no_return() -> None:
     assert is_return(judged(found, [good, again]))
 
 
+def test_what_was_deployed_again_leaves_those_between_good() -> None:
+    """A bad release was taken back, two good ones followed, and it is deployed again: it went back past nothing."""
+    first = replica_set(3, release=1, created=day(1), notes={REVISION_HISTORY: "1"})
+    third, fourth = replica_set(4, created=day(3)), replica_set(5, replicas=2, available=2, created=day(4))
+    again = replica_set(6, release=2, replicas=1, created=day(2), notes={REVISION_HISTORY: "2"})
+    found = stuck(progressDeadlineSeconds=60)
+    found["status"]["conditions"].append(AVAILABLE)
+    found["metadata"]["annotations"][TAKEN_BACK] = "h6"
+    assert goods(found, first, third, fourth, again) == (5, 5)
+    # Without the note nobody can tell it from a person's way back to it: what it left is not gone to.
+    del found["metadata"]["annotations"][TAKEN_BACK]
+    assert goods(found, first, third, fourth, again) == (3, 3)
+    assert is_return(judged(found, [first, third, fourth, again]))
+
+
 def test_the_previous_good_has_another_template() -> None:
     """Going back to what is there already is no going back."""
     same = replica_set(1, created=day(1))
