@@ -56,16 +56,16 @@ def missing_extras(library: Library) -> list[Problem]:
 
     Where the content is checked is not always where it is run.
     """
+    from runbookd.reports.addressed import contacts
     from runbookd.reports.possible_calls import possible_calls
 
     needed: dict[str, tuple[str, str]] = {}
     for call in possible_calls(library):
         needed.setdefault(call.action.partition(".")[0], (f"playbook:{call.playbook}", call.action))
-    for name, role in library.roles.items():
-        for contact in (role.primary, role.secondary):
-            for way in ("pagerduty", "slack"):
-                if contact is not None and getattr(contact, way) is not None:
-                    needed.setdefault(way, (f"role:{name}", f"role {name}"))
+    for name, contact in contacts(library):
+        for way in ("pagerduty", "slack"):
+            if getattr(contact, way) is not None:
+                needed.setdefault(way, (f"role:{name}", f"role {name}"))
     told: dict[str, Problem] = {}
     for way, (place, who) in needed.items():
         extra, package = _EXTRAS.get(way, ("", ""))

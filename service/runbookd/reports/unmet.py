@@ -14,6 +14,7 @@ from runbookd.actions.kubernetes.naming import fault_of_name
 from runbookd.errors import Problem
 from runbookd.language.fuzzy import did_you_mean
 from runbookd.model.library import Library
+from runbookd.reports.addressed import contacts, reaches
 from runbookd.reports.possible_calls import possible_calls
 
 _CLUSTERED = frozenset({"certmanager", "kubernetes", "velero"})
@@ -66,15 +67,10 @@ def _webhooks(library: Library, known: Collection[str]) -> Iterator[Problem]:
 
 
 def _webhooks_named(library: Library) -> Iterator[tuple[str, str]]:
-    for name, role in library.roles.items():
-        for contact in (role.primary, role.secondary):
-            if contact is not None and contact.webhook is not None:
-                yield f"role:{name}", contact.webhook
-    reaches = [(f"priority:{name}", priority.announce) for name, priority in library.priorities.items()]
-    for name, policy in library.escalations.items():
-        reaches += [(f"escalation:{name}", [*level.page, *level.notify]) for level in policy.root]
-    for place, named in reaches:
-        for reach in named:
-            kind, _, webhook = reach.partition(":")
-            if kind == "webhook":
-                yield place, webhook
+    for name, contact in contacts(library):
+        if contact.webhook is not None:
+            yield f"role:{name}", contact.webhook
+    for place, reach in reaches(library):
+        kind, _, webhook = reach.partition(":")
+        if kind == "webhook":
+            yield place, webhook

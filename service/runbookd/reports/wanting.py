@@ -18,6 +18,7 @@ from runbookd.language.render import compile_template
 from runbookd.model.library import Library
 from runbookd.model.people import Contact
 from runbookd.ports import Secrets
+from runbookd.reports.addressed import contacts, reaches
 from runbookd.reports.possible_calls import PossibleCall, remedial_calls
 
 
@@ -52,16 +53,11 @@ def _more(wants: list[tuple[str, str]]) -> str:
 def _messages(library: Library, settings: ActionsConfig, here: Here) -> Iterator[tuple[str, str, Fault]]:
     """Yield every way to people: the place that names it, who would be told, and why they would not."""
     ways: dict[str, Fault] = {name: fault(settings, here) for name, fault in _WAYS.items()}
-    for name, role in library.roles.items():
-        for contact in (role.primary, role.secondary):
-            for fault in _of_contact(contact, ways, here) if contact is not None else ():
-                yield f"role:{name}", f"a message to role {name}", fault
-    reaches = [(f"priority:{name}", each.announce) for name, each in library.priorities.items()]
-    for name, policy in library.escalations.items():
-        reaches += [(f"escalation:{name}", [*level.page, *level.notify]) for level in policy.root]
-    for place, named in reaches:
-        for reach in named:
-            yield place, f"a message to {reach}", ways.get(reach.partition(":")[0] if ":" in reach else "")
+    for name, contact in contacts(library):
+        for fault in _of_contact(contact, ways, here):
+            yield f"role:{name}", f"a message to role {name}", fault
+    for place, reach in reaches(library):
+        yield place, f"a message to {reach}", ways.get(reach.partition(":")[0] if ":" in reach else "")
     for name, priority in library.priorities.items():
         if priority.channel:
             yield f"priority:{name}", f"the channel of an incident of {name}", ways["slack"]

@@ -13,6 +13,7 @@ from runbookd.content.load import load
 from runbookd.reports.wanting import Here, wanting
 from runbookd.settings import shipped
 from tests.contract.actions.hands import KnownSecrets
+from tests.contract.actions.kube_api import kubeconfig as kubeconfig_text
 
 PEOPLE = """
 roles:
@@ -92,7 +93,7 @@ def test_remedies_that_would_be_refused(folder: Path) -> None:
     assert told(folder, ALL) == [cluster]
     kubeconfig = folder.parent / ".kube" / "config"
     kubeconfig.parent.mkdir()
-    kubeconfig.touch()
+    kubeconfig.write_text(kubeconfig_text("https://cluster:6443", "token"))
     assert told(folder, ALL) == []
     (folder / "rules.yaml").write_text(REMEDY.replace("MODE", "observe"))
     assert told(folder, {}) == []
