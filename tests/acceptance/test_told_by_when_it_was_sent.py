@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from runbookd.model.escalation import Channel, Message, MessageKind
+from runbookd.reports.public_incidents import public_incidents
 from runbookd.reports.review import Review, review_of
 from runbookd.units.people import Do
 from runbookd.units.record import read_record
@@ -103,3 +105,20 @@ async def test_in_a_storm_each_channel_is_told_when_it_was(tmp_path: Path) -> No
         assert [line.at - NOON >= MINUTE / 2 for line in lines] == [True, True]
         assert ["late)" in line.what for line in lines] == [True, True]
         assert [one.first_at for one in review.told] == [times[Channel.SLACK], times[Channel.STATUSPAGE]]
+
+
+async def test_the_public_page_dates_words_by_when_they_were_made(tmp_path: Path) -> None:
+    """They wait for Statuspage's turn: what they say of the next update counts from the time beside them."""
+    levels = [{"after": "1h", "notify": ["slack:#late"]}]
+    content = ladder(levels, {}, announce=["statuspage"], update_every="15m")
+    async with house(tmp_path, content) as home:
+        incident_id, (notice,) = await last_of_a_storm(home)
+        desk, now = home.lab.pipeline.desk, home.lab.clock.at
+        shown = await home.lab.store.read(lambda tx: public_incidents(tx, desk, now))
+        (mine,) = [one for one in shown if one.slug == incident_id[-8:]]
+        (update,) = mine.updates
+        promised = re.search(r"in (\d+) minutes", update.text)
+        assert promised is not None
+        assert update.at == mine.updated_at == notice.attempted_at
+        assert update.at - mine.opened_at > MINUTE
+        assert update.at + int(promised[1]) * MINUTE - (mine.opened_at + 15 * MINUTE) < MINUTE
