@@ -9,10 +9,11 @@ from typing import Any
 from runbookd.model.escalation import Channel, Message, MessageKind
 from runbookd.reports.public_incidents import public_incidents
 from runbookd.reports.review import Review, review_of
+from runbookd.reports.review_levels import when_told
 from runbookd.units.people import Do
 from runbookd.units.record import read_record
 from tests.acceptance.engine import NOON, alert
-from tests.acceptance.people import MINUTE, SECOND, House, house, ladder
+from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, mailed
 from tests.acceptance.voices import BUSY
 
 PHONE: dict[str, Any] = {
@@ -122,3 +123,26 @@ async def test_the_public_page_dates_words_by_when_they_were_made(tmp_path: Path
         assert update.at == mine.updated_at == notice.attempted_at
         assert update.at - mine.opened_at > MINUTE
         assert update.at + int(promised[1]) * MINUTE - (mine.opened_at + 15 * MINUTE) < MINUTE
+
+
+async def test_a_level_is_told_when_a_page_of_it_got_through(tmp_path: Path) -> None:
+    """Its page failed and only its manager was notified: it was called, and the review says who was told."""
+    roles = mailed("l1", "l2") | {"Boss": {"primary": {"email": "boss@example.com"}}}
+    levels = [
+        {"after": "0m", "page": ["l1"]},
+        {"after": "30m", "page": ["l2"], "notify": ["Boss"]},
+        {"after": "1h", "notify": ["Boss"]},
+    ]
+    async with house(tmp_path, ladder(levels, roles)) as home:
+        home.voices.deaf = {"l2@example.com"}
+        incident = await home.breaks()
+        await home.minutes(6)
+        await home.lab.act(Do.ESCALATE, text="needs a DBA", actor="slack:anna")
+        await home.minutes(61)
+        review = await reviewed(home, incident.id)
+        said = [when_told(level.told) for level in review.levels]
+        assert said == [
+            "told at 2026-01-05 12:00:00 and 2026-01-05 12:06:00 (called by hand)",
+            "called at 2026-01-05 12:06:00 (by hand), its pages reached nobody; Boss was told",
+            "told at 2026-01-05 13:00:00",
+        ]

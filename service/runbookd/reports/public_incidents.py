@@ -97,8 +97,9 @@ async def public_incidents(tx: Tx, desk: Desk, now: datetime) -> list[PublicInci
         if incident is None or (incident.resolved_at is not None and now - incident.resolved_at > SHOWN_FOR):
             continue
         priority = desk.library.priorities.get(incident.priority)
-        said = sorted(reversed(messages), key=_said_at)
-        shown.append(_public(incident, said, priority.name if priority else incident.priority))
+        oldest_first = messages[::-1]
+        oldest_first.sort(key=_said_at)
+        shown.append(_public(incident, oldest_first, priority.name if priority else incident.priority))
     return shown[:_MOST_INCIDENTS]
 
 
