@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from runbookd.model.incident import Incident, IncidentClock
     from runbookd.model.run import Run
     from runbookd.ports import Tx
-    from runbookd.reports.review_levels import Times
+    from runbookd.reports.review_levels import Telling, Times
 
 _EVENTS = 100
 _ENTRIES = 1000
@@ -230,7 +230,7 @@ def _print_people(reached: Reached, entries: Sequence[Entry], incident: Incident
         from runbookd.reports.review_levels import times_of
 
         heading("Escalation")
-        every = times_of(reached.levels, entries)
+        every = times_of(reached.levels, reached.messages, entries, incident)
         rows = [_level(level, times) for level, times in zip(reached.levels, every, strict=True)]
         columns = [
             Column("LEVEL"),
@@ -250,10 +250,7 @@ def _print_people(reached: Reached, entries: Sequence[Entry], incident: Incident
 
 def _level(level: IncidentLevel, times: Times) -> list[str]:
     """A row for a level: how it stands, and when it was due and told; of several times the first and the last."""
-    told = [
-        f"{'not told, called at ' * one.silent}{moment(one.at)}{' by hand' * one.by_hand}"
-        for one in times.told
-    ]
+    told = [f"{_unheard(one)}{moment(one.at)}{' by hand' * one.by_hand}" for one in times.told]
     return [
         str(level.place),
         level.state.value + (f" ({level.reason})" if level.reason else ""),
@@ -262,6 +259,13 @@ def _level(level: IncidentLevel, times: Times) -> list[str]:
         ", last ".join([*told[:1], *told[1:][-1:]]),
         ", ".join((*(f"page {one}" for one in level.page), *level.notify)),
     ]
+
+
+def _unheard(one: Telling) -> str:
+    """Say that a level was called and its pages reached nobody; empty for one that was told."""
+    if one.only:
+        return f"{', '.join(one.only)} alone, called at "
+    return "not told, called at " if one.silent else ""
 
 
 def standing(clock: IncidentClock, now: datetime) -> str:

@@ -97,12 +97,14 @@ async def public_incidents(tx: Tx, desk: Desk, now: datetime) -> list[PublicInci
         if incident is None or (incident.resolved_at is not None and now - incident.resolved_at > SHOWN_FOR):
             continue
         priority = desk.library.priorities.get(incident.priority)
-        shown.append(_public(incident, messages[::-1], priority.name if priority else incident.priority))
+        oldest_first = messages[::-1]
+        oldest_first.sort(key=_said_at)
+        shown.append(_public(incident, oldest_first, priority.name if priority else incident.priority))
     return shown[:_MOST_INCIDENTS]
 
 
 def _public(incident: Incident, messages: Sequence[Message], priority: str) -> PublicIncident:
-    """Take from an incident what is public; `messages` are oldest first."""
+    """Take from an incident what is public; `messages` are in the order in which their words were made."""
     resolved = incident.state is IncidentState.RESOLVED
     return PublicIncident(
         slug=incident.id[-8:],
@@ -110,15 +112,20 @@ def _public(incident: Incident, messages: Sequence[Message], priority: str) -> P
         state=PublicState.RESOLVED if resolved else PublicState(public_state(messages[-1])),
         priority=priority,
         opened_at=incident.opened_at,
-        updated_at=messages[-1].created_at,
+        updated_at=_said_at(messages[-1]),
         resolved_at=incident.resolved_at if resolved else None,
         updates=tuple(_update(message) for message in messages),
     )
 
 
+def _said_at(message: Message) -> datetime:
+    """Return when a message's words were made, from which the times in them count: at its first attempt, or its end."""
+    return message.attempted_at or message.settled_at or message.created_at
+
+
 def _update(message: Message) -> PublicUpdate:
     return PublicUpdate(
-        at=message.created_at,
+        at=_said_at(message),
         state=PublicState(public_state(message)),
         text=str(message.words.get("body", "")),
     )

@@ -12,17 +12,17 @@ from runbookd.model.escalation import LevelState
 from runbookd.model.incident import ClockKind
 from runbookd.model.run import RunState
 from runbookd.reports.document import Blank, Bullets, Code, Document, Heading, Paragraph, Table
-from runbookd.reports.review_levels import PAGE
+from runbookd.reports.review_levels import PAGE, when_told
 from runbookd.reports.review_people import ALERTS_ENDED
 from runbookd.reports.review_words import counted, listed, moment, with_detail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
 
     from runbookd.reports.document import Block, Words
     from runbookd.reports.review import Review
-    from runbookd.reports.review_levels import Rung, Telling
+    from runbookd.reports.review_levels import Rung
     from runbookd.reports.review_people import Told, Took
     from runbookd.reports.review_promises import Promise
     from runbookd.reports.review_remedies import Remedy
@@ -294,20 +294,9 @@ def _level(one: Rung, *, over: bool) -> tuple[Words, ...]:
     due += f", due again at {moment(one.again_at)}" if one.again_at is not None else ""
     stands = with_detail(_standing(one, over=over), one.reason)
     if one.told:
-        told = _tellings(one.told)
+        told = when_told(one.told)
         stands = told if one.state is LevelState.FIRED else f"{told}; then {stands}"
     return str(one.number), due, listed(one.whom), stands
-
-
-def _tellings(told: Sequence[Telling]) -> str:
-    """Say when a level was told, and when it was called and no message of it has gone out."""
-    at = {silent: listed(_telling(one) for one in told if one.silent is silent) for silent in (False, True)}
-    said = [f"told at {at[False]}"] if at[False] else []
-    return "; ".join([*said, *([f"called at {at[True]}, and told nobody"] if at[True] else [])])
-
-
-def _telling(one: Telling) -> str:
-    return f"{moment(one.at)}{' (called by hand)' if one.by_hand else ''}"
 
 
 def _standing(one: Rung, *, over: bool) -> str:

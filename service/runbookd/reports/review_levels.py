@@ -9,17 +9,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from runbookd.model.escalation import LevelState, MessageKind
-from runbookd.reports.review_words import needless, party
+from runbookd.model.escalation import LevelState, MessageKind, MessageState
+from runbookd.reports.review_words import listed, moment, needless, party
 from runbookd.stages.ladder import BY_HAND, RESOLVED
-from runbookd.stages.reached import TWICE
+from runbookd.stages.reached import shared
 from runbookd.units.causes import frozen_levels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from runbookd.model.audit import Entry
-    from runbookd.model.escalation import IncidentLevel
+    from runbookd.model.escalation import IncidentLevel, Message
+    from runbookd.model.incident import Incident
     from runbookd.units.record import Record
 
 PAGE: Final = "page "
@@ -30,12 +31,14 @@ PAGE: Final = "page "
 class Telling:
     """One time at which a level was called, and whether a person had called for it.
 
-    `at` is when its first page went out, or what else it says. While nothing has, it is when it was called: `silent`.
+    `at` is when its first page went out, or of a level without pages what else it says. While nothing has, it is when
+    it was called. Then it is `silent`, or `only` has whom its notices told, while its pages reached nobody.
     """
 
     at: datetime
     by_hand: bool
     silent: bool = False
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ class Rung:
 
 def levels(record: Record) -> list[Rung]:
     """Return every level of the escalation, in order."""
-    every = times_of(record.levels, record.entries)
+    every = times_of(record.levels, record.messages, record.entries, record.incident)
     return [
         Rung(
             number=level.place,
@@ -86,9 +89,12 @@ def levels(record: Record) -> list[Rung]:
     ]
 
 
-def times_of(levels: Sequence[IncidentLevel], entries: Sequence[Entry]) -> list[Times]:
+def times_of(
+    levels: Sequence[IncidentLevel], messages: Sequence[Message], entries: Sequence[Entry], incident: Incident
+) -> list[Times]:
     """Return the times of each level, in order."""
     listed, by_hand = frozen_levels(entries), _called_at(entries)
+    sent = [one for one in shared(messages) if one.state is MessageState.SENT]
     known = listed if len(listed) == len(levels) else [None] * len(levels)
     times = []
     for level, frozen in zip(levels, known, strict=True):
@@ -100,23 +106,50 @@ def times_of(levels: Sequence[IncidentLevel], entries: Sequence[Entry]) -> list[
         own = frozen.due if frozen is not None and isinstance(frozen.due, datetime) else None
         due_at = own or (of_itself[0] if of_itself else None)
         later = due_at is not None and bool(of_itself) and of_itself[-1] > due_at
-        told = tuple(_telling(one, level, entries, by_hand) for one in fired)
+        told = tuple(_telling(one, level, sent, incident, by_hand) for one in fired)
         times.append(Times(due_at=due_at, again_at=of_itself[-1] if later else None, told=told))
     return times
 
 
-def _telling(fired: Entry, level: IncidentLevel, entries: Sequence[Entry], by_hand: set[object]) -> Telling:
-    """Return when the messages went out of a level that was called then; each time has a name of its own for them."""
-    due_at, name = fired.detail.get("due_at"), f"level {level.place}"
-    theirs = [
-        one for one in entries if one.at >= fired.at and one.what in {"message_sent", "message_dropped"}
-    ]
-    out = [one for one in theirs if one.what == "message_sent" or one.detail.get("reason") == TWICE]
-    again = [one for one in out if one.detail.get("for") == f"{name} again {due_at}"]
-    sent = again or [one for one in out if one.detail.get("for") == name]
-    paged = [one for one in sent if one.detail.get("kind") == MessageKind.PAGE]
-    first = min((one.at for one in paged or sent), default=None)
-    return Telling(at=first or fired.at, by_hand=due_at in by_hand, silent=first is None)
+def when_told(told: Sequence[Telling]) -> str:
+    """Say when a level was told, and when it was called and its pages, or all of its messages, reached nobody."""
+    alike: dict[tuple[bool, tuple[str, ...]], list[Telling]] = {}
+    for one in sorted(told, key=lambda one: one.silent or bool(one.only)):
+        alike.setdefault((one.silent, one.only), []).append(one)
+    return "; ".join(_alike(tellings) for tellings in alike.values())
+
+
+def _alike(told: Sequence[Telling]) -> str:
+    """Say it of those that reached the same."""
+    silent, only = told[0].silent, told[0].only
+    hand = "by hand" if silent or only else "called by hand"
+    at = listed(f"{moment(one.at)}{f' ({hand})' if one.by_hand else ''}" for one in told)
+    if silent:
+        return f"called at {at}, and told nobody"
+    if only:
+        were = "was" if len(only) == 1 else "were"
+        return f"called at {at}, its pages reached nobody; {listed(only)} {were} told"
+    return f"told at {at}"
+
+
+def _telling(
+    fired: Entry,
+    level: IncidentLevel,
+    sent: Sequence[Message],
+    incident: Incident,
+    by_hand: set[object],
+) -> Telling:
+    """Return when somebody heard of a level that was called then; `sent` are the incident's messages that were sent.
+
+    One that pages somebody and notifies others is told by a page: a notice calls nobody.
+    """
+    due_at, number = fired.detail.get("due_at"), level.number
+    theirs = [one for one in sent if one.facts.get("level") == number and one.facts.get("due_at") == due_at]
+    paged = [one for one in theirs if one.kind is MessageKind.PAGE]
+    told = paged or ([] if level.page else theirs)
+    first = min((one.settled_at or one.created_at for one in told), default=fired.at)
+    only = () if told else tuple(dict.fromkeys(party(one.contact, incident) for one in theirs))
+    return Telling(at=first, by_hand=due_at in by_hand, silent=not theirs, only=only)
 
 
 def with_callers(entries: Sequence[Entry]) -> Iterator[Entry]:

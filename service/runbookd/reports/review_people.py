@@ -47,9 +47,11 @@ class Took:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """Messages to one contact by one channel that fared alike: from when to when they were made, and their kinds.
+    """Messages to one contact by one channel that fared alike: from when to when, and their kinds.
 
-    `times` has how many there are of each of `kinds`. `why` says why they did not get through, else it is empty.
+    Their times are when they got through, or when it was known that they would not; when they were made while they
+    are on their way. `times` has how many there are of each of `kinds`. `why` says why they were not sent, else it is
+    empty.
     """
 
     first_at: datetime
@@ -116,22 +118,28 @@ def reason_of_the_end(record: Record) -> str:
 
 
 def told(record: Record) -> list[Told]:
-    """Return who was told what, in the order in which it was first tried."""
+    """Return who was told what, and by which message was not, in the order in which that was so first."""
     alike: dict[tuple[str, ...], list[Message]] = {}
     for message in record.messages:
         failed = message.state is MessageState.FAILED
         if failed or message.kind not in _SILENT:
-            why = message.error or said(message.reason) if failed else ""
+            why = "" if _heard(message) else (message.error if failed else None) or said(message.reason)
             who, channel = party(message.contact, record.incident), CHANNELS[message.channel]
             alike.setdefault((who, channel, _got_through(message), why), []).append(message)
-    return [_told(about, messages) for about, messages in alike.items()]
+    return sorted((_told(*each) for each in alike.items()), key=lambda one: one.first_at)
 
 
 def _got_through(message: Message) -> str:
     """Say how a message fared; what was dropped only because there is no other page stands on our own."""
+    own = message.state is MessageState.DROPPED and _heard(message)
+    return f"only on {OWN_PAGE}" if own else _GOT_THROUGH[message.state]
+
+
+def _heard(message: Message) -> bool:
+    """Whether a message was sent, may yet be, or stands on our own page."""
     dropped = message.state is MessageState.DROPPED and bool(message.words)
     own = dropped and on_own_page(message.channel, message.kind)
-    return f"only on {OWN_PAGE}" if own else _GOT_THROUGH[message.state]
+    return own or message.state not in {MessageState.FAILED, MessageState.DROPPED}
 
 
 def _took(record: Record, at: datetime, who: str) -> Took:
@@ -141,9 +149,10 @@ def _took(record: Record, at: datetime, who: str) -> Took:
 def _told(about: tuple[str, ...], messages: Sequence[Message]) -> Told:
     who, channel, got_through, why = about
     kinds = Counter(KINDS[message.kind] for message in messages)
+    times = [one.settled_at or one.created_at for one in messages]
     return Told(
-        first_at=messages[0].created_at,
-        last_at=messages[-1].created_at,
+        first_at=min(times),
+        last_at=max(times),
         who=who,
         channel=channel,
         kinds=tuple(kinds),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from runbookd.language.media import in_words as length_in_words
 from runbookd.language.names import person
 from runbookd.model.escalation import MessageKind
 from runbookd.model.reasons import Guard
@@ -34,6 +35,11 @@ MOST_LINES: Final = 200
 """Lines that are told: of a longer story its beginning and its end."""
 
 _ALERTS_TOLD = 10
+_MOMENTS = timedelta(seconds=5)
+"""Messages for one reason that were sent within so long are one line."""
+_LATE = timedelta(seconds=30)
+"""A message that was on its way for so long came late: its turn came late, or it had to be tried again."""
+_NOT_SENT = frozenset({"message_failed", "page_passed_on"})
 _TOLD = frozenset({MessageKind.PAGE, MessageKind.OPENED, MessageKind.UPDATE, MessageKind.RESOLVED})
 """The kinds of messages that tell somebody something; the others bring up to date what was told."""
 
@@ -92,22 +98,39 @@ def _alerts(record: Record) -> Iterator[Line]:
 
 
 def _entries(record: Record) -> Iterator[Line]:
-    """Tell the ledger in its order; of messages for one reason it tells where the first of them is."""
-    together: dict[tuple[object, object], list[Entry]] = {}
+    """Tell the ledger in its order; what was sent within moments for one reason is told where the first of it is."""
     entries = [*with_callers(record.entries)]
-    for entry in entries:
+    together = _together(entries)
+    tried_on = {entry.detail.get("message") for entry in entries if entry.what == "page_passed_on"}
+    for place, entry in enumerate(entries):
         if _is_told(entry):
-            together.setdefault(_same(entry), []).append(entry)
-    for entry in entries:
-        if _is_told(entry):
-            sent = together.pop(_same(entry), [])
-            what = _sent(sent, record.incident) if sent else ""
+            what = _sent(together[place], record.incident) if place in together else ""
         elif entry.what == "message_failed":
             what = _failed(entry, record.incident)
+        elif entry.what == "message_dropped" and entry.detail.get("message") in tried_on:
+            what = _given_up(entry, record.incident)
         else:
             what = in_words(entry, record.incident)
         if what:
             yield Line(at=entry.at, what=what, who=person(entry.actor), is_action=_is_action(entry))
+
+
+def _together(entries: Sequence[Entry]) -> dict[int, list[Entry]]:
+    """Return what was sent within moments for one reason, by the place of the first of it.
+
+    A page that was not sent ends that: whoever is paged next for the same reason is paged because of it.
+    """
+    together: dict[int, list[Entry]] = {}
+    last: dict[tuple[object, object], int] = {}
+    for place, entry in enumerate(entries):
+        same = _same(entry)
+        if _is_told(entry):
+            if same not in last or entry.at - entries[last[same]].at > _MOMENTS:
+                last[same] = place
+            together.setdefault(last[same], []).append(entry)
+        elif entry.what in _NOT_SENT and entry.detail.get("kind") == MessageKind.PAGE:
+            last.pop(same, None)
+    return together
 
 
 def _is_action(entry: Entry) -> bool:
@@ -139,7 +162,9 @@ def _sent(entries: Sequence[Entry], incident: Incident) -> str:
         return ""
     by: dict[str, list[str]] = {}
     for entry in entries:
-        by.setdefault(party(entry.detail.get("contact"), incident), []).append(_channel(entry))
+        by.setdefault(party(entry.detail.get("contact"), incident), []).append(
+            f"{_channel(entry)}{_late(entry)}"
+        )
     to = listed(f"{who} ({listed(dict.fromkeys(channels))})" for who, channels in by.items())
     of = level(reason)
     return f"{KINDS[str(kind)].capitalize()}{f', {of},' if of else ''} sent to {to}"
@@ -149,6 +174,18 @@ def _failed(entry: Entry, incident: Incident) -> str:
     kind, who = str(entry.detail.get("kind")), party(entry.detail.get("contact"), incident)
     what = f"The {KINDS.get(kind, kind)} to {who} by {_channel(entry)} did not get through"
     return with_detail(what, entry.detail.get("error") or said(entry.detail.get("reason")))
+
+
+def _given_up(entry: Entry, incident: Incident) -> str:
+    who = party(entry.detail.get("contact"), incident)
+    return with_detail(f"The phone of {who} is not tried any more", said(entry.detail.get("reason")))
+
+
+def _late(entry: Entry) -> str:
+    """Say by how much a message came late; empty for one that did not."""
+    seconds = entry.detail.get("seconds")
+    length = timedelta(seconds=seconds) if isinstance(seconds, int | float) else timedelta(0)
+    return f", {length_in_words(length)} late" if length >= _LATE else ""
 
 
 def _channel(entry: Entry) -> str:

@@ -61,7 +61,7 @@ class PublicState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicUpdate:
-    """What was said of an incident at one time; line breaks are kept."""
+    """What was said of an incident at one time, from which the times in the text count; line breaks are kept."""
 
     at: datetime
     state: PublicState

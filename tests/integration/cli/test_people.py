@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.acceptance.people import house, ladder, mailed
 from tests.integration.cli.conftest import Runbookd, alert
 
 Tell = Callable[..., Awaitable[None]]
@@ -140,3 +141,14 @@ async def test_a_level_shows_when_it_was_told_and_who_called(runbookd: Runbookd,
     story = runbookd.json("incidents", "show", incident["id"])["timeline"]
     (at,) = [one["at"] for one in story if one["what"] == "level_fired"]
     assert f"{at[:19].replace('T', ' ')} by hand" in level
+
+
+async def test_a_level_of_which_only_the_notice_got_through_says_so(runbookd: Runbookd) -> None:
+    """Its page reached nobody: whom its notice told stands there alone."""
+    levels = [{"after": "0m", "page": ["l1"], "notify": ["boss"]}]
+    async with house(runbookd.folder, ladder(levels, mailed("l1", "boss"))) as home:
+        home.voices.deaf = {"l1@example.com"}
+        incident = await home.breaks()
+    text = runbookd("incidents", "show", incident.id).stdout
+    (level,) = [line for line in text.splitlines() if "page l1, boss" in line]
+    assert "boss alone, called at 2026-01-05 12:00:00" in level

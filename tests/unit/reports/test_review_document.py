@@ -339,13 +339,15 @@ def test_a_level_says_when_it_was_told_and_who_called_for_it() -> None:
     ]
     entries = [
         entry(1, "level_fired", level=1, due_at=at(1)),
-        entry(1, "message_sent", kind="page", **{"for": "level 1"}),
         entry(2, "level_fired", level=2, due_at=at(2)),
         entry(8, "person_escalate", text="more"),
         entry(8, "level_fired", level=1, due_at=at(8)),
-        entry(9, "message_sent", kind="page", **{"for": f"level 1 again {at(8)}"}),
     ]
-    text = markdown(record(incident=incident(over=None), levels=levels, entries=entries))
+    messages = [
+        message("l2", id=f"msg-{due}", settled_at=at(due + late), facts={"level": 0, "due_at": at(due)})
+        for due, late in ((1, 0), (8, 1))
+    ]
+    text = markdown(record(incident=incident(over=None), levels=levels, entries=entries, messages=messages))
     first = "told at 2026-01-05 12:01:00 and 2026-01-05 12:09:00 (called by hand)"
     assert f"| 1 | 2026-01-05 12:01:00 | page l2 | {first} |" in text
     assert "| page l2 | called at 2026-01-05 12:02:00, and told nobody; then not due yet |" in text

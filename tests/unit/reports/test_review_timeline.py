@@ -207,13 +207,14 @@ def sent(minute: float, contact: str, channel: str, kind: MessageKind, why: str 
 
 
 def test_messages_for_one_reason_are_one_line() -> None:
-    """Where the first of them is; whom they reached, and by which channels."""
+    """If they were sent within moments: where the first of them is; whom they reached, and by which channels."""
     lines = told(
         entry(2, "level_fired", level=2, page=["l2"], notify=[]),
         sent(2, "L2", "slack", MessageKind.PAGE),
         sent(2, "L2", "email", MessageKind.PAGE),
         entry(2, "person_note", actor="anna", text="I see it"),
-        sent(3, "L3", "pagerduty", MessageKind.PAGE),
+        sent(2.05, "L3", "pagerduty", MessageKind.PAGE),
+        sent(2.5, "L4", "email", MessageKind.PAGE),
         sent(3, "slack:C1", "slack", MessageKind.OPENED, "channel"),
         sent(4, "L2", "email", MessageKind.PAGE, "level 2 again 2026-01-05 12:36:00+00:00"),
         sent(5, "statuspage", "statuspage", MessageKind.UPDATE, "note 2026"),
@@ -223,6 +224,7 @@ def test_messages_for_one_reason_are_one_line() -> None:
         "Level 2 of the escalation was due: page l2",
         "Page, level 2 of the escalation, sent to L2 (Slack and mail) and L3 (PagerDuty)",
         "Note: I see it",
+        "Page, level 2 of the escalation, sent to L4 (mail)",
         "First notice sent to #incident-x (Slack)",
         "Page, level 2 of the escalation again, sent to L2 (mail)",
         "Update sent to the status page (public)",
