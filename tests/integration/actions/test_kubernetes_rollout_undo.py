@@ -105,7 +105,7 @@ async def test_a_new_release_in_between_is_not_overwritten(kube: KubeApi, tmp_pa
     kube.handle("GET", "/deployments/api$", deploy)
     async with acting(kube, tmp_path) as performer:
         outcome = await performer.perform(call("kubernetes.rollout_undo", STEP))
-        assert "new template" in failed(outcome, "conflict")
+        assert "new template" in failed(outcome, "refused")
     assert writes.made() == []
 
 
@@ -129,7 +129,7 @@ async def test_only_the_release_that_was_looked_at_is_taken_back(
         if what == "restarted":
             assert succeeded(outcome)["images"] == ["shop:1"]
         else:
-            said = failed(outcome, "conflict")
+            said = failed(outcome, "refused")
             assert (
                 "got a new template while revision 2 of it was to be rolled back; nothing was changed" in said
             )

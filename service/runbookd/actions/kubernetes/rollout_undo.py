@@ -52,7 +52,7 @@ class Params(OneTemplate):
     from_revision: int | None = Field(
         default=None,
         ge=1,
-        description="The revision that is to be left: refused (`conflict`) when it has another release by then, be "
+        description="The revision that is to be left: refused when it has another release by then, be "
         "it one that is no revision yet. Restarts do not count. null: whichever it has.",
     )
     allow_paused: bool = Field(
@@ -108,7 +108,7 @@ class _Former:
 
 
 async def run(params: Params, context: Context) -> Result:
-    """Patch the template. Raises Rejected: `not_found` without the revision, `refused` or `conflict` by its checks."""
+    """Patch the template. Raises Rejected: `not_found` without the revision, `refused` by its checks."""
     where = await cluster(context, params.cluster)
     check_protected(where.access, params.ref)
     seen = await where.get(params.ref)
@@ -128,7 +128,7 @@ async def run(params: Params, context: Context) -> Result:
             message = (
                 f"{params.ref} got a new template while {which} was to be rolled back; nothing was changed"
             )
-            raise Rejected(message, kind="conflict")
+            raise Rejected(message, kind="refused")
         return former.patch(now)
 
     return _result(params, await change(where, context, params.ref, wanted), former.newest)
