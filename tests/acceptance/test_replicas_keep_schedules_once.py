@@ -52,7 +52,7 @@ class Replicas:
         async def all_of_them() -> bool:
             return len(await self.ask(sql)) == MANY
 
-        await eventually(all_of_them, within=20, what="every schedule is known")
+        await eventually(all_of_them, within=60, what="every schedule is known")
 
     async def runs(self) -> list[str]:
         """The rule of every run, once all schedules have one and all have ended."""
@@ -62,7 +62,7 @@ class Replicas:
             over = all(run["state"] == "succeeded" for run in runs)
             return [run["rule"] for run in runs] if over and len(runs) >= MANY else []
 
-        found: list[str] = await eventually(ended, within=30, what="every schedule has a run")
+        found: list[str] = await eventually(ended, within=60, what="every schedule has a run")
         return found
 
 
@@ -96,7 +96,7 @@ async def test_replicas_that_begin_at_once_make_up_for_a_time_once(replicas: Rep
     async def told() -> list[dict[str, Any]]:
         return await replicas.ask("SELECT 1 FROM deliveries WHERE source = 'schedule'")
 
-    await eventually(told, within=20, what="a time is kept")
+    await eventually(told, within=60, what="a time is kept")
     await others[0].kill()
     assert await replicas.runs() == sorted(f"schedule/s{n}/note" for n in range(MANY))
     (kept,) = await replicas.ask("SELECT count(*) AS n FROM ledger WHERE what = 'schedule_due'")
