@@ -17,7 +17,6 @@ from runbookd.stages.ladder import (
     NOBODY,
     ONCE_MORE,
     Fired,
-    called,
     freeze_levels,
     judge_levels,
     needless_when,
@@ -25,7 +24,7 @@ from runbookd.stages.ladder import (
 )
 from runbookd.units.clocks import settle_clocks
 from runbookd.units.expiry import expire
-from runbookd.units.fallback import instead, make_due, start_over
+from runbookd.units.fallback import instead, start_over
 from runbookd.units.news import keep_promise
 from runbookd.units.telling import Why, audience, open_channel, quiet_pagers, refresh, tell, tell_audience
 
@@ -265,13 +264,6 @@ async def _name_of(tx: Tx, level: IncidentLevel) -> str:
     earlier = await tx.messages.of(level.incident_id)
     paged = any(one.kind is MessageKind.PAGE and one.facts.get("reason") == name for one in earlier)
     return f"{name} again {level.due_at}" if paged or level.reason in ONCE_MORE else name
-
-
-async def call(tx: Tx, incident: Incident, now: datetime) -> IncidentLevel | None:
-    """Make the level due now that a person who wants more help calls; returns it, None when none pages."""
-    level = called(await tx.levels.of(incident.id), now)
-    await make_due(tx, level, now)
-    return level
 
 
 async def close_incident(
