@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 ACKNOWLEDGED, RESPONDED, RESOLVED = "acknowledged", "responded", "resolved"
+_STOPS = (None, RESOLVED, ACKNOWLEDGED, RESPONDED)
+"""What a level may say `unless`, each stopping all that those before it stop: who has it is at work on it."""
 AGAIN = "again"
 """The reason of a pending level that was told before: nobody has come of it."""
 ANEW = "anew"
@@ -138,6 +140,11 @@ def stopped_by(incident: Incident, unless: str | None) -> str:
         return RESOLVED
     at = {ACKNOWLEDGED: incident.acknowledged_at, RESPONDED: incident.responded_at}.get(unless)
     return "" if at is None else unless
+
+
+def needless_for_both(one: str | None, other: str | None) -> str | None:
+    """Return what makes two levels needless of which each says `unless` one of these: what stops the fewer pages."""
+    return min(one, other, key=_STOPS.index)
 
 
 def next_level(levels: Sequence[IncidentLevel]) -> datetime | None:
