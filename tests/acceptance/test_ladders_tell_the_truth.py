@@ -189,7 +189,7 @@ async def test_once_somebody_is_reached_the_levels_keep_their_own_times(tmp_path
         home.voices.deaf = {"l1@example.com"}
         await home.minutes(60)
         assert [(round(at), who, said) for at, who, said in await pages(home)] == [
-            (5, "l2", "level 2 once more: nobody could be reached before"),
+            (5, "l2", "level 2 once more: nobody could be reached the last time"),
             (12, "l3", "level 3: not acknowledged after 12 minutes"),
             (20, "l4", "level 4: not acknowledged after 20 minutes"),
             (30, "l2", "no way was left to l1"),  # whom the broken promise calls is not there
@@ -210,7 +210,7 @@ async def test_levels_whose_time_is_over_still_come_one_by_one(tmp_path: Path) -
         home.voices.deaf = set()
         await home.minutes(60)
         assert [(round(at), who, said) for at, who, said in await pages(home)] == [
-            (5, "l0", "level 1 once more: nobody could be reached before"),
+            (5, "l0", "level 1 once more: nobody could be reached the last time"),
             (10, "l1", "level 2: not acknowledged after 10 minutes"),
             (15, "l2", "level 3: not acknowledged after 15 minutes"),
             (20, "l3", "level 4: not acknowledged after 20 minutes"),

@@ -22,6 +22,7 @@ from runbookd.stages.ladder import (
     needless_when,
     next_level,
 )
+from runbookd.units.causes import why_told
 from runbookd.units.clocks import settle_clocks
 from runbookd.units.expiry import expire
 from runbookd.units.fallback import instead, start_over
@@ -247,7 +248,8 @@ async def _fire(tx: Tx, desk: Desk, incident: Incident, one: Fired, now: datetim
     told_before = bool(await audience(tx, incident))
     kind = MessageKind.UPDATE if told_before and level.number else MessageKind.OPENED
     late = one.late if one.late >= _TOLD_LATE else None
-    about = {"level": level.number, "because": level.reason, "due_at": level.due_at, "late": late}
+    why = await why_told(tx, desk, incident, level)  # once: what is told later of this page is the same
+    about = {"level": level.number, "because": level.reason, "due_at": level.due_at, "late": late, "why": why}
     noticed = await tell(tx, desk, incident, Why(name, kind, about), level.notify, now)
     if not one.page or not level.page:
         return noticed
