@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from runbookd.model.escalation import MessageKind
+from runbookd.model.rule import Priority
 from runbookd.units.people import Act, Do, act
 from tests.acceptance.engine import NOON
 from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, library, mailed
+from tests.acceptance.voices import BUSY
 
 STEPS = [
     {"after": "0m", "unless": "acknowledged", "page": ["l1"]},
@@ -133,3 +136,97 @@ async def test_a_level_that_waits_for_the_end_alone_keeps_its_time_though_it_was
         await home.lab.act(Do.NOTE, actor="bob", text="on it")
         await home.minutes(31)
         assert await pages(home) == [(0, "l1"), (4, "boss"), (12, "l1"), (30, "boss")]
+
+
+# a call that reaches nobody --------------------------------------------------------------------------------------
+
+
+async def test_the_shipped_p0_pages_l3_at_its_time_though_it_was_called_in_vain(tmp_path: Path) -> None:
+    """L3 and its backup are deaf to a call at 6, and L2 is asked again: the half hour runs out all the same."""
+    async with house(tmp_path, library()) as home:
+        home.voices.deaf = {"pagerduty_l3", "l3@"}
+        await home.breaks()
+        await home.minutes(6)
+        await home.lab.act(Do.ESCALATE, text="help")
+        await home.minutes(8)
+        home.voices.deaf = set()
+        await home.minutes(60)
+        assert await pages(home, 5 * MINUTE) == [(6, "L2 Engineering"), (30, "L3 Senior")]
+        last = [one for one in await home.sent(MessageKind.PAGE) if one.contact == "L3 Senior"][-1]
+        assert last.words["why"] == "not resolved within 30 minutes"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "unless", "taken", "told"),
+    [
+        ((0, 15), "acknowledged", False, [(0, "l0"), (3, "l0"), (15, "l1")]),
+        ((0, 15, 40), "acknowledged", False, [(0, "l0"), (3, "l2"), (15, "l1")]),
+        ((0, 15), "acknowledged", True, [(0, "l0"), (3, "l0")]),
+        ((0, 15, 20), "resolved", True, [(0, "l0"), (3, "l2"), (15, "l1")]),
+    ],
+    ids=["nobody is above", "the next is reached", "somebody has it", "only the end stops it"],
+)
+async def test_a_level_that_was_called_in_vain_comes_at_its_own_time(
+    tmp_path: Path, minutes: tuple[int, ...], unless: str, *, taken: bool, told: list[tuple[int, str]]
+) -> None:
+    """Its mail is refused at 3 and works from 5 on: it is told when it was to be, once, and says that time."""
+    levels = [{"after": f"{at}m", "unless": unless, "page": [f"l{n}"]} for n, at in enumerate(minutes)]
+    async with house(tmp_path, ladder(levels, mailed("l0", "l1", "l2"))) as home:
+        await home.breaks()
+        await home.minutes(3)
+        if taken:
+            await home.lab.act(Do.ACKNOWLEDGE)
+        home.voices.deaf = {"l1@"}
+        await home.lab.act(Do.ESCALATE, text="help")
+        await home.minutes(5)
+        home.voices.deaf = set()
+        await home.minutes(60)
+        assert await pages(home) == told
+        own = [str(one.words["why"]) for one in await home.sent(MessageKind.PAGE, "l1")]
+        assert own == [f"level 2: not {unless} after 15 minutes"] * (told[-1][1] == "l1")
+
+
+async def test_a_second_call_is_for_the_level_that_the_first_was_for_in_vain(tmp_path: Path) -> None:
+    """It has told nobody yet, so it is the lowest that is left; once it is reached its own time brings nothing more."""
+    async with house(tmp_path, ladder(STEPS, ROLES)) as home:
+        await home.breaks()
+        home.voices.deaf = {"l2@"}
+        await home.minutes(1)
+        await home.lab.act(Do.ESCALATE, text="one")
+        home.voices.deaf = set()
+        await home.minutes(2)
+        await home.lab.act(Do.ESCALATE, text="two")
+        await home.minutes(60)
+        assert await pages(home) == [(0, "l1"), (1, "l3"), (2, "l2")]
+
+
+async def test_when_nobody_was_ever_reached_a_call_in_vain_begins_the_levels_anew(tmp_path: Path) -> None:
+    """The first level is due at 20, and a call at 1 reaches nobody: it is tried again at 6, the next in its time."""
+    levels = [{"after": f"{at}m", "unless": "acknowledged", "page": [f"l{at}"]} for at in (20, 40)]
+    async with house(tmp_path, ladder(levels, mailed("l20", "l40"))) as home:
+        home.voices.deaf = {"@"}
+        await home.breaks()
+        await home.minutes(1)
+        await home.lab.act(Do.ESCALATE, text="help")
+        await home.minutes(2)
+        home.voices.deaf = set()
+        await home.minutes(60)
+        assert await pages(home) == [(6, "l20"), (40, "l40")]
+
+
+async def test_a_level_called_in_vain_does_not_come_back_after_a_rise(tmp_path: Path) -> None:
+    """While its mail is tried the priority rises to one that pages nobody: none of before comes any more."""
+    content = ladder(STEPS, ROLES)
+    calm = Priority.model_validate({"name": "Worst"})
+    async with house(tmp_path, replace(content, priorities={"worst": calm, **content.priorities})) as home:
+        incident = await home.breaks()
+        await home.minutes(1)
+        home.voices.failing = {"email": [BUSY] * 99}
+        await home.lab.act(Do.ESCALATE, text="help")
+        await home.lab.move(10 * SECOND)
+        await home.lab.act(Do.ESCALATE, text="worse", priority="worst")
+        await home.minutes(3)
+        home.voices.failing = {}
+        await home.minutes(60)
+        assert "l2" not in {who for _, who in await pages(home)}
+        assert "pending" not in await home.states(incident)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from runbookd.model.action import Call
 from runbookd.model.escalation import Message, MessageKind
 from runbookd.reports.review import review_of
-from runbookd.units.people import Do
+from runbookd.units.people import Act, Do, act
 from runbookd.units.record import read_record
 from tests.acceptance.engine import NOON
-from tests.acceptance.people import SECOND, house, ladder, library, mailed
+from tests.acceptance.people import MINUTE, SECOND, house, ladder, library, mailed
 from tests.acceptance.voices import BUSY, DEAF
 
 STEPS = [
@@ -101,3 +102,57 @@ async def test_a_level_is_told_when_its_page_goes_out(tmp_path: Path) -> None:
         assert at is not None
         assert at > NOON
         assert await told() == [((at - NOON) / SECOND, False)]
+
+
+async def test_what_was_acknowledged_is_not_called_unacknowledged_after_it_has_expired(
+    tmp_path: Path,
+) -> None:
+    """Anna took it at 5, and that expired at 15: at 30 the second level hears that, and that it is not resolved."""
+    levels = [STEPS[0], {**STEPS[1], "after": "30m"}]
+    async with house(tmp_path, ladder(levels, ROLES, ack_expires="10m")) as home:
+        await home.breaks()
+        await home.minutes(5)
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(40)
+        (page,) = await home.sent(MessageKind.PAGE, "l2")
+        assert why(page) == "level 2: not resolved after 30 minutes; anna's acknowledgement has expired"
+
+
+async def test_a_level_that_goes_on_after_an_expiry_says_no_more_than_is_true(tmp_path: Path) -> None:
+    """Nobody can be reached after the expiry; once the first is, the next comes, for what is true then."""
+    async with house(tmp_path, ladder(STEPS, ROLES, ack_expires="10m")) as home:
+        await home.breaks()
+        await home.minutes(16)
+        await home.lab.act(Do.ACKNOWLEDGE)
+        home.voices.deaf = {"@"}
+        await home.minutes(28)
+        home.voices.deaf = set()
+        await home.minutes(60)
+        whys = [why(one) for one in await home.sent(MessageKind.PAGE) if one.created_at > NOON + 26 * MINUTE]
+        assert whys == [
+            "level 1 once more: nobody could be reached the last time",  # whose page at 0 got through
+            "level 2: not resolved after 36 minutes; anna's acknowledgement has expired",
+            "level 3: not resolved after 41 minutes; anna's acknowledgement has expired",
+        ]
+
+
+async def test_all_messages_of_one_page_give_one_reason(tmp_path: Path) -> None:
+    """Somebody calls while the first of them is under way: the second says what the first did, the call its own."""
+    roles = {"l1": {"primary": {"email": "l1@example.com", "slack": "#l1"}}}
+    levels = [{"after": "5m", "unless": "responded", "page": ["l1"]}]
+    async with house(tmp_path, ladder(levels, roles)) as home:
+
+        async def called(_: Call) -> None:
+            home.voices.meanwhile = None
+            desk, now, (incident,) = home.lab.pipeline.desk, home.lab.clock.now(), await home.lab.incidents()
+            wanted = Act(do=Do.ESCALATE, incident_id=incident.id, actor="anna", text="help")
+            await home.lab.store.write(lambda tx: act(tx, desk, wanted, now))
+
+        await home.breaks()
+        home.voices.meanwhile = called
+        await home.minutes(6)
+        pages = [one for one in await home.lab.messages() if one.kind is MessageKind.PAGE]
+        own = [one for one in pages if one.facts["because"] is None]
+        assert [one.channel.value for one in own] == ["slack", "email"]
+        assert {why(one) for one in own} == {"level 1: nobody at work on it after 5 minutes"}
+        assert {one.facts["why"] for one in pages if one not in own} == {"escalated by hand by anna: help"}

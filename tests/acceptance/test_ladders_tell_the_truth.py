@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from runbookd.model.action import Call
 from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
 from runbookd.model.rule import Many, Priority
 from runbookd.units.people import Do
+from runbookd.units.telling import Why, tell
 from tests.acceptance.engine import NOON, alert
 from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, library, mailed
 from tests.acceptance.voices import BUSY, DEAF
@@ -187,7 +189,7 @@ async def test_once_somebody_is_reached_the_levels_keep_their_own_times(tmp_path
         home.voices.deaf = {"l1@example.com"}
         await home.minutes(60)
         assert [(round(at), who, said) for at, who, said in await pages(home)] == [
-            (5, "l2", "level 2 once more: nobody could be reached before"),
+            (5, "l2", "level 2 once more: nobody could be reached the last time"),
             (12, "l3", "level 3: not acknowledged after 12 minutes"),
             (20, "l4", "level 4: not acknowledged after 20 minutes"),
             (30, "l2", "no way was left to l1"),  # whom the broken promise calls is not there
@@ -208,7 +210,7 @@ async def test_levels_whose_time_is_over_still_come_one_by_one(tmp_path: Path) -
         home.voices.deaf = set()
         await home.minutes(60)
         assert [(round(at), who, said) for at, who, said in await pages(home)] == [
-            (5, "l0", "level 1 once more: nobody could be reached before"),
+            (5, "l0", "level 1 once more: nobody could be reached the last time"),
             (10, "l1", "level 2: not acknowledged after 10 minutes"),
             (15, "l2", "level 3: not acknowledged after 15 minutes"),
             (20, "l3", "level 4: not acknowledged after 20 minutes"),
@@ -275,3 +277,74 @@ async def test_a_page_by_hand_that_still_waits_ends_with_the_incident(
         assert [call for _, call in home.voices.sent if call.params["action"] == "trigger"] == []
         (page,) = [one for one in await home.lab.messages() if one.kind is MessageKind.PAGE]
         assert (page.state, page.reason) == (MessageState.DROPPED, "already resolved")
+
+
+TWO_OF_L1 = [
+    [{"after": "5m", "unless": "resolved"}, {"on_breach": "acknowledge"}],
+    [{"after": "5m", "unless": "acknowledged"}, {"after": "5m", "unless": "resolved"}],
+    [{"after": "0m", "unless": "acknowledged"}, {"after": "0m"}],
+    [{"after": "0m", "unless": "responded"}, {"after": "0m", "unless": "acknowledged"}],
+]
+
+
+@pytest.mark.parametrize("levels", TWO_OF_L1)
+async def test_levels_that_end_differently_page_an_address_once_as_well(
+    tmp_path: Path, levels: list[dict[str, Any]]
+) -> None:
+    """One mail and one post, though the levels differ in `unless`; and so it is after a rise."""
+    roles = {"l1": {"primary": {"email": "l1@example.com", "slack": "#l1"}}}
+    content = ladder([{**level, "page": ["l1"]} for level in levels], roles, acknowledge_within="5m")
+    worse = Priority.model_validate({**content.priorities["P0"].model_dump(), "name": "Worse"})
+    async with house(tmp_path, replace(content, priorities={"worse": worse, **content.priorities})) as home:
+        await home.breaks()
+        await home.minutes(5)
+        assert [one.channel.value for one in await home.sent(MessageKind.PAGE)] == ["slack", "email"]
+        await home.lab.act(Do.ESCALATE, text="worse", priority="worse")
+        await home.minutes(10)
+        assert [one.channel.value for one in await home.sent(MessageKind.PAGE)] == ["slack", "email"] * 2
+
+
+@pytest.mark.parametrize("levels", TWO_OF_L1[:3])
+async def test_one_page_for_two_levels_goes_out_while_either_wants_it(
+    tmp_path: Path, levels: list[dict[str, Any]]
+) -> None:
+    """The mail server is busy, and somebody takes it meanwhile: one of the levels pages even then."""
+    content = ladder([{**level, "page": ["l1"]} for level in levels], mailed("l1"), acknowledge_within="5m")
+    async with house(tmp_path, content) as home:
+        home.voices.failing = {"email": [BUSY] * 3}
+        await home.breaks()
+        if "0m" not in str(levels):
+            await home.minutes(5)
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(30)
+        assert [one.contact for one in await home.sent(MessageKind.PAGE)] == ["l1"]
+
+
+async def test_a_page_that_neither_of_two_levels_wants_any_more_is_not_sent(tmp_path: Path) -> None:
+    """The incident is over while the mail server is busy: nobody is paged for it."""
+    content = ladder([{**level, "page": ["l1"]} for level in TWO_OF_L1[1]], mailed("l1"))
+    async with house(tmp_path, content) as home:
+        home.voices.failing = {"email": [BUSY] * 3}
+        await home.breaks()
+        await home.minutes(5)
+        await home.lab.act(Do.RESOLVE)
+        await home.minutes(30)
+        assert await home.sent(MessageKind.PAGE) == []
+
+
+async def test_a_page_on_its_way_is_wanted_by_a_level_that_relies_on_it_meanwhile(tmp_path: Path) -> None:
+    """Level 2 pages while the mail of level 1 is under way, which is refused: somebody takes it, and it is sent."""
+    levels: list[dict[str, Any]] = [{"after": "0m", "unless": "acknowledged", "page": ["l1"]}]
+    async with house(tmp_path, ladder(levels, mailed("l1"))) as home:
+
+        async def another(_: Call) -> None:
+            home.voices.meanwhile = None
+            desk, now, (incident,) = home.lab.pipeline.desk, home.lab.clock.now(), await home.lab.incidents()
+            why = Why("level 2", MessageKind.PAGE, {"level": 1, "unless": "resolved"})
+            await home.lab.store.write(lambda tx: tell(tx, desk, incident, why, ["l1"], now))
+
+        home.voices.meanwhile, home.voices.failing = another, {"email": [BUSY]}
+        await home.breaks()
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(5)
+        assert [one.contact for one in await home.sent(MessageKind.PAGE)] == ["l1"]

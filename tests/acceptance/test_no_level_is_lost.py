@@ -8,11 +8,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import HealthCheck, Phase, event, example, given, settings
 from hypothesis import strategies as st
 
 from runbookd.model.action import Outcome, OutcomeState, Repeat
@@ -22,7 +23,8 @@ from runbookd.model.incident import Incident, IncidentState
 from runbookd.model.library import Library
 from runbookd.model.rule import Priority
 from runbookd.stages.audit import broken_links
-from runbookd.stages.ladder import ANEW, OUTDATED, STILL
+from runbookd.stages.ladder import ANEW, BY_HAND, OUTDATED, STILL
+from runbookd.units.frozen import own_times
 from runbookd.units.people import Do
 from tests.acceptance.engine import alert
 from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, mailed
@@ -60,7 +62,7 @@ ROLES["r1"] = mailed("r1", backups=True)["r1"]
 ROLES["r2"]["primary"] |= {"slack": "#r2", "pagerduty": {"service_key": "${secret.pd_r2}"}}
 NAMES = st.sampled_from(["r0", "r1", "r2", "r1.secondary", "slack:#all", "gone"])
 WHEN = st.sampled_from(
-    [{"after": f"{minute}m"} for minute in (0, 1, 3, 3, 8)]
+    [{"after": f"{minute}m"} for minute in (0, 1, 3, 3, 8, 20)]
     + [{"on_breach": clock} for clock in ("acknowledge", "resolve", "update")]
 )
 LEVELS = st.builds(
@@ -85,11 +87,14 @@ PRIORITY = st.fixed_dictionaries(
     },
 )
 MOVES = st.tuples(st.sampled_from(["move", "sleep"]), st.sampled_from([1, 2, 5, 12]))
-FIRST = st.sampled_from([("sleep", 12), ("sleep", 5), ("move", 1), ("ack", 0)])
+FIRST = st.sampled_from([("sleep", 12), ("sleep", 5), ("move", 1), ("ack", 0), ("deaf", 1)])
 ACTS = st.tuples(
     st.sampled_from(["ack", "ack", "escalate", "note", "assign", "resolve", "mended", "breaks", "reload"]),
     st.sampled_from([0, 1]),
 )
+DEAFNESS = st.tuples(st.just("deaf"), st.sampled_from([0, 0, 1, 2, 3, 4]))
+WHO_IS_DEAF: tuple[set[str], ...] = (set(), {"r0@"}, {"r1@", "r1-backup@"}, {"r2@", "pd_r2"}, {"@", "pd_r2"})
+"""Nobody, one of the roles each, and every one."""
 NO = Outcome(state=OutcomeState.FAILED, failure=DEAF)
 COMING = st.sampled_from([None, None, NOT_NOW, NO, DOUBT, Killed])
 
@@ -104,10 +109,25 @@ def stories(draw: st.DrawFn) -> Story:
         levels=ordered,
         priority=draw(PRIORITY),
         worse=draw(PRIORITY),
-        ops=[draw(FIRST), *draw(st.lists(st.one_of(MOVES, MOVES, ACTS), min_size=2, max_size=9))],
+        ops=[draw(FIRST), *draw(st.lists(st.one_of(MOVES, MOVES, ACTS, DEAFNESS), min_size=2, max_size=9))],
         coming=draw(st.lists(COMING, max_size=20)),
         repeats=draw(st.sampled_from([Repeat.SAFE, Repeat.PROBE, Repeat.NEVER])),
     )
+
+
+CALLED_IN_VAIN = Story(
+    levels=[
+        {"after": "0m", "unless": "acknowledged", "page": ["r0"]},
+        {"after": "8m", "unless": "acknowledged", "page": ["r1"]},
+        {"on_breach": "resolve", "page": ["r2"]},
+    ],
+    priority={"acknowledge_within": "4m", "resolve_within": "9m"},
+    worse={"acknowledge_within": "4m", "resolve_within": "9m"},
+    ops=[("move", 1), ("deaf", 4), ("escalate", 0), ("move", 1), ("deaf", 0)],
+    coming=[],
+    repeats=Repeat.SAFE,
+)
+"""A person calls for help while nobody can be reached."""
 
 
 @settings(
@@ -117,6 +137,7 @@ def stories(draw: st.DrawFn) -> Story:
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(story=stories())
+@example(story=CALLED_IN_VAIN)
 def test_no_level_is_lost_and_nobody_is_told_twice(story: Story) -> None:
     """Each level is told, skipped or taken in, for a reason; each message ends; no page is two; nobody is forgotten."""
     with tempfile.TemporaryDirectory() as folder:
@@ -135,6 +156,7 @@ async def _live_through(folder: Path, story: Story) -> None:
                 deaths += 1
                 await home.restart()
             home.lab.clock.at += SECOND
+        home.voices.deaf = set()
         deaths += await home.survive(LONG)
         messages = await home.lab.messages()
         sent = Counter(call.key for _, call in home.voices.sent)
@@ -156,6 +178,9 @@ async def _live_through(folder: Path, story: Story) -> None:
                 _is_settled(level, incident, own, entries)
                 event(f"level {level.state.value}")
             _nobody_is_forgotten(incident, levels, own)
+            times = await home.lab.store.read(partial(own_times, incident=incident))
+            for level in levels:
+                _called_in_vain(level, times.get(level.number), own, entries)
             until = incident.acknowledged_until
             assert until is None or until > home.lab.clock.now() or incident.resolved_at is not None
 
@@ -179,6 +204,8 @@ async def _do(home: House, op: Op) -> None:
         await lab.move(number * MINUTE)
     elif what == "sleep":
         await home.sleeps(number * MINUTE)
+    elif what == "deaf":
+        home.voices.deaf = WHO_IS_DEAF[number]
     elif what == "reload":
         library = lab.pipeline.desk.library
         lab.pipeline.desk = lab.pipeline.desk.using(
@@ -224,6 +251,38 @@ def _is_settled(
         assert {one.facts["reason"] for one in pages} <= unreached, level
     addresses = Counter((one.facts["reason"], one.channel, str(one.address)) for one in pages)
     assert {*addresses.values()} <= {1}, pages
+
+
+def _called_in_vain(
+    level: IncidentLevel, at: datetime | None, own: Sequence[Message], entries: Sequence[LedgerEntry]
+) -> None:
+    """A level nobody of which was reached when it was called is judged once more, at its own time.
+
+    Not after a rise in priority, which ends the levels of before.
+    """
+    pages = [one for one in own if one.kind is MessageKind.PAGE and one.facts.get("level") == level.number]
+    calls = [one for one in pages if one.facts.get("because") == BY_HAND]
+    if at is None or not calls or any(one.state is not MessageState.FAILED for one in calls):
+        return
+    by = max(one.settled_at or at for one in calls)
+    called_at = calls[0].created_at
+    said = [
+        one.entry
+        for one in entries
+        if one.entry.incident_id == level.incident_id and one.entry.at > called_at
+    ]
+    risen = any(one.what == "escalation_frozen" for one in said)
+    if by >= at or risen or level.reason == OUTDATED:
+        return
+    event("called in vain")
+    judged = [
+        one
+        for one in said
+        if one.at > by
+        and one.what in {"level_fired", "level_skipped", "level_collapsed"}
+        and one.detail["level"] == level.place
+    ]
+    assert level.state is LevelState.PENDING or judged, level
 
 
 def _nobody_is_forgotten(incident: Incident, levels: Sequence[IncidentLevel], own: Sequence[Message]) -> None:

@@ -173,7 +173,7 @@ def _run_ended(entry: Entry) -> Told:
 def _escalated(entry: Entry) -> Told | None:
     """What people are, or would have been, told; what needs nobody is left out."""
     what, detail = entry.what, entry.detail
-    if what in {"clock_met", "escalation_frozen", "level_skipped", "message_dropped"}:
+    if what in {"clock_met", "escalation_frozen", "level_called", "level_skipped", "message_dropped"}:
         return None
     if what in {"level_fired", "level_collapsed"}:
         paged, noticed = _texts(detail.get("page")), _texts(detail.get("notify"))

@@ -42,6 +42,7 @@ _NOISE: Final = frozenset(
         "admitted",
         "clock_met",
         "escalation_frozen",
+        "level_called",
         "matched",
         "unmatched",
         Answer.DONE,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 ACKNOWLEDGED, RESPONDED, RESOLVED = "acknowledged", "responded", "resolved"
+_STOPS = (None, RESOLVED, ACKNOWLEDGED, RESPONDED)
+"""What a level may say `unless`, each stopping all that those before it stop: who has it is at work on it."""
 AGAIN = "again"
 """The reason of a pending level that was told before: nobody has come of it."""
 ANEW = "anew"
@@ -28,11 +30,14 @@ OUTDATED = "the priority has changed"
 """The reason of a level of a lower priority that had not paged when the incident was raised: it does not come back."""
 BY_HAND, BY_HAND_AGAIN = "by hand", "by hand, again"
 """The reasons of a pending level that a person wants told now, and of one that was told before."""
+IN_VAIN = "by hand, in vain"
+"""The reason of a pending level that a person called for, and of which nobody was reached: its own time is to come."""
 STILL = "still"
 """The reason of a pending level that had begun anew, and goes on now that a page of another has got through."""
 ONCE_MORE = frozenset({AGAIN, ANEW, BY_HAND_AGAIN, STILL})
 """The reasons of levels that were told before."""
-_BY_HAND = frozenset({BY_HAND, BY_HAND_AGAIN})
+CALLED = frozenset({BY_HAND, BY_HAND_AGAIN})
+"""The reasons of levels that a person has called for."""
 _MET_BY = {"acknowledge": ACKNOWLEDGED, "respond": RESPONDED, "resolve": RESOLVED}
 """What stops a level that waits for a clock's breach: the clock was met after all, if too late."""
 
@@ -102,7 +107,7 @@ def judge_levels(
             taken_in = level in paging and any(_takes_in(other, level) for other in paging)
             fired.append(Fired(level=level, page=not taken_in, late=now - level.due_at))
             state = LevelState.COLLAPSED if taken_in else LevelState.FIRED
-            by_hand = level.reason if level.reason in _BY_HAND else None
+            by_hand = level.reason if level.reason in CALLED else None
             settled.append(
                 _settled(level, state, now, "a later level was due as well" if taken_in else by_hand)
             )
@@ -111,7 +116,7 @@ def judge_levels(
 
 def _takes_in(other: IncidentLevel, level: IncidentLevel) -> bool:
     """Whether another level's page stands for this one's: it is higher, due later, and neither was called by hand."""
-    if other.due_at is None or level.due_at is None or {other.reason, level.reason} & _BY_HAND:
+    if other.due_at is None or level.due_at is None or {other.reason, level.reason} & CALLED:
         return False
     return other.number > level.number and other.due_at > level.due_at
 
@@ -124,7 +129,7 @@ def needless_when(level: IncidentLevel) -> str | None:
     """
     if level.reason in {ANEW, STILL}:
         return ACKNOWLEDGED
-    return RESOLVED if level.reason in _BY_HAND else level.unless
+    return RESOLVED if level.reason in CALLED else level.unless
 
 
 def stopped_by(incident: Incident, unless: str | None) -> str:
@@ -135,6 +140,11 @@ def stopped_by(incident: Incident, unless: str | None) -> str:
         return RESOLVED
     at = {ACKNOWLEDGED: incident.acknowledged_at, RESPONDED: incident.responded_at}.get(unless)
     return "" if at is None else unless
+
+
+def needless_for_both(one: str | None, other: str | None) -> str | None:
+    """Return what makes two levels needless of which each says `unless` one of these: what stops the fewer pages."""
+    return min(one, other, key=_STOPS.index)
 
 
 def next_level(levels: Sequence[IncidentLevel]) -> datetime | None:
@@ -149,7 +159,10 @@ def hastened(levels: Sequence[IncidentLevel], now: datetime) -> IncidentLevel | 
     """Return the first pending level that pages, due now, be it one that waits for a breach; None when none is left."""
     for level in levels:
         if level.state is LevelState.PENDING and level.page:
-            return replace(level, due_at=now if level.due_at is None else min(level.due_at, now))
+            reason = None if level.reason == IN_VAIN else level.reason
+            return replace(
+                level, due_at=now if level.due_at is None else min(level.due_at, now), reason=reason
+            )
     return None
 
 
@@ -189,9 +202,22 @@ def called(levels: Sequence[IncidentLevel], now: datetime) -> IncidentLevel | No
     return replace(_pending(asked[-1], now), reason=BY_HAND_AGAIN)
 
 
+def given_back(was: IncidentLevel, own: datetime | None, now: datetime) -> IncidentLevel | None:
+    """Return a level that was called in vain as it `was` before; None when its time is over, or it had been told.
+
+    `own` is its time as it was frozen, None for that of a breach that cannot come.
+    """
+    if was.state is LevelState.FIRED:
+        return None
+    if was.state is not LevelState.PENDING:
+        return was
+    at = was.due_at or own
+    return None if at is not None and at <= now else replace(was, reason=was.reason or IN_VAIN)
+
+
 def _is_called(level: IncidentLevel) -> bool:
     """Whether a person has called for a level that nobody has been told of yet, as while the service is down."""
-    return level.state is LevelState.PENDING and level.reason in _BY_HAND
+    return level.state is LevelState.PENDING and level.reason in CALLED
 
 
 def _has_yet_to_page(level: IncidentLevel) -> bool:
@@ -201,8 +227,12 @@ def _has_yet_to_page(level: IncidentLevel) -> bool:
 
 
 def outdated(levels: Sequence[IncidentLevel], now: datetime) -> list[IncidentLevel]:
-    """Return the levels that have yet to page when the priority rises, so that none of them is told any more."""
-    return [
+    """Return the levels that have yet to page when the priority rises, so that none of them is told any more.
+
+    One that was called for has been told, and is not given back.
+    """
+    told = [level for level in levels if level.state is LevelState.FIRED and level.reason in CALLED]
+    return [replace(level, reason=None) for level in told] + [
         replace(level, state=LevelState.SKIPPED, settled_at=now, reason=OUTDATED)
         if level.state is LevelState.PENDING
         else replace(level, reason=OUTDATED)
@@ -238,16 +268,22 @@ def rearmed(
     return back if first_page is None else [*back, first_page]
 
 
-def started_over(levels: Sequence[IncidentLevel], at: datetime, apart: timedelta) -> list[IncidentLevel]:
+def started_over(
+    levels: Sequence[IncidentLevel], own: Mapping[int, datetime], at: datetime, apart: timedelta
+) -> list[IncidentLevel]:
     """Return the levels that page, due again one after the other, since none of them reached anybody.
 
-    Their own times are behind them. Whoever takes the incident stops those that are left.
+    Their own times are behind them; one that was called in vain may have its own, of `own`, before that, and keeps it.
+    Whoever takes the incident stops those that are left.
     """
-    done = {LevelState.FIRED, LevelState.COLLAPSED}
-    unreached = [level for level in levels if level.page and (level.state in done or level.reason == NOBODY)]
-    return [
-        replace(_pending(level, at + place * apart), reason=ANEW) for place, level in enumerate(unreached)
-    ]
+    done, again = {LevelState.FIRED, LevelState.COLLAPSED}, {NOBODY, IN_VAIN}
+    unreached = [level for level in levels if level.page and (level.state in done or level.reason in again)]
+    anew = []
+    for place, level in enumerate(unreached):
+        due_at = at + place * apart
+        if level.reason != IN_VAIN or (level.due_at or own.get(level.number, due_at)) >= due_at:
+            anew.append(replace(_pending(level, due_at), reason=ANEW))
+    return anew
 
 
 def own_again(
@@ -289,7 +325,7 @@ def but_by_hand(
     by_hand = {
         level.number
         for level in levels
-        if level.reason in _BY_HAND and level.settled_at is not None and level.settled_at >= since
+        if level.reason in CALLED and level.settled_at is not None and level.settled_at >= since
     }
     found = [
         replace(level, settled_at=before[level.place], reason=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -11,14 +10,14 @@ from runbookd.language.names import person
 from runbookd.model.incident import ClockKind
 from runbookd.model.reasons import Escalate, Guard
 from runbookd.stages.holders import expired_of
-from runbookd.stages.ladder import AGAIN, ANEW, BY_HAND, BY_HAND_AGAIN, STILL
+from runbookd.stages.ladder import AGAIN, ANEW, CALLED, STILL
 from runbookd.units.record import MOST_ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from runbookd.model.audit import Entry
-    from runbookd.model.escalation import IncidentLevel, Message
+    from runbookd.model.escalation import IncidentLevel
     from runbookd.model.incident import Incident, IncidentClock
     from runbookd.ports import Tx
     from runbookd.units.desk import Desk
@@ -75,29 +74,25 @@ class Frozen(NamedTuple):
     due: datetime | str
 
 
-async def why_told(tx: Tx, desk: Desk, incident: Incident, message: Message) -> str:
-    """Say what made this very message; empty when no level of the escalation did.
+async def why_told(tx: Tx, desk: Desk, incident: Incident, level: IncidentLevel) -> str:
+    """Say why a level is told that is told now, with the reason that it was pending for.
 
-    A level that is told as it was frozen says its own time, or the clock that ran out. One that was made due by
-    something else has the time of that.
+    One that is told as it was frozen says its own time, or the clock that ran out. One that was made due by something
+    else has the time of that; a call by hand may come at its own time, and is the reason all the same.
     """
-    number = message.facts.get("level")
-    if number is None:
-        return ""
-    level = next((one for one in await tx.levels.of(incident.id) if one.number == number), None)
-    if level is None:
-        return ""
-    due_at = message.facts.get("due_at")  # as it was then: what has become of it since may have moved it
-    level = replace(level, due_at=due_at if isinstance(due_at, datetime) else level.due_at)
     listed = frozen_levels(await _entries(tx, incident, "escalation_frozen"))
     frozen = listed[level.number] if level.number < len(listed) else None
+    by_hand = await _by_hand(tx, incident, level.due_at) if level.reason in CALLED else ""
+    if by_hand:
+        return by_hand
     if frozen is not None and frozen.due == level.due_at:
         several = await _one_of_several(tx, desk, incident, frozen.since)
-        return _by_its_time(level, frozen.since, incident, several)
+        expired = await _expired_by(tx, incident, frozen.since, frozen.due)
+        return _by_its_time(level, frozen.since, incident, several=several, expired=expired)
     clocks = {clock.kind.value: clock.due_at for clock in await tx.incidents.clocks(incident.id)}
     if frozen is not None and level.due_at is not None and clocks.get(level.on_breach or "") == level.due_at:
         return _within(_NOT.get(level.on_breach or "", "no news"), level.due_at, frozen.since, incident)
-    return await _by_something(tx, incident, level, message) or f"level {level.place}"
+    return await _by_something(tx, incident, level) or f"level {level.place}"
 
 
 def why_escalated(incident: Incident, clocks: Sequence[IncidentClock], since: datetime) -> str:
@@ -166,10 +161,13 @@ def _window(length: timedelta) -> str:
     return f"{hours} hours" if not rest and hours > 1 and length <= _TWO_DAYS else in_words(length)
 
 
-def _by_its_time(level: IncidentLevel, since: datetime, incident: Incident, several: str) -> str:
+def _by_its_time(
+    level: IncidentLevel, since: datetime, incident: Incident, *, several: str, expired: str
+) -> str:
     """Tell of a level that came when it had to: `level 3: not acknowledged after 10 minutes`.
 
-    `several` is why it is on this escalation at all, empty for the priority's own.
+    `several` is why it is on this escalation at all, empty for the priority's own; `expired` whose acknowledgement has
+    expired meanwhile.
     """
     due_at = level.due_at or since
     if several and due_at == since:
@@ -181,25 +179,25 @@ def _by_its_time(level: IncidentLevel, since: datetime, incident: Incident, seve
     elif state is None:
         what = f"{after} after {raised or 'it opened'}"
     else:
+        state = _NOT["resolve"] if expired else state
         what = f"{state} {after} after {raised}" if raised else f"{state} after {after}"
+        what += f"; {expired}" if expired else ""
     return f"level {level.place}: {what}{f'; {several}' if several else ''}"
 
 
-async def _by_something(tx: Tx, incident: Incident, level: IncidentLevel, message: Message) -> str:
+async def _by_something(tx: Tx, incident: Incident, level: IncidentLevel) -> str:
     """Tell what made a level due at another time than its own; empty when nothing did.
 
     Whatever does it makes the level due at the moment it happens, or at the deadline that has passed.
     """
-    due_at, because = level.due_at, message.facts.get("because")
-    if because in {ANEW, STILL}:
-        age = in_words((due_at or incident.opened_at) - incident.opened_at)
-        still = f": not acknowledged after {age}"
-        return (
-            f"level {level.place}{' once more: nobody could be reached before' if because == ANEW else still}"
-        )
-    by_hand = await _by_hand(tx, incident, due_at) if because in {BY_HAND, BY_HAND_AGAIN} else ""
-    if by_hand:
-        return by_hand
+    due_at, because = level.due_at, level.reason
+    if because == ANEW:
+        return f"level {level.place} once more: nobody could be reached the last time"
+    if because == STILL:
+        at = due_at or incident.opened_at
+        expired = await _expired_by(tx, incident, incident.opened_at, at)
+        state, after = _NOT["resolve" if expired else "acknowledge"], in_words(at - incident.opened_at)
+        return f"level {level.place}: {state} after {after}{f'; {expired}' if expired else ''}"
     expired = await _expired(tx, incident, level, again=because == AGAIN)
     asked_again = because == AGAIN and expired.startswith(_ASKED_AGAIN)
     lost = "" if asked_again else await _no_way_left(tx, incident, level)
@@ -224,9 +222,7 @@ async def _expired(tx: Tx, incident: Incident, level: IncidentLevel, *, again: b
     """Tell whose acknowledgement has expired by the time of a level, and how long before; empty when none has."""
     due_at = level.due_at
     for entry in reversed(await _entries(tx, incident, "acknowledgement_expired")):
-        until = entry.detail.get("until")
-        gave, to = expired_of(entry.detail)
-        had = f"{gave}'s acknowledgement{f', handed to {to},' if to else ''}"
+        until, had = entry.detail.get("until"), _had(entry)
         if until == due_at:
             return f"{_ASKED_AGAIN if again else ''}{had} has expired"
         if due_at is None or not isinstance(until, datetime) or level.on_breach == ClockKind.UPDATE:
@@ -234,6 +230,21 @@ async def _expired(tx: Tx, incident: Incident, level: IncidentLevel, *, again: b
         if until < due_at:
             return f"level {level.place}: {in_words(due_at - until)} after {had} expired"
     return ""
+
+
+async def _expired_by(tx: Tx, incident: Incident, since: datetime, by: datetime | str) -> str:
+    """Tell whose acknowledgement has expired since a moment and by another, the last; empty when none has."""
+    for entry in reversed(await _entries(tx, incident, "acknowledgement_expired")):
+        until = entry.detail.get("until")
+        if isinstance(until, datetime) and isinstance(by, datetime) and since < until <= by:
+            return f"{_had(entry)} has expired"
+    return ""
+
+
+def _had(entry: Entry) -> str:
+    """Name an acknowledgement that has expired: `anna's acknowledgement, handed to bob,`."""
+    gave, to = expired_of(entry.detail)
+    return f"{gave}'s acknowledgement{f', handed to {to},' if to else ''}"
 
 
 async def _no_way_left(tx: Tx, incident: Incident, level: IncidentLevel) -> str:

@@ -17,15 +17,15 @@ from runbookd.stages.ladder import (
     NOBODY,
     ONCE_MORE,
     Fired,
-    called,
     freeze_levels,
     judge_levels,
     needless_when,
     next_level,
 )
+from runbookd.units.causes import why_told
 from runbookd.units.clocks import settle_clocks
 from runbookd.units.expiry import expire
-from runbookd.units.fallback import instead, make_due, start_over
+from runbookd.units.fallback import instead, start_over
 from runbookd.units.news import keep_promise
 from runbookd.units.telling import Why, audience, open_channel, quiet_pagers, refresh, tell, tell_audience
 
@@ -248,7 +248,8 @@ async def _fire(tx: Tx, desk: Desk, incident: Incident, one: Fired, now: datetim
     told_before = bool(await audience(tx, incident))
     kind = MessageKind.UPDATE if told_before and level.number else MessageKind.OPENED
     late = one.late if one.late >= _TOLD_LATE else None
-    about = {"level": level.number, "because": level.reason, "due_at": level.due_at, "late": late}
+    why = await why_told(tx, desk, incident, level)  # once: what is told later of this page is the same
+    about = {"level": level.number, "because": level.reason, "due_at": level.due_at, "late": late, "why": why}
     noticed = await tell(tx, desk, incident, Why(name, kind, about), level.notify, now)
     if not one.page or not level.page:
         return noticed
@@ -265,13 +266,6 @@ async def _name_of(tx: Tx, level: IncidentLevel) -> str:
     earlier = await tx.messages.of(level.incident_id)
     paged = any(one.kind is MessageKind.PAGE and one.facts.get("reason") == name for one in earlier)
     return f"{name} again {level.due_at}" if paged or level.reason in ONCE_MORE else name
-
-
-async def call(tx: Tx, incident: Incident, now: datetime) -> IncidentLevel | None:
-    """Make the level due now that a person who wants more help calls; returns it, None when none pages."""
-    level = called(await tx.levels.of(incident.id), now)
-    await make_due(tx, level, now)
-    return level
 
 
 async def close_incident(

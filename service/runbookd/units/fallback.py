@@ -6,23 +6,22 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from runbookd.model.escalation import LevelState, MessageKind
+from runbookd.model.escalation import LevelState
 from runbookd.model.incident import ClockKind, IncidentState
 from runbookd.model.work import WorkKind
 from runbookd.stages.ladder import (
     AGAIN,
     ANEW,
-    BY_HAND,
-    BY_HAND_AGAIN,
-    called,
+    CALLED,
+    IN_VAIN,
     fallen_back,
     hastened,
     own_again,
     started_over,
 )
 from runbookd.stages.reached import reached, unreached
+from runbookd.units.calling import call_another, give_back, latest, make_due
 from runbookd.units.frozen import own_times
-from runbookd.units.telling import Why, tell_audience
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,12 +30,6 @@ if TYPE_CHECKING:
     from runbookd.model.incident import Incident
     from runbookd.ports import Tx
     from runbookd.units.desk import Desk
-
-CALL_FAILED = (
-    "More help was called for by hand, and nobody could be reached: no level that pages is left to call."
-)
-"""What everyone inside hears when a call by hand has reached nobody."""
-_BY_HAND = frozenset({BY_HAND, BY_HAND_AGAIN})
 
 _SOONEST_ANEW, _LATEST_ANEW = timedelta(minutes=5), timedelta(hours=1)
 """When the levels begin anew, after every page of theirs has failed; they are as far apart as the first of these."""
@@ -47,12 +40,16 @@ async def instead(tx: Tx, desk: Desk, incident: Incident, page: Mapping[str, obj
 
     That is the next, or the last that was left out, and when nobody was reached lately one that had paged before.
     False when there is none, or it is over, or a person has the incident, unless one had called for that level by hand:
-    then the next is called, and when none is left everyone inside who was told hears that.
+    then the next is called, and when none is left everyone inside who was told hears that. The level that was called
+    in vain keeps its own time.
     """
+    by_hand = page.get("because") in CALLED
+    if by_hand:
+        await give_back(tx, incident, page.get("level"), now)
     if incident.state is IncidentState.RESOLVED:
         return False
-    if page.get("because") in _BY_HAND:
-        return await _call_another(tx, desk, incident, page.get("level"), now)
+    if by_hand:
+        return await call_another(tx, desk, incident, page.get("level"), now)
     if incident.acknowledged_at is not None:
         return False
     levels = await tx.levels.of(incident.id)
@@ -73,10 +70,11 @@ async def start_over(tx: Tx, incident: Incident, now: datetime) -> datetime | No
     if incident.state is IncidentState.RESOLVED or incident.acknowledged_at is not None:
         return None
     levels, since = await tx.levels.of(incident.id), await _led_by_nobody(tx, incident)
-    if hastened(levels, now) is not None or not unreached(await tx.messages.of(incident.id), since):
+    untried = [level for level in levels if level.reason != IN_VAIN]
+    if hastened(untried, now) is not None or not unreached(await tx.messages.of(incident.id), since):
         return None
     at = now + min(max(now - since, _SOONEST_ANEW), _LATEST_ANEW)
-    anew = started_over(levels, at, _SOONEST_ANEW)
+    anew = started_over(levels, await own_times(tx, incident), at, _SOONEST_ANEW)
     for level in anew:
         await tx.levels.save(level)
     await tx.work.add(WorkKind.CLOCK, incident.id, at)
@@ -104,7 +102,7 @@ async def _led_by_nobody(tx: Tx, incident: Incident) -> datetime:
     That is when it opened, or when the last acknowledgement expired. Whoever was reached since and did nothing is not
     counted on either once a promise about the trouble is broken, or the priority has risen.
     """
-    since = await _latest(tx, incident, "acknowledgement_expired") or incident.opened_at
+    since = await latest(tx, incident, "acknowledgement_expired") or incident.opened_at
     if not reached(await tx.messages.of(incident.id), since):
         return since
     broken = [
@@ -112,14 +110,8 @@ async def _led_by_nobody(tx: Tx, incident: Incident) -> datetime:
         for clock in await tx.incidents.clocks(incident.id)
         if clock.breached_at is not None and clock.kind not in {ClockKind.UPDATE, ClockKind.REVIEW}
     ]
-    raised = await _latest(tx, incident, "escalation_frozen")
+    raised = await latest(tx, incident, "escalation_frozen")
     return max([since, *broken, *([raised] if raised is not None else [])])
-
-
-async def _latest(tx: Tx, incident: Incident, what: str) -> datetime | None:
-    """Return when the ledger last says this of an incident; None for never."""
-    found = await tx.ledger.recent(1, {"incident_id": incident.id, "what": what})
-    return found[-1].entry.at if found else None
 
 
 def _paged_before(levels: Sequence[IncidentLevel], since: datetime, now: datetime) -> IncidentLevel | None:
@@ -129,35 +121,5 @@ def _paged_before(levels: Sequence[IncidentLevel], since: datetime, now: datetim
         for level in levels
         if level.state is LevelState.FIRED and level.settled_at is not None and level.settled_at < since
     ]
-    first = next(iter(started_over(before, now, timedelta(0))), None)
+    first = next(iter(started_over(before, {}, now, timedelta(0))), None)
     return None if first is None else replace(first, reason=AGAIN)
-
-
-async def _call_another(tx: Tx, desk: Desk, incident: Incident, number: object, now: datetime) -> bool:
-    """Call the next level by hand after that of this number, but none twice for the same call.
-
-    When none is left, and no page for the call is on its way, everyone inside who was told hears that it failed.
-    """
-    since = await _latest(tx, incident, "person_escalate") or incident.opened_at
-    others = [
-        level
-        for level in await tx.levels.of(incident.id)
-        if level.number != number
-        and not (level.reason in _BY_HAND and level.settled_at is not None and level.settled_at >= since)
-    ]
-    if await make_due(tx, called(others, now), now):
-        return True
-    messages = [one for one in await tx.messages.of(incident.id) if one.created_at >= since]
-    if unreached(one for one in messages if one.facts.get("because") in _BY_HAND):
-        why = Why(f"call {since.isoformat()} reached nobody", MessageKind.UPDATE, {"note": CALL_FAILED})
-        await tell_audience(tx, desk, incident, why, now, inside=True)
-    return False
-
-
-async def make_due(tx: Tx, level: IncidentLevel | None, now: datetime) -> bool:
-    """Keep a level that has become due; False when there is none."""
-    if level is None:
-        return False
-    await tx.levels.save(level)
-    await tx.work.add(WorkKind.CLOCK, level.incident_id, now)
-    return True

@@ -18,8 +18,9 @@ from runbookd.model.work import WorkKind
 from runbookd.stages.holders import whose
 from runbookd.stages.ladder import BY_HAND_AGAIN
 from runbookd.stages.updates import renew
+from runbookd.units.calling import call
 from runbookd.units.clocks import settle_clocks
-from runbookd.units.escalation import call, close_incident
+from runbookd.units.escalation import close_incident
 from runbookd.units.handover import ack_expires, raise_priority
 from runbookd.units.schedules import end_firings
 from runbookd.units.telling import Why, quiet_pagers, refresh, tell_audience

@@ -158,6 +158,9 @@ async def end_send(tx: Tx, desk: Desk, attempt: Attempt, outcome: Outcome, now: 
     """
     work, message = attempt.work, attempt.message
     await tx.work.hold(work, now, desk.lease)
+    stored = await tx.messages.get(message.id)
+    if stored is not None:  # another level may rely on it since the call began
+        message = replace(message, facts=stored.facts)
     await answered(tx, message, attempt.turn, outcome.failure, now)
     if outcome.state is OutcomeState.SUCCEEDED:
         sent = replace(message, state=MessageState.SENT, result=outcome.output, error=None)

@@ -10,7 +10,7 @@ from runbookd.language.values import canonical_json, encode
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import Channel, Message, MessageKind, MessageState
 from runbookd.model.work import WorkKind
-from runbookd.stages.ladder import NOBODY
+from runbookd.stages.ladder import NOBODY, needless_for_both
 from runbookd.stages.reach import Address, Found, find
 from runbookd.stages.reached import RELIES_ON, TWICE, late_ring
 from runbookd.stages.rings import OPENING, open_rings, ring_for, ring_of
@@ -98,6 +98,7 @@ async def _put(tx: Tx, desk: Desk, incident: Incident, drafted: Mapping[str, obj
     if not await tx.messages.add(message):
         return False
     if twice is not None:
+        await _for_both(tx, twice, message)
         await tx.ledger.append([entry_of(message, "message_dropped", now)])
         return True
     await tx.work.add(WorkKind.SEND, message.id, now, message.channel.value)
@@ -116,8 +117,20 @@ def _relying(message: Message, sent: Message, now: datetime) -> Message:
     )
 
 
+async def _for_both(tx: Tx, sent: Message, message: Message) -> None:
+    """Have a page that is sent in the place of another be needless only when both are."""
+    unless = needless_for_both(_unless(sent), _unless(message))
+    if not sent.settled and unless != _unless(sent):
+        await tx.messages.save(replace(sent, facts={**sent.facts, "unless": unless}))
+
+
+def _unless(message: Message) -> str | None:
+    unless = message.facts.get("unless")
+    return unless if isinstance(unless, str) else None
+
+
 async def _twice(tx: Tx, message: Message) -> Message | None:
-    """Return the page to the same address that was made a moment ago, by another level, and is sent if this one is.
+    """Return the page to the same address that was made a moment ago, by another level, and has not failed.
 
     Not of a phone: its pager rings once by itself. And what the level has sent there to another of its contacts.
     """
@@ -131,7 +144,6 @@ async def _twice(tx: Tx, message: Message) -> Message | None:
             message.channel is not Channel.PAGERDUTY
             and one.kind is MessageKind.PAGE
             and one.state not in {MessageState.FAILED, MessageState.DROPPED}
-            and (one.attempts or one.facts.get("unless") == message.facts.get("unless"))
             and message.created_at - one.created_at < _A_MOMENT
             and _place(one.channel, one.address) == here
         ):

@@ -11,7 +11,6 @@ from runbookd.model.incident import IncidentState
 from runbookd.model.people import Template
 from runbookd.stages.outbox import first_sent
 from runbookd.stages.reached import late_ring
-from runbookd.units.causes import why_told
 from runbookd.units.facts import facts_of
 from runbookd.units.record import read_record
 
@@ -47,7 +46,7 @@ async def words_of(
         return {"name": f"incident-{incident.opened_at:%Y%m%d-%H%M}", "topic": topic}
     edited = await _edited(tx, message, incident)
     about = edited or message
-    why = edited.words.get("why", "") if edited is not None else await why_told(tx, desk, incident, message)
+    why = edited.words.get("why", "") if edited is not None else message.facts.get("why", "")
     own = {
         "lateness": about.facts.get("late"),
         "delay": now - message.created_at if late_ring(message) else None,
