@@ -234,3 +234,22 @@ async def test_who_was_paged_before_hears_that_automation_has_given_up(tmp_path:
         assert len(await home.sent(MessageKind.PAGE)) == 1
         (update,) = await home.sent(MessageKind.UPDATE)
         assert "Handed to people: a remedy failed" in str(update.words["body"])
+
+
+async def test_who_was_at_work_and_is_not_any_more_stops_nothing(tmp_path: Path) -> None:
+    """Their acknowledgement has expired: what waits for somebody at work on it comes at its time, or at once."""
+    levels = [{"after": "0m", "page": ["l1"]}, {"after": "40m", "unless": "responded", "page": ["l2"]}]
+    for deaf, expected in (
+        (set(), [(0, "page l1"), (15, "page l1"), (40, "page l2")]),
+        ({"l1@example.com"}, [(0, "page l1"), (15, "page l2")]),
+    ):
+        folder = tmp_path / str(len(deaf))
+        folder.mkdir()
+        content = ladder(levels, mailed("l1", "l2"), ack_expires="10m")
+        async with house(folder, content) as home:
+            await home.breaks()
+            await home.minutes(5)
+            await home.lab.act(Do.ACKNOWLEDGE)
+            home.voices.deaf = deaf
+            await home.minutes(60)
+            assert await home.heard() == expected

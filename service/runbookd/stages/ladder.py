@@ -374,10 +374,14 @@ def _paged(levels: Sequence[IncidentLevel]) -> list[tuple[datetime, int, Inciden
     )
 
 
+def left_to_people(level: IncidentLevel) -> IncidentLevel:
+    """Return a level that whoever was at work on the incident does not stop any more, but whoever has it."""
+    return replace(level, unless=ACKNOWLEDGED) if level.unless == RESPONDED else level
+
+
 def _pending(level: IncidentLevel, due_at: datetime | None) -> IncidentLevel:
-    unless = ACKNOWLEDGED if level.unless == RESPONDED else level.unless
     return replace(
-        level, state=LevelState.PENDING, settled_at=None, reason=None, due_at=due_at, unless=unless
+        left_to_people(level), state=LevelState.PENDING, settled_at=None, reason=None, due_at=due_at
     )
 
 

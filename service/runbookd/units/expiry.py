@@ -9,7 +9,7 @@ from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import LevelState
 from runbookd.model.incident import IncidentState
 from runbookd.stages.holders import held
-from runbookd.stages.ladder import but_by_hand, rearmed
+from runbookd.stages.ladder import but_by_hand, left_to_people, rearmed
 from runbookd.units.frozen import own_times
 from runbookd.units.record import MOST_ENTRIES
 from runbookd.units.telling import refresh
@@ -40,7 +40,7 @@ async def expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Incid
     )
     await tx.incidents.save(expired)
     levels = await _levels(tx, incident, entries, since, until)
-    to_come = [level for level in levels if level.state is LevelState.PENDING]
+    to_come = [left_to_people(level) for level in levels if level.state is LevelState.PENDING]
     for level in (*to_come, *rearmed(levels, since, until)):
         await tx.levels.save(level)
     entry = Entry(
