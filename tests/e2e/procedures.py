@@ -42,6 +42,7 @@ GOOD, BROKEN, UNREADY = "app:good-1", "app:good-broken-2", "app:unready-2"
 FLAKY = "app:good-flaky-2"
 EXHAUSTED = "DatabaseConnectionsExhausted"
 LOOKS = re.compile(r"^    (every|for|within): .*$", re.MULTILINE)
+ROLLBACK = "- playbook: rollback-deployment\n        with:\n"
 QUICK = {"every": "500ms", "for": "1s", "within": "20s"}
 CALLS = re.compile(r"^(steps|finally)/")
 
@@ -242,7 +243,7 @@ async def system(
     """The system without a release yet; `prometheus` is the address of one, if there is one.
 
     `names` are those the settings have for the cluster. `quick`: the playbooks' checks look more often, and give up
-    sooner. `rest` is how long a target rests between runs.
+    sooner, and a release that has just come is judged at once. `rest` is how long a target rests between runs.
     """
     async with contextlib.AsyncExitStack() as stack:
         front = await stack.enter_async_context(_front(cluster))
@@ -349,9 +350,9 @@ def _content(folder: Path, namespace: str, url: str, *, quick: bool) -> None:
         shutil.copytree(shipped(kind), folder / "content" / kind)
     place = folder / "content" / "rules" / VARS
     kubernetes = folder / "content" / "rules" / "30-kubernetes.yaml"
-    kubernetes.write_text(
-        kubernetes.read_text(encoding="utf-8").replace("mode: observe", "mode: act"), "utf-8"
-    )
+    rules = kubernetes.read_text(encoding="utf-8").replace("mode: observe", "mode: act")
+    at_once = f"{ROLLBACK}          time_to_start: 0s\n" if quick else ROLLBACK
+    kubernetes.write_text(rules.replace(ROLLBACK, at_once), "utf-8")
     known = yaml.safe_load(place.read_text(encoding="utf-8"))["vars"]
     known |= {"cluster": NAME, "namespace": namespace, "api_url": url, "admin_url": f"{url}/admin"}
     place.write_text(yaml.safe_dump({"vars": known}), encoding="utf-8")

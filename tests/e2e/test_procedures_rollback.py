@@ -102,6 +102,26 @@ async def test_a_fix_whose_pods_are_not_there_yet_is_not_taken_back(cluster: Clu
         assert await cluster.revisions(DEPLOYMENT) == {1: GOOD, 2: UNREADY, 3: "app:good-3"}
 
 
+async def test_a_recreate_is_given_time_to_start(cluster: Cluster) -> None:
+    """Nobody is served from the end of the old pods to the beginning of the new ones: that is no harm yet."""
+    async with system(cluster, rest=NO_REST) as it:
+        await released(cluster, DEPLOYMENT, GOOD)
+        inputs = (await it.rungs("SystemDown"))[1]["inputs"]
+        await cluster.deploy(DEPLOYMENT, GOOD, **RECREATE)
+        await _hold(cluster)
+        await cluster.deploy(DEPLOYMENT, "app:good-2")
+        await _seen(cluster)
+        it.front.needed = 3
+        running = asyncio.create_task(it.by_hand("rollback-deployment", {**inputs, "time_to_start": "1m"}))
+        await it.service.until("SELECT * FROM steps WHERE path = 'steps/history'")
+        await _let_go(cluster)
+        await it.service.until("SELECT * FROM steps WHERE path = 'steps/reachable'", within=30)
+        it.front.needed = 1
+        run = await running
+        assert f"nothing is taken back: {it.front.url}/health answers 200" in it.failures(run)
+        assert await cluster.revisions(DEPLOYMENT) == {1: GOOD, 2: "app:good-2"}
+
+
 async def _hold(cluster: Cluster) -> None:
     """Let the pods there are not go away when they are deleted."""
     for pod in await cluster.pods(DEPLOYMENT):

@@ -75,14 +75,13 @@ def numbers_of_releases(replica_sets: Sequence[Json]) -> list[list[int]]:
     ]
 
 
-def is_own(replica_set: Json, release: Sequence[int]) -> bool:
-    """Whether its release, which has had these numbers, began as this service's own change of the template.
+def own_changes(deployment: Json, replica_sets: Sequence[Json]) -> set[int]:
+    """The revisions that began as this service's own changes of the template, as far as anything still notes them.
 
-    The controller copies the Deployment's annotations to the newest ReplicaSet, and so the note to each that comes
-    later: it tells of the one whose first number follows it.
+    The controller copies the Deployment's annotations to the newest ReplicaSet, where they stay when another comes.
     """
-    noted = annotations_of(replica_set).get(CHANGED_AFTER, "")
-    return noted.isdecimal() and int(noted) + 1 == release[0]
+    noted = [annotations_of(one).get(CHANGED_AFTER, "") for one in (deployment, *replica_sets)]
+    return {int(text) + 1 for text in noted if text.isdecimal()}
 
 
 def pods_of(replica_set: Json) -> tuple[int, int]:

@@ -17,10 +17,10 @@ from runbookd.actions.kubernetes.fields import annotations_of, condition, contro
 from runbookd.actions.kubernetes.kinds import REPLICA_SET, Json
 from runbookd.actions.kubernetes.replica_sets import (
     created,
-    is_own,
     number_of,
     numbers_of,
     numbers_of_releases,
+    own_changes,
     same_template,
     template_hash,
     template_of,
@@ -32,7 +32,7 @@ class Revision:
     """One revision. `good` with `evidence` in words; `created_at` is when its template was first rolled out.
 
     `release` is every number that its release has had, in order. `listed`: the Deployment's annotation names its
-    release among those that rollbacks took back. `own`: it is this service's own change of the template.
+    release among those that rollbacks took back. `behind_own`: it is a change of this service's own, or older than one.
     """
 
     number: int
@@ -42,7 +42,7 @@ class Revision:
     evidence: str
     release: tuple[int, ...] = ()
     listed: bool = False
-    own: bool = False
+    behind_own: bool = False
 
     @property
     def template(self) -> Json:
@@ -82,6 +82,7 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
         (one for one in replica_sets if number_of(one) is not None), key=lambda one: number_of(one) or 0
     )
     listed = listed_numbers(deployment, ordered)
+    releases, own = numbers_of_releases(ordered), own_changes(deployment, ordered)
     return [
         Revision(
             number=number_of(one) or 0,
@@ -91,12 +92,24 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
             evidence=evidence,
             release=tuple(release),
             listed=not listed.isdisjoint(release),
-            own=is_own(one, release),
+            behind_own=_is_behind(release, number_of(one) or 0, releases, own),
         )
         for one, release, (good, evidence) in zip(
-            ordered, numbers_of_releases(ordered), verdicts(deployment, ordered), strict=True
+            ordered, releases, verdicts(deployment, ordered), strict=True
         )
     ]
+
+
+def _is_behind(
+    release: Sequence[int], number: int, releases: Sequence[Sequence[int]], own: Iterable[int]
+) -> bool:
+    """Whether a revision of this release is one of these own changes, a restart of one, or older than one.
+
+    What came next after one that is not kept any more may be a restart of it, and is taken for that.
+    """
+    known = sorted({one for numbers in releases for one in numbers})
+    begun = [next((one for one in known if one >= change), change) for change in own]
+    return any(number <= change for change in own) or any(one in release for one in begun)
 
 
 def is_pending(deployment: Json, revisions: Sequence[Revision]) -> bool:
@@ -119,15 +132,15 @@ def previous_good(revisions: Sequence[Revision]) -> Revision | None:
     """The newest good revision before the newest, of another release; None when none is known to be.
 
     From one that was taken back and deployed again it is none that was taken back too, marked or not: so two of them
-    never take turns. Nor is anything gone back to where that one is this service's own change: to switch off writes
-    again, or on again by going past it, is for a person to decide.
+    never take turns. Nor is anything gone back to where that is a change of this service's own, or older than one: to
+    switch off writes again, or on again, is for a person to decide.
     """
     if not revisions:
         return None
     *earlier, newest = revisions
     others = [one for one in earlier if not same_template(one.template, newest.template)]
     found = last_good([one for one in others if not (newest.listed and one.listed)])
-    return None if found is not None and found.own else found
+    return None if found is not None and found.behind_own else found
 
 
 def find_revision(revisions: Sequence[Revision], number: int) -> Revision:

@@ -81,7 +81,7 @@ class Result(BaseResult):
     previous_good: int | None = Field(
         description="The newest such revision before the current one that differs by more than restarts, for a "
         "release that is available and bad all the same; none that was taken back, where the current one was too. "
-        "null: none is, or it is this service's own change of the template."
+        "null: none is, or it is a change of this service's own, or older than one."
     )
     taken_back: bool = Field(
         description="Whether the newest revision is one that was returned to, by whoever (this service, kubectl, "

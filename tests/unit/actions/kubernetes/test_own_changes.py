@@ -70,6 +70,12 @@ def test_the_newest_is_our_change_until_something_is_released() -> None:
     assert not here(replica_set(3))
 
 
+def previous(*sets: Json) -> int | None:
+    """The number of the revision that a rollback would go to."""
+    found = previous_good(judged(deployment(), sets))
+    return found.number if found else None
+
+
 def test_our_change_is_nothing_to_go_back_to_nor_past() -> None:
     """A person's release follows the stop of writes: whether they go on after a rollback is for a person to say."""
     note = {CHANGED_AFTER: "1"}
@@ -78,12 +84,25 @@ def test_our_change_is_nothing_to_go_back_to_nor_past() -> None:
     restart = restarted(replica_set(3, release=2, notes={**note, GOOD: "api-3"}))
     bad = replica_set(4, replicas=1, notes=note)
 
-    def previous(*sets: Json) -> int | None:
-        found = previous_good(judged(deployment(), sets))
-        return found.number if found else None
-
     assert previous(first, ours, bad) is None
     assert previous(first, ours, restart, bad) is None
-    theirs = replica_set(4, notes={**note, GOOD: "api-4"})
-    assert previous(first, ours, theirs, replica_set(5, replicas=1, notes=note)) == 4
-    assert previous(first, replica_set(2, notes={CHANGED_AFTER: "x"}), bad) == 1
+    # Not past it either, when nothing tells that it ever was available.
+    assert previous(first, replica_set(2, notes=note), bad) is None
+    # Nor when nothing of it is kept but its restarts, or it was made twice.
+    later = restarted(replica_set(4, release=2, notes={**note, GOOD: "api-4"}))
+    assert previous(later, replica_set(5, replicas=1, notes=note)) is None
+    twice = replica_set(4, release=2, notes={CHANGED_AFTER: "3", REVISION_HISTORY: "2", GOOD: "api-4"})
+    back = replica_set(3, release=1, notes={REVISION_HISTORY: "1", GOOD: "api-3"})
+    assert previous(back, twice, replica_set(5, replicas=1, notes={CHANGED_AFTER: "3"})) is None
+
+
+def test_what_stood_after_our_change_can_be_gone_back_to() -> None:
+    """A release of people's, or what a person went back to."""
+    note = {CHANGED_AFTER: "1"}
+
+    first, ours = replica_set(1, notes={GOOD: "api-1"}), replica_set(2, notes=note)
+    theirs = replica_set(3, notes={**note, GOOD: "api-3"})
+    assert previous(first, ours, theirs, replica_set(4, replicas=1, notes=note)) == 3
+    back = replica_set(3, release=1, notes={REVISION_HISTORY: "1", GOOD: "api-3"})
+    assert previous(ours, back, replica_set(4, replicas=1)) == 3
+    assert previous(first, replica_set(2, notes={CHANGED_AFTER: "x"}), replica_set(3, replicas=1)) == 1
