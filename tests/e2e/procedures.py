@@ -243,7 +243,7 @@ async def system(
     """The system without a release yet; `prometheus` is the address of one, if there is one.
 
     `names` are those the settings have for the cluster. `quick`: the playbooks' checks look more often, and give up
-    sooner, and a release that has just come is judged at once. `rest` is how long a target rests between runs.
+    sooner. A release that has just come is judged at once. `rest` is how long a target rests between runs.
     """
     async with contextlib.AsyncExitStack() as stack:
         front = await stack.enter_async_context(_front(cluster))
@@ -351,8 +351,7 @@ def _content(folder: Path, namespace: str, url: str, *, quick: bool) -> None:
     place = folder / "content" / "rules" / VARS
     kubernetes = folder / "content" / "rules" / "30-kubernetes.yaml"
     rules = kubernetes.read_text(encoding="utf-8").replace("mode: observe", "mode: act")
-    at_once = f"{ROLLBACK}          time_to_start: 0s\n" if quick else ROLLBACK
-    kubernetes.write_text(rules.replace(ROLLBACK, at_once), "utf-8")
+    kubernetes.write_text(rules.replace(ROLLBACK, f"{ROLLBACK}          time_to_start: 0s\n"), "utf-8")
     known = yaml.safe_load(place.read_text(encoding="utf-8"))["vars"]
     known |= {"cluster": NAME, "namespace": namespace, "api_url": url, "admin_url": f"{url}/admin"}
     place.write_text(yaml.safe_dump({"vars": known}), encoding="utf-8")

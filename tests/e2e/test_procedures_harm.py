@@ -147,7 +147,7 @@ async def test_a_bad_release_that_is_deployed_again_is_taken_back_again(cluster:
             assert run["state"] == "verified", it.failures(run)
         it.front.needed = 100
         run = await it.by_hand("rollback-deployment", inputs)
-        assert "has already been taken back, to what is now revision 5" in it.failures(run)
+        assert "has been taken back, to what is now revision 5" in it.failures(run)
         assert await cluster.revisions(DEPLOYMENT) == {4: "app:crash-2", 5: GOOD}
 
 
