@@ -18,6 +18,7 @@ from tests.e2e.procedures import DEPLOYMENT, GOOD, UNREADY, released, stuck, sys
 from tests.servers import eventually
 
 NO_REST = "0s"
+BETTER = "app:good-2"
 IN_TIME = 90.0
 RECREATE: dict[str, Any] = {"strategy": {"type": "Recreate", "rollingUpdate": None}}
 HELD = {"metadata": {"finalizers": ["example.com/hold"]}}
@@ -102,14 +103,19 @@ async def test_a_fix_whose_pods_are_not_there_yet_is_not_taken_back(cluster: Clu
         assert await cluster.revisions(DEPLOYMENT) == {1: GOOD, 2: UNREADY, 3: "app:good-3"}
 
 
-async def test_a_recreate_is_given_time_to_start(cluster: Cluster) -> None:
+@pytest.mark.parametrize("what", ["release", "restart"])
+async def test_a_recreate_is_given_time_to_start(cluster: Cluster, what: str) -> None:
     """Nobody is served from the end of the old pods to the beginning of the new ones: that is no harm yet."""
     async with system(cluster, rest=NO_REST) as it:
-        await released(cluster, DEPLOYMENT, GOOD)
+        await released(cluster, DEPLOYMENT, GOOD, *([BETTER] if what == "restart" else []))
+        await cluster.wait_rolled_out(DEPLOYMENT)
         inputs = (await it.rungs("SystemDown"))[1]["inputs"]
-        await cluster.deploy(DEPLOYMENT, GOOD, **RECREATE)
+        await cluster.deploy(DEPLOYMENT, BETTER if what == "restart" else GOOD, **RECREATE)
         await _hold(cluster)
-        await cluster.deploy(DEPLOYMENT, "app:good-2")
+        if what == "restart":
+            await cluster.kubectl("rollout", "restart", f"deployment/{DEPLOYMENT}")
+        else:
+            await cluster.deploy(DEPLOYMENT, BETTER)
         await _seen(cluster)
         it.front.needed = 3
         running = asyncio.create_task(it.by_hand("rollback-deployment", {**inputs, "time_to_start": "1m"}))
@@ -119,7 +125,9 @@ async def test_a_recreate_is_given_time_to_start(cluster: Cluster) -> None:
         it.front.needed = 1
         run = await running
         assert f"nothing is taken back: {it.front.url}/health answers 200" in it.failures(run)
-        assert await cluster.revisions(DEPLOYMENT) == {1: GOOD, 2: "app:good-2"}
+        assert [*(await cluster.revisions(DEPLOYMENT)).values()].count(BETTER) == (
+            2 if what == "restart" else 1
+        )
 
 
 async def _hold(cluster: Cluster) -> None:

@@ -284,7 +284,8 @@ async def history(performer: CataloguePerformer, cluster: Cluster, current: int)
         found = succeeded(await performer.perform(step("kubernetes.rollout_history", there)))
         newest = found["revisions"][-1]
         done = newest["revision"] == current and newest["available"] == newest["replicas"] > 0
-        return found if done else None
+        # The Deployment says so a moment after its ReplicaSets do.
+        return found if done and newest["good"] else None
 
     return await eventually(known, within=30, what=f"revision {current} is complete")
 

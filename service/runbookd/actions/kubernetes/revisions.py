@@ -108,19 +108,23 @@ def _is_behind(
     What came next after one that is not kept any more may be a restart of it, and is taken for that.
     """
     known = sorted({one for numbers in releases for one in numbers})
-    begun = [next((one for one in known if one >= change), change) for change in own]
-    return any(number <= change for change in own) or any(one in release for one in begun)
+    for change in own:
+        next_one = next((one for one in known if one >= change), change)
+        restarted = next_one in release and release[0] > change
+        if number <= change or change in release or restarted:
+            return True
+    return False
 
 
 def is_pending(deployment: Json, revisions: Sequence[Revision]) -> bool:
-    """Whether the Deployment's template is of a release that is not the newest revision yet.
+    """Whether the Deployment's template is not that of the newest revision yet.
 
     So it is until the controller has made a ReplicaSet for it, or numbered the one it uses again: with the strategy
     Recreate that comes after the last old pod is gone (`rolloutRecreate` of
     https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/deployment/recreate.go), while it is paused not
-    at all. What is known of the newest revision is not known of that release then. A restart is no release.
+    at all. What is known of the newest revision is not known of that template then, be it only a restart.
     """
-    return not revisions or not same_template(revisions[-1].template, deployment["spec"]["template"])
+    return not revisions or revisions[-1].template != template_of(deployment)
 
 
 def last_good(revisions: Sequence[Revision]) -> Revision | None:
@@ -189,6 +193,14 @@ def is_all_since(deployment: Json, note: str, revisions: Sequence[Revision]) -> 
         return False
     later = [one for one in revisions if one.number > int(noted)]
     return bool(later) and all(same_template(one.template, later[-1].template) for one in later)
+
+
+def renewed_at(deployment: Json, revisions: Sequence[Revision]) -> datetime | None:
+    """When the present pods began to come: with the present release, or the last restart of it. None: as above."""
+    newest = revisions[-1] if revisions else None
+    if newest is not None and newest.numbers == [newest.number]:
+        return newest.created_at
+    return changed_at(deployment, revisions)
 
 
 def changed_at(deployment: Json, revisions: Sequence[Revision]) -> datetime | None:

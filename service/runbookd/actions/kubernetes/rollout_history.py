@@ -25,6 +25,7 @@ from runbookd.actions.kubernetes.revisions import (
     is_pending,
     last_good,
     previous_good,
+    renewed_at,
     revisions_of,
 )
 from runbookd.actions.kubernetes.rollbacks import is_rolled_back
@@ -67,9 +68,9 @@ class Result(BaseResult):
 
     revisions: list[KeptRevision] = Field(description="Oldest first.")
     pending: bool = Field(
-        description="Whether the pod template is of a release that is no revision yet, so that it has no pods: with "
-        "the strategy Recreate until the last old pod is gone, else for a moment. What is told of the newest revision "
-        "is of the release before it then. A restart is no release."
+        description="Whether the pod template, be it only a restart's, is that of no revision yet, so that it has no "
+        "pods: with the strategy Recreate until the last old pod is gone, else for a moment. What is told of the "
+        "newest revision is of the one before it then."
     )
     current: int | None = Field(description="The newest revision. null: there is none yet.")
     current_replica_set: str = Field(
@@ -96,6 +97,10 @@ class Result(BaseResult):
         description="When the pod template last changed, restarts aside. null: not known, as while `pending`."
     )
     changed_ago: Duration | None = Field(description="How long ago that is. null: not known.")
+    renewed_ago: Duration | None = Field(
+        description="How long ago its present pods began to come: by the present release or the last restart. null: "
+        "not known."
+    )
     paused: bool = Field(description="Whether the Deployment is paused.")
 
 
@@ -139,6 +144,7 @@ async def _look(where: Cluster, deployment: Json, now: datetime) -> Result:
     good, previous = last_good(revisions), previous_good(revisions)
     pending = is_pending(deployment, revisions)
     changed = None if pending else changed_at(deployment, revisions)
+    renewed = None if pending else renewed_at(deployment, revisions)
     return Result(
         revisions=[_kept(one) for one in revisions],
         pending=pending,
@@ -150,6 +156,7 @@ async def _look(where: Cluster, deployment: Json, now: datetime) -> Result:
         changed_by_runbookd=not pending and is_changed_here(deployment, revisions),
         changed_at=changed,
         changed_ago=None if changed is None else max(timedelta(0), now - changed),
+        renewed_ago=None if renewed is None else max(timedelta(0), now - renewed),
         paused=bool(deployment["spec"].get("paused")),
     )
 

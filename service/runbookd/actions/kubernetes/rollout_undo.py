@@ -38,7 +38,7 @@ from runbookd.actions.kubernetes.kinds import (
     permission,
 )
 from runbookd.actions.kubernetes.replica_sets import number_of, same_template
-from runbookd.actions.kubernetes.revisions import find_revision, is_pending, revisions_of
+from runbookd.actions.kubernetes.revisions import find_revision, revisions_of
 from runbookd.actions.kubernetes.rollbacks import notes, put_back
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.actions.kubernetes.workloads import OneTemplate, check_gitops, check_running, rights, when
@@ -161,7 +161,8 @@ async def _former(where: Cluster, params: Params, seen: Json) -> _Former:
         def patched(now: Json) -> Wanted:
             return Wanted(how=Patch.JSON, body=[replace, *notes(now, revisions, target)])
 
-        leaves = () if is_pending(seen, revisions) else revisions[-1].release
+        newest = revisions[-1]
+        leaves = newest.release if same_template(newest.template, seen["spec"]["template"]) else ()
         return _Former(target.template, patched, number_of(seen), leaves)
     data = await _controller_revisions(where, seen)
     if params.to_revision not in data:

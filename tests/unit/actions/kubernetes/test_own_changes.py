@@ -11,7 +11,7 @@ from runbookd.actions.kubernetes.marks import GOOD
 from runbookd.actions.kubernetes.own_changes import is_changed_here, noted
 from runbookd.actions.kubernetes.replica_sets import CHANGED_AFTER, REVISION_HISTORY
 from runbookd.actions.kubernetes.revisions import judged, previous_good
-from tests.contract.actions.kube_objects import deployment, replica_set, restarted
+from tests.contract.actions.kube_objects import REVISION, deployment, replica_set, restarted
 
 API = DEPLOYMENT.at("shop", "api")
 NOTE = {"op": "add", "path": "/metadata/annotations/runbookd.io~1changed-after", "value": "2"}
@@ -91,9 +91,11 @@ def test_our_change_is_nothing_to_go_back_to_nor_past() -> None:
     # Nor when nothing of it is kept but its restarts, or it was made twice.
     later = restarted(replica_set(4, release=2, notes={**note, GOOD: "api-4"}))
     assert previous(later, replica_set(5, replicas=1, notes=note)) is None
+    again = restarted(replica_set(5, release=2, notes={CHANGED_AFTER: "3", GOOD: "api-5"}))
     twice = replica_set(4, release=2, notes={CHANGED_AFTER: "3", REVISION_HISTORY: "2", GOOD: "api-4"})
     back = replica_set(3, release=1, notes={REVISION_HISTORY: "1", GOOD: "api-3"})
     assert previous(back, twice, replica_set(5, replicas=1, notes={CHANGED_AFTER: "3"})) is None
+    assert previous(back, twice, again, replica_set(6, replicas=1, notes={CHANGED_AFTER: "3"})) is None
 
 
 def test_what_stood_after_our_change_can_be_gone_back_to() -> None:
@@ -105,4 +107,7 @@ def test_what_stood_after_our_change_can_be_gone_back_to() -> None:
     assert previous(first, ours, theirs, replica_set(4, replicas=1, notes=note)) == 3
     back = replica_set(3, release=1, notes={REVISION_HISTORY: "1", GOOD: "api-3"})
     assert previous(ours, back, replica_set(4, replicas=1)) == 3
+    # Nor is that a restart of ours once ours is not kept: it was there before.
+    back["metadata"]["annotations"] |= {REVISION: "5", REVISION_HISTORY: "1,3", GOOD: "api-3"}
+    assert previous(back, replica_set(6, replicas=1, notes=note)) == 5
     assert previous(first, replica_set(2, notes={CHANGED_AFTER: "x"}), replica_set(3, replicas=1)) == 1

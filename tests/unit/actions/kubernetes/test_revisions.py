@@ -26,6 +26,7 @@ from runbookd.actions.kubernetes.revisions import (
     judged,
     last_good,
     previous_good,
+    renewed_at,
 )
 from tests.contract.actions.kube_objects import (
     HASH,
@@ -675,14 +676,28 @@ def test_templates_are_compared_without_their_hash() -> None:
 
 
 def test_a_release_is_pending_until_its_template_is_that_of_the_newest_revision() -> None:
-    """Without a ReplicaSet, and while the one that is used again has its former number; a restart is no release."""
+    """Without a ReplicaSet, and while the one that is used again has its former number; and so is a restart."""
     found = deployment()
     first, second, third = (replica_set(number) for number in (1, 2, 3))
     assert is_pending(found, [])
     assert is_pending(found, judged(found, [first]))
     assert is_pending(found, judged(found, [second, third]))
     assert not is_pending(found, judged(found, [first, second]))
-    assert not is_pending(restarted(found), judged(found, [first, second]))
+    assert is_pending(restarted(found), judged(found, [first, second]))
+    assert not is_pending(found, judged(found, [first, restarted(second)]))
+
+
+def test_pods_are_as_young_as_the_last_restart() -> None:
+    """Of what was used again the release tells, of a new ReplicaSet its own time."""
+    found = deployment(conditions=[COMPLETE])
+    first, second = replica_set(1, created=day(1)), replica_set(2, created=day(2))
+    assert renewed_at(found, judged(found, [])) is None
+    assert renewed_at(found, judged(found, [first, second])) == datetime(2026, 3, 2, tzinfo=UTC)
+    again = restarted(replica_set(3, release=2, created=day(3)), day(3))
+    assert renewed_at(found, judged(found, [first, second, again])) == datetime(2026, 3, 3, tzinfo=UTC)
+    assert changed_at(found, judged(found, [first, second, again])) == datetime(2026, 3, 2, tzinfo=UTC)
+    back = replica_set(3, release=1, created=day(1), notes={REVISION_HISTORY: "1"})
+    assert renewed_at(found, judged(found, [second, back])) == datetime(2026, 3, 4, 4, tzinfo=UTC)
 
 
 def test_a_selector_is_written_as_the_query_takes_it() -> None:
