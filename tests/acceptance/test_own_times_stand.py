@@ -85,7 +85,9 @@ async def test_what_was_called_for_a_breach_is_not_said_to_be_needless(tmp_path:
         await home.lab.act(Do.RESOLVE, text="done")
         incident = (await home.lab.incidents())[-1]
         record = await home.lab.store.read(lambda tx: read_record(tx, incident.id))
-        text = str(home.lab.pipeline.desk.draft(record, home.lab.clock.at).markdown)
+        draft = home.lab.pipeline.desk.draft
+        assert draft is not None
+        text = str(draft(record, home.lab.clock.at).markdown)
         (row,) = [line for line in text.splitlines() if line.startswith("| 2 | ")]
         assert "not called again: acknowledged" in row
         assert "not needed" not in row

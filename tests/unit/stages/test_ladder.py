@@ -300,7 +300,7 @@ def test_what_comes_back_comes_in_steps() -> None:
     )
     taken = replace(INCIDENT, acknowledged_at=at(1))
     levels = judge_levels(freeze_levels("i1", policy, NOON), taken, {}, at(12)).settled
-    assert [level.due_at for level in rearmed(levels, heard(levels, at(1)), at(40))] == [
+    assert [level.due_at for level in rearmed(levels, heard([*levels], at(1)), at(40))] == [
         at(40),
         at(43),
         at(48),
