@@ -297,3 +297,58 @@ def _nobody_is_forgotten(incident: Incident, levels: Sequence[IncidentLevel], ow
     for level in levels:
         if level.page and begun:
             assert level.state in {LevelState.FIRED, LevelState.SKIPPED} or level.reason == OUTDATED, level
+
+
+# a call that reaches nobody --------------------------------------------------------------------------------------
+
+STEPS = st.tuples(st.sampled_from([1, 2, 5, 10, 15]), st.sampled_from([None, "acknowledged", "resolved"]))
+CALLS = st.sampled_from([1, 2, 4, 6, 8, 11, 13, 16, 19, 22, 26, 32, 41])
+
+
+@st.composite
+def ladders(draw: st.DrawFn) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Levels, the first told at once and the others at a time or a breach, and when an acknowledgement expires."""
+    levels: list[dict[str, Any]] = [{"after": "0m", "unless": "acknowledged", "page": ["r0"]}]
+    at = 0
+    for role in ("r1", "r2")[: draw(st.integers(1, 2))]:
+        apart, unless = draw(STEPS)
+        at += apart
+        when = draw(
+            st.sampled_from([{"after": f"{at}m"}, {"on_breach": "respond"}, {"on_breach": "resolve"}])
+        )
+        stops = {"unless": unless} if unless and "after" in when else {}
+        levels.append({**when, **stops, "page": [role]})
+    expires = draw(st.sampled_from([{}, {"ack_expires": "10m"}, {"ack_expires": "30m"}]))
+    return levels, expires
+
+
+@settings(max_examples=STORIES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(wanted=ladders(), call=CALLS, taken=st.sampled_from([None, 1, 3, 7, 12, 18, 20]))
+def test_a_call_that_reaches_nobody_changes_no_page_of_any_level(
+    wanted: tuple[list[dict[str, Any]], dict[str, str]], call: int, taken: int | None
+) -> None:
+    """With it each page goes out that goes out without it, at its time and with its reason; what began anew is more."""
+    within = {"acknowledge_within": "5m", "respond_within": "15m", "resolve_within": "30m"}
+    content = ladder(wanted[0], mailed("r0", "r1", "r2"), **within, **wanted[1])
+
+    async def pages(*, with_call: bool) -> dict[tuple[datetime, str], object]:
+        with tempfile.TemporaryDirectory() as folder:
+            async with house(Path(folder), content) as home:
+                await home.breaks()
+                for minute in sorted({call, call if taken is None else taken}):
+                    await home.minutes(minute)
+                    if minute == taken:
+                        await home.lab.move(SECOND)
+                        await home.lab.act(Do.ACKNOWLEDGE)
+                    if minute == call and with_call:
+                        await home.lab.move(2 * SECOND)
+                        home.voices.deaf = {"@"}
+                        await home.lab.act(Do.ESCALATE, text="help")
+                        await home.lab.move(SECOND)
+                        home.voices.deaf = set()
+                await home.minutes(100)
+                through = await home.sent(MessageKind.PAGE)
+                return {(one.created_at, one.contact): one.words["why"] for one in through}
+
+    without = asyncio.run(pages(with_call=False))
+    assert without.items() <= asyncio.run(pages(with_call=True)).items()

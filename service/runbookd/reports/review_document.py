@@ -295,6 +295,10 @@ def _level(one: Rung, *, over: bool) -> tuple[Words, ...]:
     stands = with_detail(_standing(one, over=over), one.reason)
     if one.told:
         told = when_told(one.told)
+        if (
+            one.state is LevelState.SKIPPED and one.on_breach
+        ):  # called for a breach that came: that was needed
+            stands = with_detail("not called again", one.reason)
         stands = told if one.state is LevelState.FIRED else f"{told}; then {stands}"
     return str(one.number), due, listed(one.whom), stands
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import LevelState, MessageKind
 from runbookd.model.work import WorkKind
-from runbookd.stages.ladder import CALLED, called, given_back
+from runbookd.stages.by_hand import called, given_back
+from runbookd.stages.ladder import CALLED
 from runbookd.stages.reached import shared, unreached
-from runbookd.units.frozen import own_times
+from runbookd.units.frozen import coming_times
 from runbookd.units.record import MOST_ENTRIES
 from runbookd.units.telling import Why, tell_audience
 
@@ -108,7 +109,7 @@ async def give_back(tx: Tx, incident: Incident, number: object, now: datetime) -
         one for one in messages if one.created_at >= first.at and one.facts.get("level") == number
     ):
         return
-    own = (await own_times(tx, incident)).get(level.number)
+    own = (await coming_times(tx, incident)).get(level.number)
     back = given_back(_as_it_was(level, first.detail), own, now)
     if back is not None:
         await tx.levels.save(back)

@@ -90,9 +90,12 @@ async def why_told(tx: Tx, desk: Desk, incident: Incident, level: IncidentLevel)
         expired = await _expired_by(tx, incident, frozen.since, frozen.due)
         return _by_its_time(level, frozen.since, incident, several=several, expired=expired)
     clocks = {clock.kind.value: clock.due_at for clock in await tx.incidents.clocks(incident.id)}
-    if frozen is not None and level.due_at is not None and clocks.get(level.on_breach or "") == level.due_at:
-        return _within(_NOT.get(level.on_breach or "", "no news"), level.due_at, frozen.since, incident)
-    return await _by_something(tx, incident, level) or f"level {level.place}"
+    deadline, ran_out = clocks.get(level.on_breach or ""), ""
+    if frozen is not None and deadline is not None and level.due_at is not None and deadline <= level.due_at:
+        ran_out = _within(_NOT.get(level.on_breach or "", "no news"), deadline, frozen.since, incident)
+    if deadline == level.due_at and ran_out:
+        return ran_out
+    return await _by_something(tx, incident, level, ran_out) or f"level {level.place}"
 
 
 def why_escalated(incident: Incident, clocks: Sequence[IncidentClock], since: datetime) -> str:
@@ -185,9 +188,10 @@ def _by_its_time(
     return f"level {level.place}: {what}{f'; {several}' if several else ''}"
 
 
-async def _by_something(tx: Tx, incident: Incident, level: IncidentLevel) -> str:
+async def _by_something(tx: Tx, incident: Incident, level: IncidentLevel, ran_out: str) -> str:
     """Tell what made a level due at another time than its own; empty when nothing did.
 
+    `ran_out` has the promised time that had run out before, when the level waits for that.
     Whatever does it makes the level due at the moment it happens, or at the deadline that has passed.
     """
     due_at, because = level.due_at, level.reason
@@ -198,7 +202,7 @@ async def _by_something(tx: Tx, incident: Incident, level: IncidentLevel) -> str
         expired = await _expired_by(tx, incident, incident.opened_at, at)
         state, after = _NOT["resolve" if expired else "acknowledge"], in_words(at - incident.opened_at)
         return f"level {level.place}: {state} after {after}{f'; {expired}' if expired else ''}"
-    expired = await _expired(tx, incident, level, again=because == AGAIN)
+    expired = await _expired(tx, incident, level, ran_out, again=because == AGAIN)
     asked_again = because == AGAIN and expired.startswith(_ASKED_AGAIN)
     lost = "" if asked_again else await _no_way_left(tx, incident, level)
     if lost or expired:
@@ -218,8 +222,11 @@ async def _by_hand(tx: Tx, incident: Incident, due_at: datetime | None) -> str:
     return f"escalated by hand by {person(by.actor)}{f': {text}' if text else ''}"
 
 
-async def _expired(tx: Tx, incident: Incident, level: IncidentLevel, *, again: bool) -> str:
-    """Tell whose acknowledgement has expired by the time of a level, and how long before; empty when none has."""
+async def _expired(tx: Tx, incident: Incident, level: IncidentLevel, ran_out: str, *, again: bool) -> str:
+    """Tell whose acknowledgement has expired by the time of a level, and how long before; empty when none has.
+
+    Of a level that waits for a promised time it tells that this has run out instead of how long before.
+    """
     due_at = level.due_at
     for entry in reversed(await _entries(tx, incident, "acknowledgement_expired")):
         until, had = entry.detail.get("until"), _had(entry)
@@ -227,6 +234,8 @@ async def _expired(tx: Tx, incident: Incident, level: IncidentLevel, *, again: b
             return f"{_ASKED_AGAIN if again else ''}{had} has expired"
         if due_at is None or not isinstance(until, datetime) or level.on_breach == ClockKind.UPDATE:
             continue
+        if until < due_at and ran_out:
+            return f"{ran_out}; {had} has expired"
         if until < due_at:
             return f"level {level.place}: {in_words(due_at - until)} after {had} expired"
     return ""

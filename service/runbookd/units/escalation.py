@@ -25,7 +25,7 @@ from runbookd.stages.ladder import (
 from runbookd.units.causes import why_told
 from runbookd.units.clocks import settle_clocks
 from runbookd.units.expiry import expire
-from runbookd.units.fallback import instead, start_over
+from runbookd.units.fallback import instead, leave_alone, start_over
 from runbookd.units.news import keep_promise
 from runbookd.units.telling import Why, audience, open_channel, quiet_pagers, refresh, tell, tell_audience
 
@@ -212,6 +212,7 @@ async def _climb(
 
     `breached` are the clocks newly breached, with their deadlines. A level that leads to nobody is skipped.
     """
+    await leave_alone(tx, incident, now)
     judged = judge_levels(await tx.levels.of(incident.id), incident, breached, now)
     for level in judged.settled:
         await tx.levels.save(level)

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import LevelState
 from runbookd.model.incident import IncidentState
+from runbookd.stages.expired import but_by_hand, heard, rearmed, tellings
 from runbookd.stages.holders import held
-from runbookd.stages.ladder import but_by_hand, left_to_people, rearmed
+from runbookd.stages.ladder import left_to_people
 from runbookd.units.frozen import own_times
 from runbookd.units.record import MOST_ENTRIES
 from runbookd.units.telling import refresh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
-    from runbookd.model.escalation import IncidentLevel
     from runbookd.model.incident import Incident
     from runbookd.ports import Tx
     from runbookd.units.desk import Desk
@@ -39,9 +38,11 @@ async def expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Incid
         incident, acknowledged_at=None, acknowledged_by=None, acknowledged_until=None, assignee=None
     )
     await tx.incidents.save(expired)
-    levels = await _levels(tx, incident, entries, since, until)
+    levels, told = await tx.levels.of(incident.id), tellings(entries, await tx.messages.of(incident.id))
+    if since is not None:
+        levels = but_by_hand(levels, await own_times(tx, incident), told, since, until)
     to_come = [left_to_people(level) for level in levels if level.state is LevelState.PENDING]
-    for level in (*to_come, *rearmed(levels, since, until)):
+    for level in (*levels, *to_come, *rearmed(levels, heard(told, since), until)):
         await tx.levels.save(level)
     entry = Entry(
         at=now,
@@ -53,19 +54,3 @@ async def expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Incid
     await tx.ledger.append([entry])
     await refresh(tx, desk, expired, f"expired {until.isoformat()}", now)
     return expired
-
-
-async def _levels(
-    tx: Tx, incident: Incident, entries: Iterable[Entry], since: datetime | None, until: datetime
-) -> list[IncidentLevel]:
-    """Return the levels as they would be, had nobody been called by hand while the acknowledgement stood."""
-    levels = await tx.levels.of(incident.id)
-    if since is None:
-        return levels
-    before: dict[object, datetime] = {}
-    for one in entries:
-        if one.what == "acknowledgement_expired":  # all that had been stopped was asked again from then on
-            before = {}
-        elif one.what == "level_fired" and one.at < since:
-            before[one.detail.get("level")] = one.at
-    return but_by_hand(levels, await own_times(tx, incident), before, since, until)

@@ -6,22 +6,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from runbookd.model.escalation import LevelState
+from runbookd.model.escalation import LevelState, MessageKind
 from runbookd.model.incident import ClockKind, IncidentState
 from runbookd.model.work import WorkKind
-from runbookd.stages.ladder import (
-    AGAIN,
-    ANEW,
-    CALLED,
-    IN_VAIN,
-    fallen_back,
-    hastened,
-    own_again,
-    started_over,
-)
+from runbookd.stages.anew import left_alone, own_again, started_over
+from runbookd.stages.ladder import AGAIN, ANEW, CALLED, IN_VAIN, fallen_back, hastened
 from runbookd.stages.reached import reached, unreached
 from runbookd.units.calling import call_another, give_back, latest, make_due
-from runbookd.units.frozen import own_times
+from runbookd.units.frozen import coming_times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,7 +66,8 @@ async def start_over(tx: Tx, incident: Incident, now: datetime) -> datetime | No
     if hastened(untried, now) is not None or not unreached(await tx.messages.of(incident.id), since):
         return None
     at = now + min(max(now - since, _SOONEST_ANEW), _LATEST_ANEW)
-    anew = started_over(levels, await own_times(tx, incident), at, _SOONEST_ANEW)
+    to_come = {n: own for n, own in (await coming_times(tx, incident)).items() if own > now}
+    anew = started_over(levels, to_come, at, _SOONEST_ANEW)
     for level in anew:
         await tx.levels.save(level)
     await tx.work.add(WorkKind.CLOCK, incident.id, at)
@@ -91,9 +84,25 @@ async def go_on(tx: Tx, incident: Incident, now: datetime) -> None:
     up_to = max((number for number in numbers if isinstance(number, int)), default=None)
     if up_to is None:
         return
-    for level in own_again(levels, await own_times(tx, incident), up_to, now):
+    for level in own_again(levels, await coming_times(tx, incident), up_to, now):
         await tx.levels.save(level)
     await tx.work.add(WorkKind.CLOCK, incident.id, now)
+
+
+async def leave_alone(tx: Tx, incident: Incident, now: datetime) -> None:
+    """While somebody has an incident let what had begun anew before its own time wait for that: see `left_alone`."""
+    if incident.acknowledged_at is None or incident.state is IncidentState.RESOLVED:
+        return
+    levels = await tx.levels.of(incident.id)
+    if not any(level.reason == ANEW for level in levels):
+        return
+    tried: dict[int, datetime] = {}
+    for one in await tx.messages.of(incident.id):
+        number = one.facts.get("level")
+        if one.kind is MessageKind.PAGE and isinstance(number, int):
+            tried[number] = max(one.created_at, tried.get(number, one.created_at))
+    for level in left_alone(levels, await coming_times(tx, incident), tried, now):
+        await tx.levels.save(level)
 
 
 async def _led_by_nobody(tx: Tx, incident: Incident) -> datetime:

@@ -24,3 +24,12 @@ async def own_times(tx: Tx, incident: Incident) -> Mapping[int, datetime]:
     listed = frozen_levels(sealed.entry for sealed in frozen)
     times = {n: clocks.get(one.due) if isinstance(one.due, str) else one.due for n, one in enumerate(listed)}
     return {number: at for number, at in times.items() if at is not None}
+
+
+async def coming_times(tx: Tx, incident: Incident) -> Mapping[int, datetime]:
+    """Return the own times of the levels without those of breaches that cannot come, for their clocks were met."""
+    met = {
+        one.kind.value for one in await tx.incidents.clocks(incident.id) if one.met_at and not one.breached_at
+    }
+    none = {level.number for level in await tx.levels.of(incident.id) if level.on_breach in met}
+    return {number: at for number, at in (await own_times(tx, incident)).items() if number not in none}

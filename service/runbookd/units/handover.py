@@ -9,7 +9,8 @@ from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import LevelState, MessageKind
 from runbookd.model.incident import Incident, IncidentState
 from runbookd.model.work import Work, WorkKind
-from runbookd.stages.ladder import handed_over, outdated
+from runbookd.stages.by_hand import outdated
+from runbookd.stages.ladder import handed_over
 from runbookd.stages.schedule import QUIET, failure_priority
 from runbookd.units.escalation import begin_clocks
 from runbookd.units.telling import Why, refresh, tell_audience

@@ -10,12 +10,13 @@ import pytest
 from runbookd.model.escalation import IncidentLevel, LevelState
 from runbookd.model.incident import Incident, IncidentState
 from runbookd.model.people import Escalation
+from runbookd.stages.by_hand import called, outdated
+from runbookd.stages.expired import Telling, rearmed
 from runbookd.stages.ladder import (
     AGAIN,
     BY_HAND,
     BY_HAND_AGAIN,
     OUTDATED,
-    called,
     fallen_back,
     freeze_levels,
     handed_over,
@@ -23,8 +24,6 @@ from runbookd.stages.ladder import (
     judge_levels,
     needless_when,
     next_level,
-    outdated,
-    rearmed,
     stopped_by,
 )
 
@@ -46,6 +45,18 @@ LEVELS = freeze_levels("i1", POLICY, NOON)
 def at(minutes: float) -> datetime:
     """So many minutes after the incident opened."""
     return NOON + timedelta(minutes=minutes)
+
+
+def heard(levels: list[IncidentLevel], before: datetime) -> dict[int, Telling]:
+    """The levels that were told before then, as the ledger has it; their pages got through."""
+    return {
+        level.number: Telling(level.settled_at, level.due_at, None, in_vain=False)
+        for level in levels
+        if level.state is LevelState.FIRED
+        and level.settled_at is not None
+        and level.settled_at < before
+        and level.due_at is not None
+    }
 
 
 def told(
@@ -278,7 +289,7 @@ def test_a_level_that_is_late_is_handed_over_late() -> None:
 def test_what_an_acknowledgement_had_stopped_comes_back() -> None:
     """When it expires, the levels skipped for it are pending again and the first is due; others stay as they are."""
     levels = settled_until(12, replace(INCIDENT, acknowledged_at=at(1)))
-    (back,) = rearmed(levels, at(1), at(40))
+    (back,) = rearmed(levels, heard(levels, at(1)), at(40))
     assert (back.number, back.state, back.due_at, back.reason) == (3, LevelState.PENDING, at(40), None)
 
 
@@ -289,7 +300,11 @@ def test_what_comes_back_comes_in_steps() -> None:
     )
     taken = replace(INCIDENT, acknowledged_at=at(1))
     levels = judge_levels(freeze_levels("i1", policy, NOON), taken, {}, at(12)).settled
-    assert [level.due_at for level in rearmed(levels, at(1), at(40))] == [at(40), at(43), at(48)]
+    assert [level.due_at for level in rearmed(levels, heard([*levels], at(1)), at(40))] == [
+        at(40),
+        at(43),
+        at(48),
+    ]
 
 
 def test_whoever_took_it_is_asked_first_and_the_others_after_it() -> None:
@@ -310,7 +325,7 @@ def test_whoever_took_it_is_asked_first_and_the_others_after_it() -> None:
         incident = taken if minute >= 3 else INCIDENT
         for level in judge_levels([*levels.values()], incident, {}, at(minute)).settled:
             levels[level.number] = level
-    back = rearmed([*levels.values()], at(3), at(33))
+    back = rearmed([*levels.values()], heard([*levels.values()], at(3)), at(33))
     assert [(level.number, level.due_at, level.reason) for level in back] == [
         (1, at(33), AGAIN),
         (2, at(36), None),
@@ -326,16 +341,18 @@ def test_a_stopped_level_that_was_due_before_the_one_that_asks_is_due_with_it() 
     first, second = freeze_levels("i1", policy, NOON)
     (stopped,) = judge_levels([first], replace(INCIDENT, acknowledged_at=at(0)), {}, at(1)).settled
     (fired,) = judge_levels([second], INCIDENT, {}, at(2)).settled
-    assert [level.due_at for level in rearmed([stopped, fired], at(3), at(33))] == [at(33), at(33)]
+    assert [level.due_at for level in rearmed([stopped, fired], heard([stopped, fired], at(3)), at(33))] == [
+        at(33),
+        at(33),
+    ]
 
 
 def test_when_nobody_was_paged_before_whoever_was_paged_first_is_asked() -> None:
     """When the acknowledgement had stopped no page, nobody else would hear that it has expired."""
     levels = judge_levels(LEVELS[1:2], INCIDENT, {}, at(2)).settled
-    for taken_at in (at(1), None):
-        (back,) = rearmed(levels, taken_at, at(33))
-        assert (back.number, back.due_at, back.reason) == (1, at(33), AGAIN)
-    assert rearmed([], at(1), at(33)) == []
+    (back,) = rearmed([*levels], heard([*levels], at(1)), at(33))
+    assert (back.number, back.due_at, back.reason) == (1, at(33), AGAIN)
+    assert rearmed([], {}, at(33)) == []
 
 
 def test_who_was_never_paged_is_paged() -> None:
@@ -343,6 +360,6 @@ def test_who_was_never_paged_is_paged() -> None:
     policy = Escalation.model_validate([{"after": "1m", "unless": "responded", "page": ["l2"]}])
     taken = replace(INCIDENT, acknowledged_at=at(0), responded_at=at(0))
     levels = judge_levels(freeze_levels("i1", policy, NOON), taken, {}, at(1)).settled
-    (back,) = rearmed(levels, at(0), at(33))
+    (back,) = rearmed(levels, heard([*levels], at(0)), at(33))
     assert (back.number, back.state, back.due_at) == (0, LevelState.PENDING, at(33))
     assert judge_levels([back], replace(taken, acknowledged_at=None), {}, at(33)).fired
