@@ -10,12 +10,13 @@ import pytest
 from runbookd.model.escalation import IncidentLevel, LevelState
 from runbookd.model.incident import Incident, IncidentState
 from runbookd.model.people import Escalation
-from runbookd.stages.by_hand import called, outdated
+from runbookd.stages.by_hand import called, given_back, outdated
 from runbookd.stages.expired import Telling, rearmed
 from runbookd.stages.ladder import (
     AGAIN,
     BY_HAND,
     BY_HAND_AGAIN,
+    IN_VAIN,
     OUTDATED,
     fallen_back,
     freeze_levels,
@@ -363,3 +364,14 @@ def test_who_was_never_paged_is_paged() -> None:
     (back,) = rearmed(levels, heard([*levels], at(0)), at(33))
     assert (back.number, back.state, back.due_at) == (0, LevelState.PENDING, at(33))
     assert judge_levels([back], replace(taken, acknowledged_at=None), {}, at(33)).fired
+
+
+def test_a_level_that_was_called_in_vain_is_what_it_was() -> None:
+    """What is to come is, what an answer had stopped stays stopped; what is over, or was told, is not told for it."""
+    to_come, breach = LEVELS[4], LEVELS[5]
+    assert given_back(to_come, at(10), at(6)) == replace(to_come, reason=IN_VAIN)
+    assert given_back(breach, at(30), at(6)) == replace(breach, reason=IN_VAIN)
+    assert given_back(to_come, at(10), at(10)) is None
+    stopped = replace(LEVELS[3], state=LevelState.SKIPPED, settled_at=at(5), reason="acknowledged")
+    assert given_back(stopped, at(5), at(6)) is stopped
+    assert given_back(replace(to_come, state=LevelState.FIRED, settled_at=at(10)), at(10), at(12)) is None
