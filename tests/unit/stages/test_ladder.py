@@ -10,6 +10,7 @@ import pytest
 from runbookd.model.escalation import IncidentLevel, LevelState
 from runbookd.model.incident import Incident, IncidentState
 from runbookd.model.people import Escalation
+from runbookd.stages.anew import started_over
 from runbookd.stages.by_hand import called, given_back, outdated
 from runbookd.stages.expired import Telling, rearmed
 from runbookd.stages.ladder import (
@@ -375,3 +376,16 @@ def test_a_level_that_was_called_in_vain_is_what_it_was() -> None:
     stopped = replace(LEVELS[3], state=LevelState.SKIPPED, settled_at=at(5), reason="acknowledged")
     assert given_back(stopped, at(5), at(6)) is stopped
     assert given_back(replace(to_come, state=LevelState.FIRED, settled_at=at(10)), at(10), at(12)) is None
+
+
+def test_what_was_called_in_vain_keeps_its_own_time_if_that_is_the_sooner() -> None:
+    """When none has reached anybody it begins anew with the others, or comes at its own time before that."""
+    first = judge_levels([LEVELS[1]], INCIDENT, {}, at(2)).settled[0]
+    vain = replace(LEVELS[4], reason=IN_VAIN)
+    own = {4: at(10)}
+    assert [
+        (one.number, one.due_at) for one in started_over([first, vain], own, at(8), timedelta(minutes=5))
+    ] == [(1, at(8))]
+    assert [
+        (one.number, one.due_at) for one in started_over([first, vain], own, at(3), timedelta(minutes=5))
+    ] == [(1, at(3)), (4, at(8))]
