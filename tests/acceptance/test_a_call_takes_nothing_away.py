@@ -10,6 +10,7 @@ import pytest
 
 from runbookd.model.escalation import MessageKind
 from runbookd.model.rule import Priority
+from runbookd.stages.ladder import BY_HAND
 from runbookd.units.people import Act, Do, act
 from tests.acceptance.engine import NOON
 from tests.acceptance.people import MINUTE, SECOND, House, house, ladder, library, mailed
@@ -54,7 +55,7 @@ async def test_a_call_in_an_outage_swallows_no_higher_level(tmp_path: Path) -> N
         await home.minutes(29)
         assert await pages(home) == [(11, "L2 Engineering"), (11, "L3 Senior")]
         assert await home.states(incident) == [
-            *["fired"] * 3,
+            *["fired", "skipped", "fired"],  # L2 was called by hand
             "collapsed",  # L2's backup: L3, which is higher, is paged for it
             "fired",
             "pending",
@@ -70,7 +71,7 @@ async def test_a_call_in_an_outage_does_not_swallow_the_page_to_who_is_asked_aga
         await home.sleeps(25 * MINUTE)
         await write(home, Do.ESCALATE, "is nobody there?")
         await home.minutes(60)
-        assert await pages(home, 6 * MINUTE) == [(31, "l2"), (31, "l3")]
+        assert await pages(home, 6 * MINUTE) == [(31, "l3"), (31, "l2")]
 
 
 async def test_a_call_at_the_moment_another_level_is_due_takes_nothing_of_it(tmp_path: Path) -> None:
@@ -84,8 +85,8 @@ async def test_a_call_at_the_moment_another_level_is_due_takes_nothing_of_it(tmp
         assert [who for _, who in await pages(home)] == ["l1", "l2", "l3"]
 
 
-async def test_each_call_is_for_another_level_though_the_service_looks_only_later(tmp_path: Path) -> None:
-    """Three calls while it is down: the second calls the next one, and with none left the highest is called already."""
+async def test_each_call_is_for_another_level_though_the_service_is_down(tmp_path: Path) -> None:
+    """Three calls: the second calls the next one, and with none left the highest is asked again. Own times add none."""
     async with house(tmp_path, ladder(STEPS, ROLES)) as home:
         incident = await home.breaks()
         await home.minutes(1)
@@ -93,11 +94,39 @@ async def test_each_call_is_for_another_level_though_the_service_looks_only_late
         for text in ("one", "two", "three"):
             await home.sleeps(10 * SECOND)
             said.append(await write(home, Do.ESCALATE, text))
-        assert said == [f"level {place} of incident {incident.id} is told now" for place in (2, 3, 3)]
+        assert said == [
+            f"level 2 of incident {incident.id} is told now",
+            f"level 3 of incident {incident.id} is told now",
+            f"every level of incident {incident.id} has paged; level 3 is asked again",
+        ]
         await home.minutes(20)
         assert [who for _, who in await pages(home)] == ["l1", "l2", "l3"]
+        assert await home.states(incident) == ["fired", "skipped", "skipped"]
         whys = [str(one.words["why"]) for one in await home.sent(MessageKind.PAGE)]
-        assert whys[1:] == ["escalated by hand by anna: one", "escalated by hand by anna: two"]
+        assert whys[1:] == [f"escalated by hand by anna: {text}" for text in ("one", "two", "three")]
+
+
+async def test_a_page_of_a_call_that_fails_after_the_levels_own_time_is_made_up_for(tmp_path: Path) -> None:
+    """l2 is called just before its own time, and its mail is refused after: it is tried late, and not left out."""
+    async with house(tmp_path, ladder(STEPS, ROLES)) as home:
+        incident = await home.breaks()
+        await home.lab.move(5 * MINUTE - 2 * SECOND)
+        home.voices.failing = {"email": [BUSY] * 2}
+        await home.lab.act(Do.ESCALATE, text="help")
+        await home.lab.move(5 * SECOND)
+        assert await home.states(incident) == ["fired", "skipped", "pending"]
+        home.voices.deaf = {"l2@"}
+        await home.minutes(8)
+        home.voices.deaf = set()
+        await home.minutes(30)
+        fired = [one.entry.detail for one in await home.entries("level_fired")]
+        assert [(one["level"], one["reason"]) for one in fired] == [
+            (1, None),
+            (2, BY_HAND),
+            (3, BY_HAND),
+            (2, None),
+        ]
+        assert [who for _, who in await pages(home)] == ["l1", "l3"]
 
 
 # an acknowledgement that expires ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,38 @@ async def test_when_who_is_asked_again_cannot_be_reached_another_is(tmp_path: Pa
         assert await got_through(home, 6) == [(16, "l1")]
         (_, page) = await home.sent(MessageKind.PAGE, "l1")
         assert page.words["why"] == "asked again: anna's acknowledgement has expired"
+
+
+async def test_a_level_left_to_whoever_was_at_work_is_tried_when_nobody_is_any_more(tmp_path: Path) -> None:
+    """Its acknowledgement has expired, and the other level leads to nobody: it is not skipped for ever."""
+    levels = [
+        {"after": "1m", "unless": "responded", "page": ["l1"]},
+        {"on_breach": "acknowledge", "page": ["gone"]},
+    ]
+    content = ladder(levels, mailed("l1"), acknowledge_within="4m", ack_expires="6m")
+    async with house(tmp_path, content) as home:
+        await home.breaks()
+        await home.sleeps(12 * MINUTE)
+        await home.lab.act(Do.ACKNOWLEDGE)
+        await home.minutes(60)
+        assert await home.heard() == [(18, "page l1")]
+
+
+async def test_a_level_left_to_automation_is_told_when_no_page_of_another_gets_through(
+    tmp_path: Path,
+) -> None:
+    """That something is at work on it is no comfort when nobody at all can be reached."""
+    levels = [
+        {"after": "1m", "unless": "responded", "page": ["l1"]},
+        {"after": "3m", "unless": "acknowledged", "page": ["l2"]},
+    ]
+    async with house(tmp_path, ladder(levels, mailed("l1", "l2"))) as home:
+        incident = await home.breaks()
+        at_work = replace(incident, responded_at=home.lab.clock.now())
+        await home.lab.store.write(lambda tx: tx.incidents.save(at_work))
+        home.voices.deaf = {"l2@"}
+        await home.minutes(20)
+        assert [who for _, who in await home.heard()] == ["page l1"]
 
 
 async def test_it_is_tried_until_somebody_is_reached(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from runbookd.reports.review_words import (
     with_detail,
 )
 from runbookd.stages.holders import expired_of
-from runbookd.stages.ladder import BY_HAND
+from runbookd.stages.ladder import CALLED
 
 if TYPE_CHECKING:
     from runbookd.model.audit import Entry
@@ -129,7 +129,7 @@ def _fired(detail: Detail, incident: Incident) -> str:
     """Say whom a level meant; whom it reached, its messages say."""
     whom = [f"page {party(one, incident)}" for one in _texts(detail.get("page"))]
     whom += [party(one, incident) for one in _texts(detail.get("notify"))]
-    how = "was called by hand" if detail.get("reason") == BY_HAND else "was due"
+    how = "was called by hand" if detail.get("reason") in CALLED else "was due"
     return with_detail(f"{_level(detail)} {how}", listed(whom), _late(detail))
 
 

@@ -5,18 +5,18 @@ A level in the database knows only its last time; the ledger knows every one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from runbookd.model.escalation import LevelState, MessageKind, MessageState
 from runbookd.reports.review_words import listed, moment, needless, party
-from runbookd.stages.ladder import BY_HAND, RESOLVED
+from runbookd.stages.ladder import CALLED, RESOLVED
 from runbookd.stages.reached import shared
 from runbookd.units.causes import frozen_levels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from runbookd.model.audit import Entry
     from runbookd.model.escalation import IncidentLevel, Message
@@ -93,7 +93,7 @@ def times_of(
     levels: Sequence[IncidentLevel], messages: Sequence[Message], entries: Sequence[Entry], incident: Incident
 ) -> list[Times]:
     """Return the times of each level, in order."""
-    listed, by_hand = frozen_levels(entries), _called_at(entries)
+    listed = frozen_levels(entries)
     sent = [one for one in shared(messages) if one.state is MessageState.SENT]
     known = listed if len(listed) == len(levels) else [None] * len(levels)
     times = []
@@ -101,12 +101,12 @@ def times_of(
         fired = [
             one for one in entries if one.what == "level_fired" and one.detail.get("level") == level.place
         ]
-        dues = [due for due in (one.detail.get("due_at") for one in fired) if isinstance(due, datetime)]
-        of_itself = [due for due in (*dues, level.due_at) if due is not None and due not in by_hand]
+        dues = [one.detail.get("due_at") for one in fired if one.detail.get("reason") not in CALLED]
+        of_itself = [due for due in (*dues, level.due_at) if isinstance(due, datetime)]
         own = frozen.due if frozen is not None and isinstance(frozen.due, datetime) else None
         due_at = own or (of_itself[0] if of_itself else None)
         later = due_at is not None and bool(of_itself) and of_itself[-1] > due_at
-        told = tuple(_telling(one, level, sent, incident, by_hand) for one in fired)
+        told = tuple(_telling(one, level, sent, incident) for one in fired)
         times.append(Times(due_at=due_at, again_at=of_itself[-1] if later else None, told=told))
     return times
 
@@ -132,13 +132,7 @@ def _alike(told: Sequence[Telling]) -> str:
     return f"told at {at}"
 
 
-def _telling(
-    fired: Entry,
-    level: IncidentLevel,
-    sent: Sequence[Message],
-    incident: Incident,
-    by_hand: set[object],
-) -> Telling:
+def _telling(fired: Entry, level: IncidentLevel, sent: Sequence[Message], incident: Incident) -> Telling:
     """Return when somebody heard of a level that was called then; `sent` are the incident's messages that were sent.
 
     One that pages somebody and notifies others is told by a page: a notice calls nobody.
@@ -149,24 +143,8 @@ def _telling(
     told = paged or ([] if level.page else theirs)
     first = min((one.settled_at or one.created_at for one in told), default=fired.at)
     only = () if told else tuple(dict.fromkeys(party(one.contact, incident) for one in theirs))
-    return Telling(at=first, by_hand=due_at in by_hand, silent=not theirs, only=only)
-
-
-def with_callers(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """Return the entries; those of levels that a person called for say so as their reason."""
-    by_hand = _called_at(entries)
-    for entry in entries:
-        called = entry.what == "level_fired" and entry.detail.get("due_at") in by_hand
-        yield replace(entry, detail={**entry.detail, "reason": BY_HAND}) if called else entry
-
-
-def _called_at(entries: Iterable[Entry]) -> set[object]:
-    """Return when a person made a level due: whoever asks for more help, and does not raise the priority instead."""
-    at: dict[str, set[object]] = {"person_escalate": set(), "escalation_frozen": set()}
-    for entry in entries:
-        if entry.what in at:
-            at[entry.what].add(entry.at)
-    return at["person_escalate"] - at["escalation_frozen"]
+    by_hand = fired.detail.get("reason") in CALLED
+    return Telling(at=first, by_hand=by_hand, silent=not theirs, only=only)
 
 
 def _never_due(level: IncidentLevel, record: Record) -> bool:

@@ -11,7 +11,6 @@ from runbookd.language.names import person
 from runbookd.model.escalation import MessageKind
 from runbookd.model.reasons import Guard
 from runbookd.reports.review_entries import in_words
-from runbookd.reports.review_levels import with_callers
 from runbookd.reports.review_words import (
     CHANNELS,
     KINDS,
@@ -99,7 +98,7 @@ def _alerts(record: Record) -> Iterator[Line]:
 
 def _entries(record: Record) -> Iterator[Line]:
     """Tell the ledger in its order; what was sent within moments for one reason is told where the first of it is."""
-    entries = [*with_callers(record.entries)]
+    entries = record.entries
     together = _together(entries)
     tried_on = {entry.detail.get("message") for entry in entries if entry.what == "page_passed_on"}
     for place, entry in enumerate(entries):

@@ -6,29 +6,35 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runbookd.model.escalation import LevelState
-from runbookd.stages.ladder import ANEW, IN_VAIN, NOBODY, STILL, pending, settled
+from runbookd.stages.by_hand import has_paged
+from runbookd.stages.ladder import ANEW, NOBODY, STILL, pending, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from runbookd.model.escalation import IncidentLevel
 
 
 def started_over(
-    levels: Sequence[IncidentLevel], to_come: Mapping[int, datetime], at: datetime, apart: timedelta
+    levels: Sequence[IncidentLevel],
+    to_come: Mapping[int, datetime],
+    in_vain: Container[int],
+    at: datetime,
+    apart: timedelta,
 ) -> list[IncidentLevel]:
     """Return the levels that page, due again one after the other, since none of them reached anybody.
 
-    `to_come` has the own times that are not over: a level with one keeps what it says `unless`. One that was called in
-    vain, and whose own time is the sooner, keeps that. Whoever takes the incident stops those that are left.
+    Those are all that were told, and those still to come with numbers among `in_vain`, for which a person has called:
+    such a one whose own time is the sooner keeps that. `to_come` has the own times that are not over: a level with one
+    keeps what it says `unless`. Whoever takes the incident stops those that are left.
     """
-    done, again = {LevelState.FIRED, LevelState.COLLAPSED}, {NOBODY, IN_VAIN}
-    unreached = [level for level in levels if level.page and (level.state in done or level.reason in again)]
+    waiting = {one.number for one in levels if one.state is LevelState.PENDING and one.number in in_vain}
+    unreached = [level for level in levels if level.page and (_was_told(level) or level.number in waiting)]
     anew = []
     for place, level in enumerate(unreached):
         due_at, own = at + place * apart, to_come.get(level.number)
-        if level.reason == IN_VAIN and (level.due_at or own or due_at) < due_at:
+        if level.number in waiting and (level.due_at or own or due_at) < due_at:
             continue
         again_at = replace(pending(level, due_at), reason=ANEW)
         anew.append(again_at if own is None else replace(again_at, unless=level.unless))
@@ -74,6 +80,10 @@ def own_again(
         else:
             found.append(settled(replace(level, due_at=at or now), LevelState.FIRED, at or now, None))
     return found
+
+
+def _was_told(level: IncidentLevel) -> bool:
+    return has_paged(level) or level.state is LevelState.COLLAPSED or level.reason == NOBODY
 
 
 def _begins_anew(level: IncidentLevel) -> bool:

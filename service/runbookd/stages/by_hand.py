@@ -1,62 +1,62 @@
-"""What a person who wants more help calls of an escalation, and what becomes of it when nobody of it is reached."""
+"""What a person who wants more help calls of an escalation. It is told besides its own time, which stays its own."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from runbookd.model.escalation import IncidentLevel, LevelState
+from runbookd.model.escalation import IncidentLevel, LevelState, MessageKind
 from runbookd.stages.ladder import (
     ACKNOWLEDGED,
     BY_HAND,
     BY_HAND_AGAIN,
     CALLED,
-    IN_VAIN,
+    HEARD,
     OUTDATED,
     RESPONDED,
-    pending,
+    settled,
 )
+from runbookd.stages.reached import shared, unreached
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Iterable, Sequence
     from datetime import datetime
 
+    from runbookd.model.escalation import Message
 
-def called(levels: Sequence[IncidentLevel], now: datetime) -> IncidentLevel | None:
-    """Return the level that a person who wants more help calls now, whatever it waits for; None when none pages.
 
-    That is the lowest one that pages and has not: one still to come, or that an answer had stopped, or that a later one
-    had taken in; not one that somebody has called for already, and that is told when the service looks. When none is
-    left, the highest is asked again. Only the end makes it needless.
+def called(levels: Sequence[IncidentLevel], heard: Container[int], now: datetime) -> IncidentLevel | None:
+    """Return what a person who wants more help has told now, whatever it waits for; None when no level pages.
+
+    That is the lowest level that pages and has not: one still to come, or that an answer had stopped, or that a later
+    one had taken in; not one whose number is among `heard`, which a call has told already. When none is left, the
+    highest is asked again. Only the end makes it needless.
     """
     paging = sorted((level for level in levels if level.page), key=lambda level: level.number)
-    untold = next((level for level in paging if _has_yet_to_page(level) and not _is_called(level)), None)
-    if untold is not None:
-        return replace(pending(untold, now), reason=BY_HAND)
-    asked = [level for level in paging if level.state is LevelState.FIRED or _is_called(level)]
-    if not asked or _is_called(asked[-1]):
-        return asked[-1] if asked else None
-    return replace(pending(asked[-1], now), reason=BY_HAND_AGAIN)
+    untold = [level for level in paging if _has_yet_to_page(level) and level.number not in heard]
+    if untold:
+        return replace(untold[0], due_at=now, reason=BY_HAND)
+    asked = [level for level in paging if has_paged(level) or level.number in heard]
+    return replace(asked[-1], due_at=now, reason=BY_HAND_AGAIN) if asked else None
 
 
-def given_back(was: IncidentLevel, own: datetime | None, now: datetime) -> IncidentLevel | None:
-    """Return a level that was called in vain as it `was` before; None when its time is over, or it had been told.
+def called_by_hand(messages: Iterable[Message], since: datetime, *, in_vain: bool = False) -> set[int]:
+    """Return the numbers of the levels that a person has called for since then, and of which somebody has heard.
 
-    `own` is its time as it was frozen, None for that of a breach that cannot come.
+    What is on its way may still reach somebody. With `in_vain` those of which nobody was reached instead.
     """
-    if was.state is LevelState.FIRED:
-        return None
-    if was.state is not LevelState.PENDING:
-        return was
-    at = own if was.due_at is not None and was.due_at <= now else was.due_at or own
-    if at is not None and at <= now:
-        return None
-    return replace(was, due_at=None if was.on_breach else at, reason=was.reason or IN_VAIN)
+    pages: dict[int, list[Message]] = {}
+    for one in shared(messages):
+        number = one.facts.get("level")
+        by_hand = one.kind is MessageKind.PAGE and one.facts.get("because") in CALLED
+        if by_hand and isinstance(number, int) and one.created_at >= since:
+            pages.setdefault(number, []).append(one)
+    return {number for number, its in pages.items() if unreached(its) is in_vain}
 
 
-def _is_called(level: IncidentLevel) -> bool:
-    """Whether a person has called for a level that nobody has been told of yet, as while the service is down."""
-    return level.state is LevelState.PENDING and level.reason in CALLED
+def has_paged(level: IncidentLevel) -> bool:
+    """Whether a level has had its turn, be it by a call before its time."""
+    return level.state is LevelState.FIRED or (level.state is LevelState.SKIPPED and level.reason == HEARD)
 
 
 def _has_yet_to_page(level: IncidentLevel) -> bool:
@@ -66,15 +66,11 @@ def _has_yet_to_page(level: IncidentLevel) -> bool:
 
 
 def outdated(levels: Sequence[IncidentLevel], now: datetime) -> list[IncidentLevel]:
-    """Return the levels that have yet to page when the priority rises, so that none of them is told any more.
-
-    One that was called for has been told, and is not given back.
-    """
-    told = [level for level in levels if level.state is LevelState.FIRED and level.reason in CALLED]
-    return [replace(level, reason=None) for level in told] + [
-        replace(level, state=LevelState.SKIPPED, settled_at=now, reason=OUTDATED)
+    """Return the levels that have yet to page when the priority rises, so that none of them is told any more."""
+    return [
+        settled(level, LevelState.SKIPPED, now, OUTDATED)
         if level.state is LevelState.PENDING
         else replace(level, reason=OUTDATED)
         for level in levels
-        if _has_yet_to_page(level)
+        if _has_yet_to_page(level) or level.reason == HEARD
     ]

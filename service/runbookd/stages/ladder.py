@@ -10,7 +10,7 @@ from runbookd.model.escalation import IncidentLevel, LevelState
 from runbookd.model.incident import IncidentState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from datetime import datetime
 
     from runbookd.model.incident import Incident
@@ -29,15 +29,15 @@ NOBODY = "nobody_to_reach"
 OUTDATED = "the priority has changed"
 """The reason of a level of a lower priority that had not paged when the incident was raised: it does not come back."""
 BY_HAND, BY_HAND_AGAIN = "by hand", "by hand, again"
-"""The reasons of a pending level that a person wants told now, and of one that was told before."""
-IN_VAIN = "by hand, in vain"
-"""The reason of a pending level that was called before its time, and of which nobody was reached: that is to come."""
+"""The reasons of a level that is told now since a person wants it, and of one that had paged before."""
+HEARD = "called by hand before"
+"""The reason of a level that was skipped at its own time, since whom it pages had been called by hand."""
 STILL = "still"
 """The reason of a pending level that had begun anew, and goes on now that a page of another has got through."""
 ONCE_MORE = frozenset({AGAIN, ANEW, BY_HAND_AGAIN, STILL})
 """The reasons of levels that were told before."""
 CALLED = frozenset({BY_HAND, BY_HAND_AGAIN})
-"""The reasons of levels that a person has called for."""
+"""The reasons of what is told because a person has called for it. That changes no level."""
 _MET_BY = {"acknowledge": ACKNOWLEDGED, "respond": RESPONDED, "resolve": RESOLVED}
 """What stops a level that waits for a clock's breach: the clock was met after all, if too late."""
 
@@ -78,13 +78,17 @@ def freeze_levels(
 
 
 def judge_levels(
-    levels: Sequence[IncidentLevel], incident: Incident, breached: Mapping[str, datetime], now: datetime
+    levels: Sequence[IncidentLevel],
+    incident: Incident,
+    breached: Mapping[str, datetime],
+    heard: Container[int],
+    now: datetime,
 ) -> Judged:
     """Judge every pending level that is due, or whose clock is among `breached`, which has their deadlines.
 
-    One that says `unless` is skipped when the incident is that, and one that waits for a breach when the incident is
-    over. Levels missed together, as in an outage of the service, are one page, to the last of them; their notices all
-    go out. None is taken in by a level below it, nor by one that a person called, and that one pages in any case.
+    One that says `unless` is skipped when the incident is that, one that waits for a breach when the incident is over,
+    and one whose number is among `heard` since a person has called for it before. Levels missed together, as in an
+    outage of the service, are one page, to the last of them; their notices all go out.
     """
     over = incident.state is IncidentState.RESOLVED
     due = [
@@ -94,7 +98,9 @@ def judge_levels(
     ]
     fired, done = [], []
     stopped = {
-        level.number: stopped_by(incident, needless_when(level)) for level in due if level.due_at is not None
+        level.number: stopped_by(incident, needless_when(level)) or (HEARD if level.number in heard else "")
+        for level in due
+        if level.due_at is not None
     }
     paging = [level for level in due if level.page and level.due_at is not None and not stopped[level.number]]
     for level in due:
@@ -107,14 +113,13 @@ def judge_levels(
             taken_in = level in paging and any(_takes_in(other, level) for other in paging)
             fired.append(Fired(level=level, page=not taken_in, late=now - level.due_at))
             state = LevelState.COLLAPSED if taken_in else LevelState.FIRED
-            by_hand = level.reason if level.reason in CALLED else None
-            done.append(settled(level, state, now, "a later level was due as well" if taken_in else by_hand))
+            done.append(settled(level, state, now, "a later level was due as well" if taken_in else None))
     return Judged(tuple(fired), tuple(done))
 
 
 def _takes_in(other: IncidentLevel, level: IncidentLevel) -> bool:
-    """Whether another level's page stands for this one's: it is higher, due later, and neither was called by hand."""
-    if other.due_at is None or level.due_at is None or {other.reason, level.reason} & CALLED:
+    """Whether another level's page stands for this one's: it is higher, and due later."""
+    if other.due_at is None or level.due_at is None:
         return False
     return other.number > level.number and other.due_at > level.due_at
 
@@ -157,10 +162,7 @@ def hastened(levels: Sequence[IncidentLevel], now: datetime) -> IncidentLevel | 
     """Return the first pending level that pages, due now, be it one that waits for a breach; None when none is left."""
     for level in levels:
         if level.state is LevelState.PENDING and level.page:
-            reason = None if level.reason == IN_VAIN else level.reason
-            return replace(
-                level, due_at=now if level.due_at is None else min(level.due_at, now), reason=reason
-            )
+            return replace(level, due_at=now if level.due_at is None else min(level.due_at, now))
     return None
 
 

@@ -6,11 +6,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runbookd.language.media import in_words
-from runbookd.language.names import person
 from runbookd.model.incident import ClockKind
 from runbookd.model.reasons import Escalate, Guard
 from runbookd.stages.holders import expired_of
-from runbookd.stages.ladder import AGAIN, ANEW, CALLED, STILL
+from runbookd.stages.ladder import AGAIN, ANEW, STILL
 from runbookd.units.record import MOST_ENTRIES
 
 if TYPE_CHECKING:
@@ -78,13 +77,10 @@ async def why_told(tx: Tx, desk: Desk, incident: Incident, level: IncidentLevel)
     """Say why a level is told that is told now, with the reason that it was pending for.
 
     One that is told as it was frozen says its own time, or the clock that ran out. One that was made due by something
-    else has the time of that; a call by hand may come at its own time, and is the reason all the same.
+    else has the time of that.
     """
     listed = frozen_levels(await _entries(tx, incident, "escalation_frozen"))
     frozen = listed[level.number] if level.number < len(listed) else None
-    by_hand = await _by_hand(tx, incident, level.due_at) if level.reason in CALLED else ""
-    if by_hand:
-        return by_hand
     if frozen is not None and frozen.due == level.due_at:
         several = await _one_of_several(tx, desk, incident, frozen.since)
         expired = await _expired_by(tx, incident, frozen.since, frozen.due)
@@ -210,16 +206,6 @@ async def _by_something(tx: Tx, incident: Incident, level: IncidentLevel, ran_ou
     if level.on_breach == ClockKind.UPDATE:
         return "the promised news did not come"
     return await _handed_over(tx, incident, due_at)
-
-
-async def _by_hand(tx: Tx, incident: Incident, due_at: datetime | None) -> str:
-    """Tell who called for a level, at that moment if the ledger has one, else last; empty when nobody has."""
-    asked = await _entries(tx, incident, "person_escalate")
-    if not asked:
-        return ""
-    by = next((one for one in asked if one.at == due_at), asked[-1])
-    text = str(by.detail.get("text") or "")
-    return f"escalated by hand by {person(by.actor)}{f': {text}' if text else ''}"
 
 
 async def _expired(tx: Tx, incident: Incident, level: IncidentLevel, ran_out: str, *, again: bool) -> str:

@@ -13,32 +13,21 @@ from runbookd.model.incident import ClockKind, Incident, IncidentClock, Incident
 from runbookd.model.reasons import Escalate
 from runbookd.model.work import Work, WorkKind
 from runbookd.stages.escalate import clocks_for, escalated, next_clock
-from runbookd.stages.ladder import (
-    NOBODY,
-    ONCE_MORE,
-    Fired,
-    freeze_levels,
-    judge_levels,
-    needless_when,
-    next_level,
-)
+from runbookd.stages.ladder import NOBODY, Fired, freeze_levels, judge_levels, next_level
+from runbookd.units.calling import heard_by_hand
 from runbookd.units.causes import why_told
 from runbookd.units.clocks import settle_clocks
 from runbookd.units.expiry import expire
 from runbookd.units.fallback import instead, leave_alone, start_over
+from runbookd.units.levels import tell_level, write_down
 from runbookd.units.news import keep_promise
 from runbookd.units.telling import Why, audience, open_channel, quiet_pagers, refresh, tell, tell_audience
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runbookd.model.escalation import IncidentLevel
     from runbookd.ports import Tx
     from runbookd.units.desk import Desk
-
-
-_TOLD_LATE = timedelta(seconds=10)
-"""What a level tells later than this says by how much. Less is no outage, but the time that things take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +202,8 @@ async def _climb(
     `breached` are the clocks newly breached, with their deadlines. A level that leads to nobody is skipped.
     """
     await leave_alone(tx, incident, now)
-    judged = judge_levels(await tx.levels.of(incident.id), incident, breached, now)
+    heard = await heard_by_hand(tx, incident)
+    judged = judge_levels(await tx.levels.of(incident.id), incident, breached, heard, now)
     for level in judged.settled:
         await tx.levels.save(level)
     told = {one.level.number for one in judged.fired if await _fire(tx, desk, incident, one, now)}
@@ -222,21 +212,7 @@ async def _climb(
         if settled.state is LevelState.FIRED and settled.number not in told:
             level = replace(settled, state=LevelState.SKIPPED, reason=NOBODY)
             await tx.levels.save(level)
-        entry = Entry(
-            at=now,
-            stage=Stage.ESCALATE,
-            what=f"level_{level.state.value}",
-            incident_id=incident.id,
-            detail={
-                "level": level.place,
-                "due_at": level.due_at,
-                "late_seconds": (now - level.due_at).total_seconds() if level.due_at is not None else 0.0,
-                "reason": level.reason,
-                "page": list(level.page),
-                "notify": list(level.notify),
-            },
-        )
-        await tx.ledger.append([entry])
+        await write_down(tx, level, level.state.value, now)
     if judged.fired and not told:
         await start_over(tx, incident, now)
     return [(one.level.place, one.late) for one in judged.fired if one.level.number in told]
@@ -244,29 +220,11 @@ async def _climb(
 
 async def _fire(tx: Tx, desk: Desk, incident: Incident, one: Fired, now: datetime) -> int:
     """Tell those of one level; returns at how many addresses. If its pages have none, another level is told instead."""
-    level = one.level
-    name = await _name_of(tx, level)
-    told_before = bool(await audience(tx, incident))
-    kind = MessageKind.UPDATE if told_before and level.number else MessageKind.OPENED
-    late = one.late if one.late >= _TOLD_LATE else None
-    why = await why_told(tx, desk, incident, level)  # once: what is told later of this page is the same
-    about = {"level": level.number, "because": level.reason, "due_at": level.due_at, "late": late, "why": why}
-    noticed = await tell(tx, desk, incident, Why(name, kind, about), level.notify, now)
-    if not one.page or not level.page:
-        return noticed
-    facts = {**about, "unless": needless_when(level)}
-    paged = await tell(tx, desk, incident, Why(name, MessageKind.PAGE, facts), level.page, now)
-    if paged == 0:
-        await instead(tx, desk, incident, about, now)
-    return noticed + paged
-
-
-async def _name_of(tx: Tx, level: IncidentLevel) -> str:
-    """Name what a level tells now: each time that it pages has a name of its own, and is not taken for another."""
-    name = f"level {level.place}"
-    earlier = await tx.messages.of(level.incident_id)
-    paged = any(one.kind is MessageKind.PAGE and one.facts.get("reason") == name for one in earlier)
-    return f"{name} again {level.due_at}" if paged or level.reason in ONCE_MORE else name
+    why = await why_told(tx, desk, incident, one.level)  # once: what is told later of this page is the same
+    told = await tell_level(tx, desk, incident, one, why, now)
+    if one.page and one.level.page and not told.paged:
+        await instead(tx, desk, incident, told.about, now)
+    return told.noticed + told.paged
 
 
 async def close_incident(

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from runbookd.model.audit import Entry, Stage
 from runbookd.model.escalation import LevelState
 from runbookd.model.incident import IncidentState
-from runbookd.stages.expired import but_by_hand, heard, rearmed, tellings
+from runbookd.stages.expired import heard, rearmed, tellings
 from runbookd.stages.holders import held
 from runbookd.stages.ladder import left_to_people
-from runbookd.units.frozen import own_times
 from runbookd.units.record import MOST_ENTRIES
 from runbookd.units.telling import refresh
 
@@ -39,10 +38,8 @@ async def expire(tx: Tx, desk: Desk, incident: Incident, now: datetime) -> Incid
     )
     await tx.incidents.save(expired)
     levels, told = await tx.levels.of(incident.id), tellings(entries, await tx.messages.of(incident.id))
-    if since is not None:
-        levels = but_by_hand(levels, await own_times(tx, incident), told, since, until)
     to_come = [left_to_people(level) for level in levels if level.state is LevelState.PENDING]
-    for level in (*levels, *to_come, *rearmed(levels, heard(told, since), until)):
+    for level in (*to_come, *rearmed(levels, heard(told, since), until)):
         await tx.levels.save(level)
     entry = Entry(
         at=now,

@@ -6,13 +6,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from runbookd.model.escalation import LevelState, MessageKind
+from runbookd.model.escalation import MessageKind
 from runbookd.model.incident import ClockKind, IncidentState
 from runbookd.model.work import WorkKind
 from runbookd.stages.anew import left_alone, own_again, started_over
-from runbookd.stages.ladder import AGAIN, ANEW, CALLED, IN_VAIN, fallen_back, hastened
+from runbookd.stages.by_hand import has_paged
+from runbookd.stages.ladder import AGAIN, ANEW, CALLED, fallen_back, handed_over, hastened
 from runbookd.stages.reached import reached, unreached
-from runbookd.units.calling import call_another, give_back, latest, make_due
+from runbookd.units.calling import call_another, give_back, heard_by_hand
 from runbookd.units.frozen import coming_times
 
 if TYPE_CHECKING:
@@ -30,27 +31,26 @@ _SOONEST_ANEW, _LATEST_ANEW = timedelta(minutes=5), timedelta(hours=1)
 async def instead(tx: Tx, desk: Desk, incident: Incident, page: Mapping[str, object], now: datetime) -> bool:
     """After a page that reached nobody, have another level page now; `page` is what it says of itself.
 
-    That is the next, or the last that was left out, and when nobody was reached lately one that had paged before.
+    That is the next, or the last that was left out, or one that was left to automation, and when nobody was reached
+    lately one that had paged before.
     False when there is none, or it is over, or a person has the incident, unless one had called for that level by hand:
-    then the next is called, and when none is left everyone inside who was told hears that. The level that was called
-    in vain keeps its own time.
+    then the next is called, and when none is left everyone inside who was told hears that.
     """
-    by_hand = page.get("because") in CALLED
-    if by_hand:
-        await give_back(tx, incident, page.get("level"), now)
     if incident.state is IncidentState.RESOLVED:
         return False
-    if by_hand:
-        return await call_another(tx, desk, incident, page.get("level"), now)
+    if page.get("because") in CALLED:
+        await give_back(tx, incident, page.get("level"), now)
+        return await call_another(tx, desk, incident, now)
     if incident.acknowledged_at is not None:
         return False
-    levels = await tx.levels.of(incident.id)
-    another = hastened(levels, now) or fallen_back(levels, now)
+    heard = await heard_by_hand(tx, incident)
+    levels = [level for level in await tx.levels.of(incident.id) if level.number not in heard]
+    another = hastened(levels, now) or fallen_back(levels, now) or handed_over(levels, now)
     if another is None:
         since = await _led_by_nobody(tx, incident)
         if unreached(await tx.messages.of(incident.id), since):
             another = _paged_before(levels, since, now)
-    return await make_due(tx, another, now)
+    return await _make_due(tx, another, now)
 
 
 async def start_over(tx: Tx, incident: Incident, now: datetime) -> datetime | None:
@@ -62,12 +62,13 @@ async def start_over(tx: Tx, incident: Incident, now: datetime) -> datetime | No
     if incident.state is IncidentState.RESOLVED or incident.acknowledged_at is not None:
         return None
     levels, since = await tx.levels.of(incident.id), await _led_by_nobody(tx, incident)
-    untried = [level for level in levels if level.reason != IN_VAIN]
+    in_vain = await heard_by_hand(tx, incident, in_vain=True)
+    untried = [level for level in levels if level.number not in in_vain]
     if hastened(untried, now) is not None or not unreached(await tx.messages.of(incident.id), since):
         return None
     at = now + min(max(now - since, _SOONEST_ANEW), _LATEST_ANEW)
     to_come = {n: own for n, own in (await coming_times(tx, incident)).items() if own > now}
-    anew = started_over(levels, to_come, at, _SOONEST_ANEW)
+    anew = started_over(levels, to_come, in_vain, at, _SOONEST_ANEW)
     for level in anew:
         await tx.levels.save(level)
     await tx.work.add(WorkKind.CLOCK, incident.id, at)
@@ -111,7 +112,7 @@ async def _led_by_nobody(tx: Tx, incident: Incident) -> datetime:
     That is when it opened, or when the last acknowledgement expired. Whoever was reached since and did nothing is not
     counted on either once a promise about the trouble is broken, or the priority has risen.
     """
-    since = await latest(tx, incident, "acknowledgement_expired") or incident.opened_at
+    since = await _latest(tx, incident, "acknowledgement_expired") or incident.opened_at
     if not reached(await tx.messages.of(incident.id), since):
         return since
     broken = [
@@ -119,7 +120,7 @@ async def _led_by_nobody(tx: Tx, incident: Incident) -> datetime:
         for clock in await tx.incidents.clocks(incident.id)
         if clock.breached_at is not None and clock.kind not in {ClockKind.UPDATE, ClockKind.REVIEW}
     ]
-    raised = await latest(tx, incident, "escalation_frozen")
+    raised = await _latest(tx, incident, "escalation_frozen")
     return max([since, *broken, *([raised] if raised is not None else [])])
 
 
@@ -128,7 +129,22 @@ def _paged_before(levels: Sequence[IncidentLevel], since: datetime, now: datetim
     before = [
         level
         for level in levels
-        if level.state is LevelState.FIRED and level.settled_at is not None and level.settled_at < since
+        if has_paged(level) and level.settled_at is not None and level.settled_at < since
     ]
-    first = next(iter(started_over(before, {}, now, timedelta(0))), None)
+    first = next(iter(started_over(before, {}, (), now, timedelta(0))), None)
     return None if first is None else replace(first, reason=AGAIN)
+
+
+async def _make_due(tx: Tx, level: IncidentLevel | None, now: datetime) -> bool:
+    """Keep a level that has become due; False when there is none."""
+    if level is None:
+        return False
+    await tx.levels.save(level)
+    await tx.work.add(WorkKind.CLOCK, level.incident_id, now)
+    return True
+
+
+async def _latest(tx: Tx, incident: Incident, what: str) -> datetime | None:
+    """Return when the ledger last says this of an incident; None for never."""
+    found = await tx.ledger.recent(1, {"incident_id": incident.id, "what": what})
+    return found[-1].entry.at if found else None

@@ -12,6 +12,7 @@ from runbookd.model.work import Work, WorkKind
 from runbookd.stages.by_hand import outdated
 from runbookd.stages.ladder import handed_over
 from runbookd.stages.schedule import QUIET, failure_priority
+from runbookd.units.calling import heard_by_hand
 from runbookd.units.escalation import begin_clocks
 from runbookd.units.telling import Why, refresh, tell_audience
 
@@ -37,7 +38,8 @@ async def hand_over(tx: Tx, desk: Desk, work: Work, now: datetime) -> Incident |
     if unheard:
         incident = await _made_known(tx, desk, incident, now)
     levels = await tx.levels.of(incident.id)
-    paged = any(level.page and level.state is LevelState.FIRED for level in levels)
+    heard = await heard_by_hand(tx, incident)
+    paged = any(level.page and (level.state is LevelState.FIRED or level.number in heard) for level in levels)
     first = handed_over(levels, now)
     if incident.acknowledged_at is None and not paged and first is not None:
         await tx.levels.save(first)

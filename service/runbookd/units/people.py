@@ -18,7 +18,7 @@ from runbookd.model.work import WorkKind
 from runbookd.stages.holders import whose
 from runbookd.stages.ladder import BY_HAND_AGAIN
 from runbookd.stages.updates import renew
-from runbookd.units.calling import call
+from runbookd.units.calling import by_hand, call
 from runbookd.units.clocks import settle_clocks
 from runbookd.units.escalation import close_incident
 from runbookd.units.handover import ack_expires, raise_priority
@@ -147,7 +147,7 @@ async def _escalate(tx: Tx, desk: Desk, incident: Incident, wanted: Act, now: da
     """The next level that pages is told now, or the priority rises and its own clocks and levels begin."""
     if wanted.priority is not None and wanted.priority != incident.priority:
         return await _raise(tx, desk, incident, wanted, now)
-    level = await call(tx, incident, now)  # whoever asks wants it told, whatever the level waits for
+    level = await call(tx, desk, incident, by_hand(wanted.actor, wanted.text), now)
     if level is None:
         note = f"More help is asked for: {wanted.text}" if wanted.text else "More help is asked for."
         why = Why(f"by hand {now.isoformat()}", MessageKind.UPDATE, {"note": note})

@@ -15,6 +15,7 @@ from runbookd.model.incident import ClockKind
 from runbookd.model.run import Hold, Listed, RunState, StepState
 from runbookd.reports.review import Review, review_of
 from runbookd.reports.review_people import Took
+from runbookd.stages.ladder import BY_HAND, BY_HAND_AGAIN, HEARD
 from runbookd.units.record import Record
 from tests.unit.reports.told import ID, NOON, alert, at, clock, entry, incident, message, record, run, step
 
@@ -377,17 +378,17 @@ def test_a_level_that_was_told_again_says_when_it_was_told_first() -> None:
     last = partial(IncidentLevel, incident_id=ID, page=("l2",), state=LevelState.FIRED)
     levels = [
         last(number=0, due_at=at(6.2), on_breach="acknowledge"),
-        last(number=1, due_at=at(3)),
-        last(number=2, due_at=at(8), on_breach="resolve"),
+        last(number=1, due_at=at(60), state=LevelState.SKIPPED, reason=HEARD),
+        last(number=2, due_at=None, on_breach="resolve"),
     ]
     entries = [
         entry(0, "escalation_frozen", levels=[[1, "acknowledge"], [2, at(60)], [3, "resolve"]]),
         entry(3, "person_escalate", text="needs a DBA"),
-        entry(3.1, "level_fired", level=2, due_at=at(3)),
+        entry(3.1, "level_fired", level=2, due_at=at(3), reason=BY_HAND),
         entry(5.1, "level_fired", level=1, due_at=at(5)),
         entry(6.2, "level_fired", level=1, due_at=at(6.2)),
         entry(8, "person_escalate", text="more"),
-        entry(8, "level_fired", level=3, due_at=at(8)),
+        entry(8, "level_fired", level=3, due_at=at(8), reason=BY_HAND_AGAIN),
     ]
     told = review(record(levels=levels, entries=entries))
     times = [

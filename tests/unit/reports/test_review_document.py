@@ -17,6 +17,7 @@ from runbookd.model.escalation import Channel, IncidentLevel, LevelState, Messag
 from runbookd.model.incident import ClockKind
 from runbookd.model.run import Listed, RunState, StepState
 from runbookd.reports.review_draft import draft
+from runbookd.stages.ladder import BY_HAND
 from runbookd.units.record import Record
 from tests.unit.reports.told import ID, NOON, alert, at, clock, entry, incident, message, record, run, step
 
@@ -334,14 +335,14 @@ def test_a_level_says_when_it_was_told_and_who_called_for_it() -> None:
     """Each time that its first page went out, and what became of it since if it waits again."""
     one = partial(IncidentLevel, incident_id=ID, page=("l2",))
     levels = [
-        one(number=0, due_at=at(8), state=LevelState.FIRED),
+        one(number=0, due_at=at(1), state=LevelState.FIRED),
         one(number=1, due_at=at(50), on_breach="resolve"),
     ]
     entries = [
         entry(1, "level_fired", level=1, due_at=at(1)),
         entry(2, "level_fired", level=2, due_at=at(2)),
         entry(8, "person_escalate", text="more"),
-        entry(8, "level_fired", level=1, due_at=at(8)),
+        entry(8, "level_fired", level=1, due_at=at(8), reason=BY_HAND),
     ]
     messages = [
         message("l2", id=f"msg-{due}", settled_at=at(due + late), facts={"level": 0, "due_at": at(due)})
