@@ -56,6 +56,24 @@ async def test_a_breach_is_told_though_the_levels_had_begun_anew_and_somebody_ha
         assert page.words["why"] == "not resolved within 30 minutes"
 
 
+@pytest.mark.parametrize("second", [BREACH, {"after": "50m", "unless": "acknowledged", "page": ["l1"]}])
+async def test_a_level_whose_time_comes_before_the_round_is_told_at_its_time(
+    tmp_path: Path, second: dict[str, Any]
+) -> None:
+    """Nobody can be reached for the most of an hour: the level of the promise that breaks then waits for no round."""
+    content = ladder([FIRST, second], ROLES, **(TIMES | {"resolve_within": "50m"}))
+    async with house(tmp_path, content) as home:
+        home.voices.deaf = EVERYBODY
+        await home.breaks()
+        told = await lives(home, {49: ("deaf", set())}, 55)
+        assert told == [(50, "l1")]
+        (page,) = await home.sent(MessageKind.PAGE, "l1")
+        assert page.words["why"] in {
+            "not resolved within 50 minutes",
+            "level 2: not acknowledged after 50 minutes",
+        }
+
+
 async def test_a_level_that_only_the_end_stops_is_told_though_it_was_to_begin_anew(tmp_path: Path) -> None:
     """Tried at 0 and 5, its own time is 7, it was to begin anew at 15, and at 8 somebody takes it: it is told, late."""
     levels = [FIRST, {"after": "7m", "unless": "resolved", "page": ["l1"]}]

@@ -25,9 +25,9 @@ def started_over(
 ) -> list[IncidentLevel]:
     """Return the levels that page, due again one after the other, since none of them reached anybody.
 
-    Those are all that were told, and those still to come with numbers among `in_vain`, for which a person has called:
-    such a one whose own time is the sooner keeps that. `to_come` has the own times that are not over: a level with one
-    keeps what it says `unless`. Whoever takes the incident stops those that are left.
+    Those are all that were told, and those still to come with numbers among `in_vain`, for which a person has called.
+    `to_come` has the own times that are not over: a level whose own time is the sooner has that, and one with a later
+    one keeps what it says `unless`. Whoever takes the incident stops those that are left.
     """
     waiting = {one.number for one in levels if one.state is LevelState.PENDING and one.number in in_vain}
     unreached = [level for level in levels if level.page and (_was_told(level) or level.number in waiting)]
@@ -37,7 +37,11 @@ def started_over(
         if level.number in waiting and (level.due_at or own or due_at) < due_at:
             continue
         again_at = replace(pending(level, due_at), reason=ANEW)
-        anew.append(again_at if own is None else replace(again_at, unless=level.unless))
+        if own is not None:
+            again_at = replace(again_at, unless=level.unless)
+        if own is not None and own < due_at:
+            again_at = replace(again_at, due_at=None if level.on_breach else own, reason=None)
+        anew.append(again_at)
     return anew
 
 

@@ -15,6 +15,7 @@ from runbookd.stages.by_hand import called, called_by_hand, outdated
 from runbookd.stages.expired import Heard, rearmed
 from runbookd.stages.ladder import (
     AGAIN,
+    ANEW,
     BY_HAND,
     BY_HAND_AGAIN,
     HEARD,
@@ -435,3 +436,15 @@ def test_what_was_called_in_vain_keeps_its_own_time_if_that_is_the_sooner() -> N
 
     assert anew(8) == [(1, at(8))]
     assert anew(3) == [(1, at(3)), (4, at(8))]
+
+
+def test_a_level_whose_own_time_comes_before_the_round_waits_for_that() -> None:
+    """By its time or by its breach; a later one is brought forward and keeps what it says `unless`."""
+    tried = [replace(LEVELS[each], state=LevelState.FIRED, settled_at=at(1)) for each in (1, 4, 5)]
+
+    def anew(minute: float) -> list[tuple[int, datetime | None, str | None]]:
+        levels = started_over(tried, {4: at(10), 5: at(30)}, (), at(minute), timedelta(minutes=5))
+        return [(one.number, one.due_at, one.reason) for one in levels]
+
+    assert anew(3) == [(1, at(3), ANEW), (4, at(8), ANEW), (5, at(13), ANEW)]
+    assert anew(25) == [(1, at(25), ANEW), (4, at(10), None), (5, None, None)]
