@@ -10,7 +10,7 @@ are of one release.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from runbookd.actions.kubernetes.events import moment
 from runbookd.actions.kubernetes.fields import annotations_of
@@ -23,6 +23,8 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """What a restart writes into the pod template, kubectl's and this service's."""
 _STAMPS = frozenset({RESTARTED_AT, "cattle.io/timestamp", "openshift.openshift.io/restartedAt"})
 """The same of kubectl, Rancher's redeploy button and OpenShift's restart: nothing else of the template changes."""
+_TO_BEGIN = timedelta(hours=1)
+"""A restart's ReplicaSet is made within this: with the strategy Recreate after the last old pod is gone."""
 TEMPLATE_HASH = "pod-template-hash"
 CHANGED_AFTER = "runbookd.io/changed-after"
 """The number of the newest revision there was when this service changed the pod template in place."""
@@ -82,6 +84,18 @@ def own_changes(deployment: Json, replica_sets: Sequence[Json]) -> set[int]:
     """
     noted = [annotations_of(one).get(CHANGED_AFTER, "") for one in (deployment, *replica_sets)]
     return {int(text) + 1 for text in noted if text.isdecimal()}
+
+
+def may_be_restart(replica_set: Json) -> bool:
+    """Whether its template may have come by a restart.
+
+    A release carries along the stamp of a restart before it, so one that is older than its ReplicaSet by more than a
+    restart takes is no sign; one that is no time is.
+    """
+    notes = annotations_of(replica_set["spec"]["template"])
+    stamped = [moment(text) for name, text in notes.items() if name in _STAMPS]
+    made = created(replica_set)
+    return any(at is None or made is None or made - at <= _TO_BEGIN for at in stamped)
 
 
 def pods_of(replica_set: Json) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from runbookd.actions.kubernetes.revisions import judged, previous_good
 from tests.contract.actions.kube_objects import REVISION, deployment, replica_set, restarted
 
 API = DEPLOYMENT.at("shop", "api")
+EARLY, LONG_BEFORE = "2026-03-04T05:00:00Z", "2026-03-04T03:59:00Z"
 NOTE = {"op": "add", "path": "/metadata/annotations/runbookd.io~1changed-after", "value": "2"}
 
 
@@ -111,3 +112,18 @@ def test_what_stood_after_our_change_can_be_gone_back_to() -> None:
     back["metadata"]["annotations"] |= {REVISION: "5", REVISION_HISTORY: "1,3", GOOD: "api-3"}
     assert previous(back, replica_set(6, replicas=1, notes=note)) == 5
     assert previous(first, replica_set(2, notes={CHANGED_AFTER: "x"}), replica_set(3, replicas=1)) == 1
+
+
+def test_a_release_long_after_our_change_can_be_gone_back_to() -> None:
+    """Ours is not kept any more, and the oldest that is is no restart: it bears no stamp, or one it carried along."""
+    note = {CHANGED_AFTER: "1"}
+    newest = replica_set(6, replicas=1, notes=note)
+    theirs = replica_set(5, notes={**note, GOOD: "api-5"}, created=EARLY)
+    assert previous(theirs, newest) == 5
+    assert previous(replica_set(3, notes={**note, GOOD: "api-3"}), newest) == 3
+    assert previous(restarted(theirs, LONG_BEFORE), newest) == 5
+    # It may be one where it was stamped when it was made, or nobody knows.
+    assert previous(restarted(theirs, EARLY), newest) is None
+    assert previous(restarted(theirs, "once"), newest) is None
+    del theirs["metadata"]["creationTimestamp"]
+    assert previous(restarted(theirs, LONG_BEFORE), newest) is None
