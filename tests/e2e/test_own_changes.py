@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from runbookd.actions.kubernetes.replica_sets import CHANGED_AFTER
 from tests.cluster.cluster import Cluster
 from tests.contract.actions.hands import succeeded
 from tests.e2e.acting import acting, step, stood
@@ -37,7 +39,7 @@ async def stop_writes(cluster: Cluster, name: str = "web") -> None:
 
 
 async def settled(cluster: Cluster, seconds: float = 1.5) -> None:
-    """Return once the newest release is complete, and another would be so much younger: the oldest are dropped first."""
+    """Return once the newest release is complete, and another would be so much younger: the older is dropped first."""
     found = await cluster.wait_rolled_out("web")
     image = found["spec"]["template"]["spec"]["containers"][0]["image"]
     await stood(cluster, "web", image, seconds)
@@ -66,3 +68,27 @@ async def test_what_stood_after_a_change_of_ours_that_is_not_kept(
     found = await newest(cluster, 5)
     assert [(each["revision"], each["good"]) for each in found["revisions"]] == [(4, True), (5, True)]
     assert found["previous_good"] == previous
+
+
+async def test_a_deployment_made_from_a_backup_has_none(cluster: Cluster) -> None:
+    """What was noted of the one that is lost is not its own, whichever way it was kept; its numbers begin anew."""
+    await cluster.deploy("web", GOOD, replicas=1, **QUICK)
+    await cluster.wait_rolled_out("web")
+    await stop_writes(cluster)
+    await newest(cluster, 2)
+    lost = await cluster.deployment("web")
+    assert lost["metadata"]["annotations"][CHANGED_AFTER] == f"1/{lost['metadata']['uid']}"
+    async with acting(cluster.kubeconfig()) as performer:
+        params = {"namespaces": [cluster.namespace], "kinds": ["deployments"]}
+        outcome = await performer.perform(step("kubernetes.export_resources", params))
+    (kept,) = json.loads(outcome.evidence[0].content)["items"]
+    assert CHANGED_AFTER not in kept["metadata"]["annotations"]
+
+    await cluster.kubectl("delete", "deployment/web")
+    kept["metadata"]["annotations"][CHANGED_AFTER] = lost["metadata"]["annotations"][CHANGED_AFTER]
+    await cluster.kubectl("apply", "-f", "-", stdin=json.dumps(kept))
+    await newest(cluster, 1)
+    await settled(cluster, LONG)
+    await cluster.deploy("web", BROKEN)
+    found = await newest(cluster, 2)
+    assert (found["changed_by_runbookd"], found["previous_good"]) == (False, 1)

@@ -131,7 +131,7 @@ async def test_a_recreate_is_given_time_to_start(cluster: Cluster, what: str) ->
 
 
 async def test_what_is_restarted_during_the_wait_is_judged_at_the_next_look(cluster: Cluster) -> None:
-    """Somebody mends the cause and restarts: that gets its time, and is taken back later if it does harm all the same."""
+    """Somebody mends the cause and restarts: that gets its time, and is taken back later if it does harm."""
     async with system(cluster, rest=NO_REST) as it:
         await released(cluster, DEPLOYMENT, GOOD, UNREADY, progressDeadlineSeconds=8, **RECREATE)
         inputs = (await it.rungs("KubeDeploymentReplicasMismatch"))[0]["inputs"]

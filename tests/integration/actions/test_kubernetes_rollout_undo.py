@@ -65,7 +65,8 @@ async def test_what_it_leaves_is_noted_and_its_undo_takes_the_note_away(
         for _ in range(2):
             succeeded(await performer.undo(call("kubernetes.rollout_undo", STEP, key="undo"), known.output))
         # But for the note that what comes by the undo is no release.
-        after = {**before, "runbookd.io/put-back-after": before["deployment.kubernetes.io/revision"]}
+        newest = f"{before['deployment.kubernetes.io/revision']}/uid-of-api"
+        after = {**before, "runbookd.io/put-back-after": newest}
         assert writes.the(DEPLOYMENT, "api")["metadata"]["annotations"] == after
 
 

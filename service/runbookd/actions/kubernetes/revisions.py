@@ -18,6 +18,7 @@ from runbookd.actions.kubernetes.kinds import REPLICA_SET, Json
 from runbookd.actions.kubernetes.replica_sets import (
     created,
     may_be_restart,
+    noted_number,
     number_of,
     numbers_of,
     numbers_of_releases,
@@ -195,10 +196,10 @@ def is_return(revisions: Sequence[Revision]) -> bool:
 
 def is_all_since(deployment: Json, note: str, revisions: Sequence[Revision]) -> bool:
     """Whether nothing but the present release has come after the number that an annotation of the Deployment notes."""
-    noted = annotations_of(deployment).get(note, "")
-    if not noted.isdecimal():
+    noted = noted_number(deployment, annotations_of(deployment).get(note, ""))
+    if noted is None:
         return False
-    later = [one for one in revisions if one.number > int(noted)]
+    later = [one for one in revisions if one.number > noted]
     return bool(later) and all(same_template(one.template, later[-1].template) for one in later)
 
 
