@@ -130,6 +130,23 @@ async def test_a_recreate_is_given_time_to_start(cluster: Cluster, what: str) ->
         )
 
 
+async def test_what_is_restarted_during_the_wait_is_judged_at_the_next_look(cluster: Cluster) -> None:
+    """Somebody mends the cause and restarts: that gets its time, and is taken back later if it does harm."""
+    async with system(cluster, rest=NO_REST) as it:
+        await released(cluster, DEPLOYMENT, GOOD, UNREADY, progressDeadlineSeconds=8, **RECREATE)
+        inputs = (await it.rungs("KubeDeploymentReplicasMismatch"))[0]["inputs"]
+        waiting = asyncio.create_task(it.by_hand("rollback-deployment", {**inputs, "time_to_start": "1m"}))
+        await it.service.until("SELECT * FROM steps WHERE path = 'steps/start'")
+        await cluster.kubectl("rollout", "restart", f"deployment/{DEPLOYMENT}")
+        run = await waiting
+        assert run["state"] == "failed"
+        words = "got a new template, by a release or a restart, while revision 2 of it was to be rolled back"
+        assert words in it.failures(run)
+        assert await cluster.revisions(DEPLOYMENT) == {1: GOOD, 2: UNREADY, 3: UNREADY}
+        await it.by_hand("rollback-deployment", inputs)
+        assert await cluster.revisions(DEPLOYMENT) == {2: UNREADY, 3: UNREADY, 4: GOOD}
+
+
 async def _hold(cluster: Cluster) -> None:
     """Let the pods there are not go away when they are deleted."""
     for pod in await cluster.pods(DEPLOYMENT):

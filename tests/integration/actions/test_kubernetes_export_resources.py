@@ -18,7 +18,12 @@ from tests.contract.actions.hands import call, failed, performing, succeeded
 from tests.contract.actions.kube_api import KubeApi
 
 KEY = base64.b64encode(b"k" * 32).decode()
-NOTES = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "team": "shop"}
+NOTES = {
+    "kubectl.kubernetes.io/last-applied-configuration": "{}",
+    "runbookd.io/changed-after": "7/uid",
+    "runbookd.io/put-back-after": "7/uid",
+    "team": "shop",
+}
 
 
 def thing(name: str, *, annotations: dict[str, str] | None = None, **rest: Any) -> Json:

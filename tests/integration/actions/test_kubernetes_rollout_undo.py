@@ -65,7 +65,8 @@ async def test_what_it_leaves_is_noted_and_its_undo_takes_the_note_away(
         for _ in range(2):
             succeeded(await performer.undo(call("kubernetes.rollout_undo", STEP, key="undo"), known.output))
         # But for the note that what comes by the undo is no release.
-        after = {**before, "runbookd.io/put-back-after": before["deployment.kubernetes.io/revision"]}
+        newest = f"{before['deployment.kubernetes.io/revision']}/uid-of-api"
+        after = {**before, "runbookd.io/put-back-after": newest}
         assert writes.the(DEPLOYMENT, "api")["metadata"]["annotations"] == after
 
 
@@ -109,31 +110,27 @@ async def test_a_new_release_in_between_is_not_overwritten(kube: KubeApi, tmp_pa
     assert writes.made() == []
 
 
-@pytest.mark.parametrize("what", ["pending", "newer", "restarted"])
-async def test_only_the_release_that_was_looked_at_is_taken_back(
-    kube: KubeApi, tmp_path: Path, what: str
-) -> None:
-    """One that came since, with or without a revision of its own, is left alone; a restart is the same release."""
+@pytest.mark.parametrize("what", ["pending", "newer", "restarting", "restarted"])
+async def test_only_what_was_looked_at_is_taken_back(kube: KubeApi, tmp_path: Path, what: str) -> None:
+    """What came since, a release or a restart, with or without a revision of its own, is for the next look."""
     writes = accept_writes(kube)
     a_history(kube)
-    newest = "shop:2" if what == "restarted" else "shop:3"
-    now = template("api", newest)
+    now = template("api", "shop:2" if what.startswith("restart") else "shop:3")
     now["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "2026-03-04T05:00:00Z"}
     writes.the(DEPLOYMENT, "api")["spec"]["template"] = now
-    if what != "pending":
+    if what in {"newer", "restarted"}:
         third = replica_set(3)
         third["spec"]["template"] = now
         kube.objects["apps", "replicasets"].append(third)
     async with acting(kube, tmp_path) as performer:
-        outcome = await performer.perform(call("kubernetes.rollout_undo", {**STEP, "from_revision": 2}))
-        if what == "restarted":
-            assert succeeded(outcome)["images"] == ["shop:1"]
-        else:
-            said = failed(outcome, "refused")
-            assert (
-                "got a new template while revision 2 of it was to be rolled back; nothing was changed" in said
-            )
-    assert bool(writes.made()) is (what == "restarted")
+        looked_at = call("kubernetes.rollout_undo", {**STEP, "from_revision": 2})
+        said = failed(await performer.perform(looked_at), "refused")
+        assert "got a new template, by a release or a restart, while revision 2 of it was to be" in said
+        assert "nothing was changed" in said
+        assert writes.made() == []
+        if what in {"newer", "restarted"}:
+            again = call("kubernetes.rollout_undo", {**STEP, "from_revision": 3})
+            assert succeeded(await performer.perform(again))["images"] == ["shop:1"]
 
 
 async def test_a_stateful_set_returns_too(kube: KubeApi, tmp_path: Path) -> None:

@@ -38,7 +38,10 @@ async def test_variables_are_set_and_put_back(kube: KubeApi, tmp_path: Path) -> 
         assert await performer.probe(made) == (Probed.NOT_DONE, None)
         output = succeeded(await performer.perform(made))
         assert env_of(writes) == [{"name": "B", "value": "2"}, {"name": "C", "value": "3"}]
-        assert writes.the(DEPLOYMENT, "api")["metadata"]["annotations"]["runbookd.io/changed-after"] == "2"
+        assert (
+            writes.the(DEPLOYMENT, "api")["metadata"]["annotations"]["runbookd.io/changed-after"]
+            == "2/uid-of-api"
+        )
         assert (await performer.probe(made))[0] is Probed.DONE
         same = succeeded(await performer.perform(call("kubernetes.set_env", STEP, key="other")))
         assert same["changed"] is False

@@ -33,7 +33,8 @@ from runbookd.actions.kubernetes.kinds import (
     kind_of,
     permission_of,
 )
-from runbookd.actions.kubernetes.replica_sets import REVISION
+from runbookd.actions.kubernetes.replica_sets import CHANGED_AFTER, REVISION
+from runbookd.actions.kubernetes.rollbacks import PUT_BACK_AFTER
 from runbookd.actions.kubernetes.sealing import read_key, seal
 from runbookd.language.values import SecretRef
 from runbookd.model.action import Repeat, Spec
@@ -53,6 +54,8 @@ _FILLED_IN = frozenset(
         "uid",
     }
 )
+_OF_ITS_PAST = frozenset({LAST_APPLIED, REVISION, CHANGED_AFTER, PUT_BACK_AFTER})
+"""Annotations that tell of what was applied before, and of revisions that what is made from an export has none of."""
 _DEFAULT_KINDS = [
     "configmaps",
     "deployments",
@@ -186,7 +189,7 @@ def applicable(found: Json, kind: Kind) -> Json:
     """The object without what the cluster filled in."""
     metadata = {name: value for name, value in found["metadata"].items() if name not in _FILLED_IN}
     notes = metadata.pop("annotations", None) or {}
-    kept = {name: text for name, text in notes.items() if name not in {LAST_APPLIED, REVISION}}
+    kept = {name: text for name, text in notes.items() if name not in _OF_ITS_PAST}
     if kept:
         metadata["annotations"] = kept
     rest = {name: value for name, value in found.items() if name not in {"metadata", "status"}}

@@ -1,9 +1,9 @@
 """Which release of a Deployment this service made itself, by changing the pod template in place.
 
 `kubernetes.set_env` and `kubernetes.patch` note it in the same patch, as the annotation `runbookd.io/changed-after`:
-the number of the newest revision there was. What came after that, and was not followed by anything but restarts, is
-this service's own change and no release of people, so a rollback must not take it back as if it were one. Its undo
-takes the note away with the change.
+the newest revision there was. What came after that, and was not followed by anything but restarts, is this service's
+own change and no release of people, so a rollback must not take it back as if it were one. Its undo takes the note
+away with the change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from runbookd.actions.kubernetes.changes import Wanted
 from runbookd.actions.kubernetes.kinds import DEPLOYMENT, Json, Ref
 from runbookd.actions.kubernetes.patches import Operation, escaped, tokens
-from runbookd.actions.kubernetes.replica_sets import CHANGED_AFTER, number_of
+from runbookd.actions.kubernetes.replica_sets import CHANGED_AFTER, newest_noted
 from runbookd.actions.kubernetes.revisions import Revision, is_all_since
 
 _TEMPLATE = ["spec", "template"]
@@ -24,7 +24,7 @@ def noted(now: Json, ref: Ref, wanted: Wanted) -> Wanted:
     """The patch with the note, where it is to change the pod template of a Deployment; else as it is."""
     if ref.kind != DEPLOYMENT or not _changes_template(wanted.body):
         return wanted
-    newest = str(number_of(now) or 0)
+    newest = newest_noted(now)
     if not isinstance(wanted.body, dict):
         note = {"op": "add", "path": f"/metadata/annotations/{escaped(CHANGED_AFTER)}", "value": newest}
         return replace(wanted, body=[*wanted.body, note])

@@ -10,7 +10,7 @@ are of one release.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from runbookd.actions.kubernetes.events import moment
 from runbookd.actions.kubernetes.fields import annotations_of
@@ -23,9 +23,11 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """What a restart writes into the pod template, kubectl's and this service's."""
 _STAMPS = frozenset({RESTARTED_AT, "cattle.io/timestamp", "openshift.openshift.io/restartedAt"})
 """The same of kubectl, Rancher's redeploy button and OpenShift's restart: nothing else of the template changes."""
+_TO_BEGIN = timedelta(hours=1)
+"""A restart's ReplicaSet is made within this: with the strategy Recreate after the last old pod is gone."""
 TEMPLATE_HASH = "pod-template-hash"
 CHANGED_AFTER = "runbookd.io/changed-after"
-"""The number of the newest revision there was when this service changed the pod template in place."""
+"""The newest revision there was when this service changed the pod template in place, as `newest_noted` writes it."""
 
 
 def number_of(thing: Json) -> int | None:
@@ -75,13 +77,42 @@ def numbers_of_releases(replica_sets: Sequence[Json]) -> list[list[int]]:
     ]
 
 
+def newest_noted(deployment: Json) -> str:
+    """The number of its newest revision as a note keeps it, with the Deployment's uid: `7/1f0c…`.
+
+    One that is made anew from a backup keeps its annotations and counts from 1, so their numbers are not its own.
+    """
+    return f"{number_of(deployment) or 0}/{deployment['metadata']['uid']}"
+
+
+def noted_number(deployment: Json, text: str) -> int | None:
+    """The number in such a note; None in another Deployment's. A bare number is taken for its own."""
+    number, _, uid = text.partition("/")
+    return int(number) if number.isdecimal() and uid in {"", deployment["metadata"]["uid"]} else None
+
+
 def own_changes(deployment: Json, replica_sets: Sequence[Json]) -> set[int]:
     """The revisions that began as this service's own changes of the template, as far as anything still notes them.
 
-    The controller copies the Deployment's annotations to the newest ReplicaSet, where they stay when another comes.
+    The controller copies the Deployment's annotations to the newest ReplicaSet, where they stay when another comes. A
+    number above the newest there is was noted of another Deployment, from whose backup this one was made.
     """
-    noted = [annotations_of(one).get(CHANGED_AFTER, "") for one in (deployment, *replica_sets)]
-    return {int(text) + 1 for text in noted if text.isdecimal()}
+    texts = [annotations_of(one).get(CHANGED_AFTER, "") for one in (deployment, *replica_sets)]
+    newest = max((number for one in replica_sets for number in numbers_of(one)), default=0)
+    found = [noted_number(deployment, text) for text in texts]
+    return {number + 1 for number in found if number is not None and number <= newest}
+
+
+def may_be_restart(replica_set: Json) -> bool:
+    """Whether its template may have come by a restart.
+
+    A release carries along the stamp of a restart before it, so one that is older than its ReplicaSet by more than a
+    restart takes is no sign; one that is no time is.
+    """
+    notes = annotations_of(replica_set["spec"]["template"])
+    stamped = [moment(text) for name, text in notes.items() if name in _STAMPS]
+    made = created(replica_set)
+    return any(at is None or made is None or made - at <= _TO_BEGIN for at in stamped)
 
 
 def pods_of(replica_set: Json) -> tuple[int, int]:

@@ -5,7 +5,7 @@ Which of them are good is told in `runbookd.actions.kubernetes.evidence`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +17,8 @@ from runbookd.actions.kubernetes.fields import annotations_of, condition, contro
 from runbookd.actions.kubernetes.kinds import REPLICA_SET, Json
 from runbookd.actions.kubernetes.replica_sets import (
     created,
+    may_be_restart,
+    noted_number,
     number_of,
     numbers_of,
     numbers_of_releases,
@@ -82,7 +84,8 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
         (one for one in replica_sets if number_of(one) is not None), key=lambda one: number_of(one) or 0
     )
     listed = listed_numbers(deployment, ordered)
-    releases, own = numbers_of_releases(ordered), own_changes(deployment, ordered)
+    releases = numbers_of_releases(ordered)
+    own = _with_restarts(own_changes(deployment, ordered), ordered)
     return [
         Revision(
             number=number_of(one) or 0,
@@ -92,7 +95,7 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
             evidence=evidence,
             release=tuple(release),
             listed=not listed.isdisjoint(release),
-            behind_own=_is_behind(release, number_of(one) or 0, releases, own),
+            behind_own=_is_behind(release, number_of(one) or 0, own),
         )
         for one, release, (good, evidence) in zip(
             ordered, releases, verdicts(deployment, ordered), strict=True
@@ -100,20 +103,25 @@ def judged(deployment: Json, replica_sets: Iterable[Json]) -> list[Revision]:
     ]
 
 
-def _is_behind(
-    release: Sequence[int], number: int, releases: Sequence[Sequence[int]], own: Iterable[int]
-) -> bool:
-    """Whether a revision of this release is one of these own changes, a restart of one, or older than one.
+def _with_restarts(own: Iterable[int], replica_sets: Sequence[Json]) -> dict[int, int]:
+    """Beside each of these own changes the number that may be a restart of it; its own where there is none.
 
-    What came next after one that is not kept any more may be a restart of it, and is taken for that.
+    Of one that is not kept any more nobody knows the template; only what came next of what is kept can be one.
     """
-    known = sorted({one for numbers in releases for one in numbers})
-    for change in own:
-        next_one = next((one for one in known if one >= change), change)
-        restarted = next_one in release and release[0] > change
-        if number <= change or change in release or restarted:
-            return True
-    return False
+    held = {number: one for one in replica_sets for number in numbers_of(one)}
+    found = {change: min((one for one in held if one >= change), default=change) for change in own}
+    return {
+        change: after if after in held and may_be_restart(held[after]) else change
+        for change, after in found.items()
+    }
+
+
+def _is_behind(release: Sequence[int], number: int, own: Mapping[int, int]) -> bool:
+    """Whether a revision of this release is one of these own changes, a restart of one, or older than one."""
+    return any(
+        number <= change or change in release or (restart in release and release[0] > change)
+        for change, restart in own.items()
+    )
 
 
 def is_pending(deployment: Json, revisions: Sequence[Revision]) -> bool:
@@ -188,10 +196,10 @@ def is_return(revisions: Sequence[Revision]) -> bool:
 
 def is_all_since(deployment: Json, note: str, revisions: Sequence[Revision]) -> bool:
     """Whether nothing but the present release has come after the number that an annotation of the Deployment notes."""
-    noted = annotations_of(deployment).get(note, "")
-    if not noted.isdecimal():
+    noted = noted_number(deployment, annotations_of(deployment).get(note, ""))
+    if noted is None:
         return False
-    later = [one for one in revisions if one.number > int(noted)]
+    later = [one for one in revisions if one.number > noted]
     return bool(later) and all(same_template(one.template, later[-1].template) for one in later)
 
 

@@ -18,11 +18,11 @@ from runbookd.actions.kubernetes.evidence import TAKEN_BACK, taken_back
 from runbookd.actions.kubernetes.fields import annotations_of
 from runbookd.actions.kubernetes.kinds import Json
 from runbookd.actions.kubernetes.patches import Operation, escaped
-from runbookd.actions.kubernetes.replica_sets import number_of, same_template
+from runbookd.actions.kubernetes.replica_sets import newest_noted, same_template
 from runbookd.actions.kubernetes.revisions import Revision, is_all_since, is_return
 
 PUT_BACK_AFTER = "runbookd.io/put-back-after"
-"""The number of the newest revision there was when this service undid a rollback."""
+"""The newest revision there was when this service undid a rollback, as `newest_noted` writes it."""
 _MOST = 20
 
 
@@ -44,7 +44,7 @@ def notes(deployment: Json, revisions: Sequence[Revision], target: Revision) -> 
 def put_back(deployment: Json) -> list[Operation]:
     """The JSON Patch that notes the undo of a rollback: what comes by it is no release."""
     path = f"/metadata/annotations/{escaped(PUT_BACK_AFTER)}"
-    return [{"op": "add", "path": path, "value": str(number_of(deployment) or 0)}]
+    return [{"op": "add", "path": path, "value": newest_noted(deployment)}]
 
 
 def is_rolled_back(deployment: Json, revisions: Sequence[Revision]) -> bool:

@@ -10,7 +10,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -38,7 +38,7 @@ from runbookd.actions.kubernetes.kinds import (
     permission,
 )
 from runbookd.actions.kubernetes.replica_sets import number_of, same_template
-from runbookd.actions.kubernetes.revisions import find_revision, revisions_of
+from runbookd.actions.kubernetes.revisions import find_revision, is_pending, revisions_of
 from runbookd.actions.kubernetes.rollbacks import notes, put_back
 from runbookd.actions.kubernetes.targets import check_protected
 from runbookd.actions.kubernetes.workloads import OneTemplate, check_gitops, check_running, rights, when
@@ -52,8 +52,8 @@ class Params(OneTemplate):
     from_revision: int | None = Field(
         default=None,
         ge=1,
-        description="The revision that is to be left: refused when it has another release by then, be "
-        "it one that is no revision yet. Restarts do not count. null: whichever it has.",
+        description="The revision that is to be left: refused when it has another template by then, be "
+        "it only that of a restart, or one that is no revision yet. null: whichever it has.",
     )
     allow_paused: bool = Field(
         default=False, description="Change the template although the rollout is paused and will not follow."
@@ -98,13 +98,13 @@ SPEC = Spec(
 class _Former:
     """What is to be returned to: the template, the patch of the object that brings it, and the newest revision.
 
-    `leaves` are the numbers that the release it has now has had; none while that is no revision yet.
+    `leaves` is the number of the revision it has now; None while what it has is no revision yet.
     """
 
     template: Json
     patch: Callable[[Json], Wanted]
     newest: int | None
-    leaves: Collection[int]
+    leaves: int | None
 
 
 async def run(params: Params, context: Context) -> Result:
@@ -123,10 +123,11 @@ async def run(params: Params, context: Context) -> Result:
         if same_template(now["spec"]["template"], former.template):
             return None
         left = params.from_revision
-        if now["spec"]["template"] != seen["spec"]["template"] or (left and left not in former.leaves):
+        if now["spec"]["template"] != seen["spec"]["template"] or (left and left != former.leaves):
             which = f"revision {left} of it" if left else "it"
             message = (
-                f"{params.ref} got a new template while {which} was to be rolled back; nothing was changed"
+                f"{params.ref} got a new template, by a release or a restart, while {which} was to be rolled "
+                "back; nothing was changed"
             )
             raise Rejected(message, kind="refused")
         return former.patch(now)
@@ -161,8 +162,7 @@ async def _former(where: Cluster, params: Params, seen: Json) -> _Former:
         def patched(now: Json) -> Wanted:
             return Wanted(how=Patch.JSON, body=[replace, *notes(now, revisions, target)])
 
-        newest = revisions[-1]
-        leaves = newest.release if same_template(newest.template, seen["spec"]["template"]) else ()
+        leaves = None if is_pending(seen, revisions) else revisions[-1].number
         return _Former(target.template, patched, number_of(seen), leaves)
     data = await _controller_revisions(where, seen)
     if params.to_revision not in data:
@@ -172,7 +172,7 @@ async def _former(where: Cluster, params: Params, seen: Json) -> _Former:
     spec = data[params.to_revision]["spec"]
     template = {key: value for key, value in spec["template"].items() if key != "$patch"}
     wanted = Wanted(how=Patch.STRATEGIC, body={"spec": spec})
-    return _Former(template, lambda _: wanted, max(data), (max(data),))
+    return _Former(template, lambda _: wanted, max(data), max(data))
 
 
 async def _controller_revisions(where: Cluster, owner: Json) -> Mapping[int, Json]:

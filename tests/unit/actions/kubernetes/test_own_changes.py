@@ -9,22 +9,27 @@ from runbookd.actions.kubernetes.cluster import Patch
 from runbookd.actions.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET, Json
 from runbookd.actions.kubernetes.marks import GOOD
 from runbookd.actions.kubernetes.own_changes import is_changed_here, noted
+from runbookd.actions.kubernetes.patches import escaped
 from runbookd.actions.kubernetes.replica_sets import CHANGED_AFTER, REVISION_HISTORY
 from runbookd.actions.kubernetes.revisions import judged, previous_good
 from tests.contract.actions.kube_objects import REVISION, deployment, replica_set, restarted
 
 API = DEPLOYMENT.at("shop", "api")
-NOTE = {"op": "add", "path": "/metadata/annotations/runbookd.io~1changed-after", "value": "2"}
+EARLY, LONG_BEFORE = "2026-03-04T05:00:00Z", "2026-03-04T03:59:00Z"
+NOTE = {"op": "add", "path": f"/metadata/annotations/{escaped(CHANGED_AFTER)}", "value": "2/uid-of-api"}
 
 
 @pytest.mark.parametrize(
     "spec", [{"template": {"spec": {}}}, {"$patch": "replace", "replicas": 1}], ids=["template", "whole spec"]
 )
 def test_a_change_of_the_template_is_noted(spec: Json) -> None:
-    """With the number of the newest revision, beside the patch's own annotations."""
+    """With the newest revision and whose it is, beside the patch's own annotations."""
     body = {"metadata": {"annotations": {"a": "b"}}, "spec": spec}
     found = noted(deployment(), API, Wanted(how=Patch.STRATEGIC, body=body))
-    assert found.body == {"metadata": {"annotations": {"a": "b", CHANGED_AFTER: "2"}}, "spec": spec}
+    assert found.body == {
+        "metadata": {"annotations": {"a": "b", CHANGED_AFTER: "2/uid-of-api"}},
+        "spec": spec,
+    }
 
 
 @pytest.mark.parametrize("path", ["/spec/template/spec/containers/0/env", "/spec/template", "/spec", ""])
@@ -66,8 +71,11 @@ def test_the_newest_is_our_change_until_something_is_released() -> None:
     assert not here(replica_set(2), replica_set(3), replica_set(4))
     assert not here(replica_set(4), replica_set(5, release=3, notes={REVISION_HISTORY: "3"}))
     assert not here()
-    found["metadata"]["annotations"][CHANGED_AFTER] = "x"
-    assert not here(replica_set(3))
+    found["metadata"]["annotations"][CHANGED_AFTER] = "2/uid-of-api"
+    assert here(replica_set(2), replica_set(3))
+    for other in ("x", "2/uid-of-the-one-before"):
+        found["metadata"]["annotations"][CHANGED_AFTER] = other
+        assert not here(replica_set(2), replica_set(3))
 
 
 def previous(*sets: Json) -> int | None:
@@ -111,3 +119,28 @@ def test_what_stood_after_our_change_can_be_gone_back_to() -> None:
     back["metadata"]["annotations"] |= {REVISION: "5", REVISION_HISTORY: "1,3", GOOD: "api-3"}
     assert previous(back, replica_set(6, replicas=1, notes=note)) == 5
     assert previous(first, replica_set(2, notes={CHANGED_AFTER: "x"}), replica_set(3, replicas=1)) == 1
+
+
+def test_a_release_long_after_our_change_can_be_gone_back_to() -> None:
+    """Ours is not kept any more, and the oldest that is is no restart: it bears no stamp, or one it carried along."""
+    note = {CHANGED_AFTER: "1"}
+    newest = replica_set(6, replicas=1, notes=note)
+    theirs = replica_set(5, notes={**note, GOOD: "api-5"}, created=EARLY)
+    assert previous(theirs, newest) == 5
+    assert previous(replica_set(3, notes={**note, GOOD: "api-3"}), newest) == 3
+    assert previous(restarted(theirs, LONG_BEFORE), newest) == 5
+    # It may be one where it was stamped when it was made, or nobody knows.
+    assert previous(restarted(theirs, EARLY), newest) is None
+    assert previous(restarted(theirs, "once"), newest) is None
+    del theirs["metadata"]["creationTimestamp"]
+    assert previous(restarted(theirs, LONG_BEFORE), newest) is None
+
+
+@pytest.mark.parametrize(
+    ("noted", "known"), [("7", 2), ("1/uid-of-the-one-before", 2), ("3", None), ("2/uid-of-api", None)]
+)
+def test_what_was_noted_of_another_deployment_is_no_change_of_ours(noted: str, known: int | None) -> None:
+    """One made from a backup counts from 1: a number above all it has, or with another uid, is not of its own."""
+    note = {CHANGED_AFTER: noted}
+    good = replica_set(2, notes={**note, GOOD: "api-2"})
+    assert previous(replica_set(1, notes=note), good, replica_set(3, replicas=1, notes=note)) == known

@@ -76,9 +76,12 @@ def test_what_an_undo_puts_back_is_no_release() -> None:
     """Until something else comes: so a rollback and its undo never take turns."""
     sets = [replica_set(3, release=1, notes={REVISION_HISTORY: "1"}), replica_set(4, release=2)]
     found = deployment()
-    (note,) = put_back({"metadata": {"annotations": {REVISION: "3"}}})
-    assert note == {"op": "add", "path": "/metadata/annotations/runbookd.io~1put-back-after", "value": "3"}
+    (note,) = put_back({"metadata": {"uid": "uid-of-api", "annotations": {REVISION: "3"}}})
+    where = "/metadata/annotations/runbookd.io~1put-back-after"
+    assert note == {"op": "add", "path": where, "value": "3/uid-of-api"}
     assert not is_rolled_back(found, judged(found, sets))
     found["metadata"]["annotations"][PUT_BACK_AFTER] = note["value"]
     assert is_rolled_back(found, judged(found, sets))
     assert not is_rolled_back(found, judged(found, [*sets, replica_set(5)]))
+    found["metadata"]["uid"] = "uid-of-one-made-from-a-backup"
+    assert not is_rolled_back(found, judged(found, sets))
