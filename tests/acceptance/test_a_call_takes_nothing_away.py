@@ -167,6 +167,35 @@ async def test_a_level_that_waits_for_the_end_alone_keeps_its_time_though_it_was
         assert await pages(home) == [(0, "l1"), (4, "boss"), (12, "l1"), (30, "boss")]
 
 
+async def test_who_was_called_and_did_nothing_until_a_promise_broke_is_paged_at_their_time(
+    tmp_path: Path,
+) -> None:
+    """l2 heard at 2 and nobody has taken it in the 4 minutes that were promised: 5 is their time all the same."""
+    content = ladder(STEPS, ROLES, acknowledge_within="4m")
+    async with house(tmp_path, content) as home:
+        await home.breaks()
+        await home.minutes(2)
+        await home.lab.act(Do.ESCALATE, text="help")
+        await home.minutes(30)
+        assert await pages(home) == [(0, "l1"), (2, "l2"), (5, "l2"), (15, "l3")]
+
+
+async def test_who_was_called_and_did_nothing_is_in_the_next_round(tmp_path: Path) -> None:
+    """The promise broke after the call, and then no page gets through: the round asks all, whoever was called too."""
+    content = ladder([STEPS[0], STEPS[2]], ROLES, acknowledge_within="14m", resolve_within="16m")
+    async with house(tmp_path, content) as home:
+        await home.breaks()
+        await home.minutes(13)
+        await home.lab.act(Do.ESCALATE, text="help")
+        home.voices.deaf = {"@"}
+        await home.minutes(17)
+        await home.lab.act(Do.ESCALATE, text="nobody comes")
+        await home.minutes(21)
+        home.voices.deaf = set()
+        await home.minutes(60)
+        assert await pages(home, 14 * MINUTE) == [(25, "l1"), (30, "l3")]
+
+
 # a call that reaches nobody --------------------------------------------------------------------------------------
 
 

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 def started_over(
     levels: Sequence[IncidentLevel],
     to_come: Mapping[int, datetime],
-    in_vain: Container[int],
+    called: Container[int],
     at: datetime,
     apart: timedelta,
 ) -> list[IncidentLevel]:
     """Return the levels that page, due again one after the other, since none of them reached anybody.
 
-    Those are all that were told, and those still to come with numbers among `in_vain`, for which a person has called.
+    Those are all that were told, and those still to come with numbers among `called`, for which a person has called.
     `to_come` has the own times that are not over: a level whose own time is the sooner has that, and one with a later
     one keeps what it says `unless`. Whoever takes the incident stops those that are left.
     """
-    waiting = {one.number for one in levels if one.state is LevelState.PENDING and one.number in in_vain}
+    waiting = {one.number for one in levels if one.state is LevelState.PENDING and one.number in called}
     unreached = [level for level in levels if level.page and (_was_told(level) or level.number in waiting)]
     anew = []
     for place, level in enumerate(unreached):

@@ -40,10 +40,10 @@ def called(levels: Sequence[IncidentLevel], heard: Container[int], now: datetime
     return replace(asked[-1], due_at=now, reason=BY_HAND_AGAIN) if asked else None
 
 
-def called_by_hand(messages: Iterable[Message], since: datetime, *, in_vain: bool = False) -> set[int]:
-    """Return the numbers of the levels that a person has called for since then, and of which somebody has heard.
+def called_by_hand(messages: Iterable[Message], since: datetime) -> dict[int, bool]:
+    """Return the numbers of the levels that a person has called for since then, and whether somebody has heard of it.
 
-    What is on its way may still reach somebody. With `in_vain` those of which nobody was reached instead.
+    What is on its way may still reach somebody.
     """
     pages: dict[int, list[Message]] = {}
     for one in shared(messages):
@@ -51,7 +51,7 @@ def called_by_hand(messages: Iterable[Message], since: datetime, *, in_vain: boo
         by_hand = one.kind is MessageKind.PAGE and one.facts.get("because") in CALLED
         if by_hand and isinstance(number, int) and one.created_at >= since:
             pages.setdefault(number, []).append(one)
-    return {number for number, its in pages.items() if unreached(its) is in_vain}
+    return {number: not unreached(its) for number, its in pages.items()}
 
 
 def has_paged(level: IncidentLevel) -> bool:

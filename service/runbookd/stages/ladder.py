@@ -98,7 +98,8 @@ def judge_levels(
     ]
     fired, done = [], []
     stopped = {
-        level.number: stopped_by(incident, needless_when(level)) or (HEARD if level.number in heard else "")
+        level.number: stopped_by(incident, needless_when(level))
+        or (HEARD if _has_heard(level, heard) else "")
         for level in due
         if level.due_at is not None
     }
@@ -115,6 +116,11 @@ def judge_levels(
             state = LevelState.COLLAPSED if taken_in else LevelState.FIRED
             done.append(settled(level, state, now, "a later level was due as well" if taken_in else None))
     return Judged(tuple(fired), tuple(done))
+
+
+def _has_heard(level: IncidentLevel, heard: Container[int]) -> bool:
+    """Whether whom a level pages at its own time has heard by a call; when it is told once more, that was no answer."""
+    return level.number in heard and level.reason not in ONCE_MORE
 
 
 def _takes_in(other: IncidentLevel, level: IncidentLevel) -> bool:

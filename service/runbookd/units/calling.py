@@ -12,11 +12,12 @@ from runbookd.model.work import WorkKind
 from runbookd.stages.by_hand import called, called_by_hand
 from runbookd.stages.ladder import CALLED, HEARD, Fired
 from runbookd.stages.reached import unreached
+from runbookd.units.clocks import broken_at
 from runbookd.units.levels import tell_level, write_down
 from runbookd.units.telling import Why, tell_audience
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from runbookd.model.audit import Entry
     from runbookd.model.escalation import IncidentLevel
@@ -39,8 +40,8 @@ async def call(
 
     It is none of these numbers. One that leads to nobody is passed over.
     """
-    levels = await tx.levels.of(incident.id)
-    heard, without = await heard_by_hand(tx, incident), set(but)
+    levels, calls = await tx.levels.of(incident.id), await calls_by_hand(tx, incident, incident.opened_at)
+    heard, without = {number for number, heard in calls.items() if heard}, set(but)
     while (level := called([one for one in levels if one.number not in without], heard, now)) is not None:
         one = Fired(level=level, page=True, late=timedelta(0))
         if (await tell_level(tx, desk, incident, one, why, now)).paged:
@@ -80,15 +81,25 @@ async def give_back(tx: Tx, incident: Incident, number: object, now: datetime) -
             await tx.work.add(WorkKind.CLOCK, incident.id, now)
 
 
-async def heard_by_hand(tx: Tx, incident: Incident, *, in_vain: bool = False) -> set[int]:
-    """Return the numbers of the levels called by hand of which somebody has heard, or with `in_vain` nobody.
+async def heard_by_hand(tx: Tx, incident: Incident) -> set[int]:
+    """Return the numbers of the levels of which somebody has heard by a call, so that their own time adds nothing.
 
-    Not of those called before an acknowledgement expired: nothing has come of that.
+    While nobody has the incident, not of those called before a promise was broken: nothing has come of that.
+    """
+    broken = [] if incident.acknowledged_at is not None else await broken_at(tx, incident)
+    calls = await calls_by_hand(tx, incident, max(broken, default=incident.opened_at))
+    return {number for number, heard in calls.items() if heard}
+
+
+async def calls_by_hand(tx: Tx, incident: Incident, after: datetime) -> Mapping[int, bool]:
+    """Return the numbers of the levels called by hand after that, and whether somebody has heard of it.
+
+    Not of those called before an acknowledgement expired.
     """
     expired = await tx.ledger.recent(1, {"incident_id": incident.id, "what": "acknowledgement_expired"})
     until = expired[-1].entry.detail.get("until") if expired else None
-    since = until if isinstance(until, datetime) else incident.opened_at
-    return called_by_hand(await tx.messages.of(incident.id), since, in_vain=in_vain)
+    since = max(until, after) if isinstance(until, datetime) else after
+    return called_by_hand(await tx.messages.of(incident.id), since)
 
 
 def why_by_hand(asked: Entry) -> str:

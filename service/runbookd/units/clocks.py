@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from runbookd.model.action import Mode
 from runbookd.model.audit import Entry, Stage
+from runbookd.model.incident import ClockKind
 from runbookd.stages.escalate import judge_clock
 
 if TYPE_CHECKING:
@@ -53,3 +54,12 @@ async def _only_observed(tx: Tx, incident: Incident) -> bool:
     opened = await tx.ledger.recent(1, {"incident_id": incident.id, "what": "incident_opened"})
     observed = any(one.entry.detail.get("mode") == Mode.OBSERVE for one in opened)
     return observed and not await tx.levels.of(incident.id) and not await tx.messages.of(incident.id)
+
+
+async def broken_at(tx: Tx, incident: Incident) -> list[datetime]:
+    """Return when promises about the trouble itself were broken: not those of news, or of the review."""
+    return [
+        clock.breached_at
+        for clock in await tx.incidents.clocks(incident.id)
+        if clock.breached_at is not None and clock.kind not in {ClockKind.UPDATE, ClockKind.REVIEW}
+    ]

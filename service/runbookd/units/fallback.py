@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from runbookd.model.escalation import MessageKind
-from runbookd.model.incident import ClockKind, IncidentState
+from runbookd.model.incident import IncidentState
 from runbookd.model.work import WorkKind
 from runbookd.stages.anew import left_alone, own_again, started_over
 from runbookd.stages.by_hand import has_paged
 from runbookd.stages.ladder import AGAIN, ANEW, CALLED, fallen_back, handed_over, hastened
 from runbookd.stages.reached import reached, unreached
-from runbookd.units.calling import call_another, give_back, heard_by_hand
+from runbookd.units.calling import call_another, calls_by_hand, give_back, heard_by_hand
+from runbookd.units.clocks import broken_at
 from runbookd.units.frozen import coming_times
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ async def instead(tx: Tx, desk: Desk, incident: Incident, page: Mapping[str, obj
     """After a page that reached nobody, have another level page now; `page` is what it says of itself.
 
     That is the next, or the last that was left out, or one that was left to automation, and when nobody was reached
-    lately one that had paged before.
-    False when there is none, or it is over, or a person has the incident, unless one had called for that level by hand:
-    then the next is called, and when none is left everyone inside who was told hears that.
+    lately one that had paged before. False when there is none, or it is over, or a person has the incident, unless one
+    had called for that level by hand: then the next is called, and when none is left everyone inside who was told
+    hears that.
     """
     if incident.state is IncidentState.RESOLVED:
         return False
@@ -62,13 +63,13 @@ async def start_over(tx: Tx, incident: Incident, now: datetime) -> datetime | No
     if incident.state is IncidentState.RESOLVED or incident.acknowledged_at is not None:
         return None
     levels, since = await tx.levels.of(incident.id), await _led_by_nobody(tx, incident)
-    in_vain = await heard_by_hand(tx, incident, in_vain=True)
-    untried = [level for level in levels if level.number not in in_vain]
+    called = await calls_by_hand(tx, incident, incident.opened_at)
+    untried = [level for level in levels if level.number not in called]
     if hastened(untried, now) is not None or not unreached(await tx.messages.of(incident.id), since):
         return None
     at = now + min(max(now - since, _SOONEST_ANEW), _LATEST_ANEW)
     to_come = {n: own for n, own in (await coming_times(tx, incident)).items() if own > now}
-    anew = started_over(levels, to_come, in_vain, at, _SOONEST_ANEW)
+    anew = started_over(levels, to_come, called, at, _SOONEST_ANEW)
     for level in anew:
         await tx.levels.save(level)
     await tx.work.add(WorkKind.CLOCK, incident.id, at)
@@ -115,11 +116,7 @@ async def _led_by_nobody(tx: Tx, incident: Incident) -> datetime:
     since = await _latest(tx, incident, "acknowledgement_expired") or incident.opened_at
     if not reached(await tx.messages.of(incident.id), since):
         return since
-    broken = [
-        clock.breached_at
-        for clock in await tx.incidents.clocks(incident.id)
-        if clock.breached_at is not None and clock.kind not in {ClockKind.UPDATE, ClockKind.REVIEW}
-    ]
+    broken = await broken_at(tx, incident)
     raised = await _latest(tx, incident, "escalation_frozen")
     return max([since, *broken, *([raised] if raised is not None else [])])
 

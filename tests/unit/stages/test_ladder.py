@@ -380,6 +380,8 @@ def test_a_level_that_was_called_by_hand_is_not_told_once_more_at_its_time() -> 
     assert (by_hand.settled[4].state, by_hand.settled[4].reason) == (LevelState.SKIPPED, HEARD)
     over = replace(INCIDENT, state=IncidentState.RESOLVED, resolved_at=at(9))
     assert judge_levels(LEVELS[4:5], over, {}, {4}, at(12)).settled[0].reason == "resolved"
+    again = replace(LEVELS[4], reason=AGAIN)
+    assert judge_levels([again], INCIDENT, {}, {4}, at(12)).fired
     gone = outdated(by_hand.settled, at(13))
     assert (gone[-1].number, gone[-1].reason) == (4, OUTDATED)
 
@@ -422,8 +424,7 @@ def test_whom_a_call_has_reached_is_told_by_its_pages() -> None:
         page(5, MessageState.SENT, BY_HAND, minute=1),
         page(None, MessageState.SENT, BY_HAND),
     ]
-    assert called_by_hand(pages, at(2)) == {2, 3}
-    assert called_by_hand(pages, at(2), in_vain=True) == {1}
+    assert called_by_hand(pages, at(2)) == {1: False, 2: True, 3: True}
 
 
 def test_what_was_called_in_vain_keeps_its_own_time_if_that_is_the_sooner() -> None:
