@@ -7,6 +7,7 @@ context managers of the same name in `tests/servers.py`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from itertools import count
@@ -21,6 +22,9 @@ from tests.postgres import PostgresServer, postgres_server
 
 # The service's own plain logs: tracebacks with every local variable take seconds, and show what must not be shown.
 set_up("json", "INFO")
+
+# Each client reads all the authorities the system trusts, which takes longer than most tests; none speaks for loopback.
+os.environ["SSL_CERT_FILE"] = os.devnull
 
 P = ParamSpec("P")
 S = TypeVar("S")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from runbookd.model.audit import Entry, Stage
-from runbookd.stages.holders import held
+from runbookd.stages.holders import expired_of, held
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -50,3 +50,10 @@ def test_a_sign_of_life_takes_nothing() -> None:
         entry(4, "person_acknowledge", "anna"),
         entry(5, "person_acknowledge", "carl"),
     ) == [("anna", 1, 3), ("carl", 3, None)]
+
+
+def test_whose_acknowledgement_has_expired() -> None:
+    """Whoever took it, and whom it was given since if that is another; nobody's was the automation's."""
+    assert expired_of({"by": "slack:ben", "acknowledged_by": "anna"}) == ("anna", "ben")
+    assert expired_of({"by": "slack:anna", "acknowledged_by": "anna"}) == ("anna", "")
+    assert expired_of({}) == ("automation", "")

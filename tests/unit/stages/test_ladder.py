@@ -25,6 +25,7 @@ from runbookd.stages.ladder import (
     handed_over,
     hastened,
     judge_levels,
+    needless_for_both,
     needless_when,
     next_level,
     stopped_by,
@@ -186,6 +187,12 @@ def test_a_clock_met_too_late_wakes_nobody() -> None:
 def test_what_stops_a_level(unless: str | None, changes: dict[str, object], expected: str) -> None:
     """Only what it says stops it, and the end of the incident; which of them it was is told truly."""
     assert stopped_by(replace(INCIDENT, **changes), unless) == expected  # type: ignore[arg-type]
+
+
+def test_two_levels_with_one_page_are_needless_only_when_both_are() -> None:
+    """What stops one of them alone does not stop the page."""
+    assert needless_for_both("acknowledged", "resolved") == "resolved"
+    assert needless_for_both("responded", None) is None
 
 
 def test_the_next_level_is_the_nearest_that_waits() -> None:
