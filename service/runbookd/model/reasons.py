@@ -84,6 +84,7 @@ class RunReason(StrEnum):
     HANDED_OVER = "handed_over"  # all was done, and a last `flow.fail` gives the rest to people
     IN_DOUBT = "in_doubt"  # a call may have happened, and nobody can tell
     NOT_VERIFIED = "not_verified"  # the steps are done, the trouble is still there
+    STALE = "stale"  # it was left alone for a while before it had changed anything: what it saw is old
     DEADLINE = "deadline"  # it took longer than the playbook allows
     CANCELLED = "cancelled"  # somebody, or its resolved alert, asked it to stop
     OBSERVED = "observed"  # planned and read, nothing changed

@@ -2,7 +2,8 @@
 
 One pass (`stages/walk.py`) goes through the playbook top to bottom. What has ended is read from the journal, what
 may begin is noted as an intent, and the pass stops where an answer or a time is needed. Nothing is called here, and
-the same journal always gives the same moves, so a run goes on after a crash exactly where it stood.
+the same journal always gives the same moves, so a run goes on after a crash exactly where it stood. Only what it has
+seen, and not yet acted on, may be too old by then (`stages/stale.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from runbookd.model.plan import Finish, Moves, Plan
 from runbookd.model.reasons import RunReason
 from runbookd.model.run import Run, RunState, StepRecord
 from runbookd.stages.journal import Actions, Answered, Journal
+from runbookd.stages.stale import stale
 from runbookd.stages.standing import Status
 from runbookd.stages.walk import Verify, Walk
 
@@ -49,8 +51,16 @@ def advance(plan: Plan, situation: Situation, actions: Actions, verify: Verify) 
     finish = None if status.pending else _finish(plan, run, status)
     if finish is None and not journal.stopping:
         journal.wake(run.deadline_at)
+    records = tuple(journal.records.values())
+    merged = {(row.path, row.attempt): row for row in (*situation.rows, *records)}
+    old = stale(run, merged.values(), journal.starts, situation.now)
+    if old:
+        begun = {start.record.path for start in journal.starts}
+        kept = tuple(row for row in records if row.path not in begun)
+        ends = Finish(state=RunState.FAILED, reason=RunReason.STALE, message=old)
+        return Moves(records=kept, starts=(), due=None, finish=ends)
     return Moves(
-        records=tuple(journal.records.values()),
+        records=records,
         starts=tuple(journal.starts),
         due=None if finish else journal.due,
         finish=finish,

@@ -125,9 +125,8 @@ def _has_heard(level: IncidentLevel, heard: Container[int]) -> bool:
 
 def _takes_in(other: IncidentLevel, level: IncidentLevel) -> bool:
     """Whether another level's page stands for this one's: it is higher, and due later."""
-    if other.due_at is None or level.due_at is None:
-        return False
-    return other.number > level.number and other.due_at > level.due_at
+    later = other.due_at is not None and level.due_at is not None and other.due_at > level.due_at
+    return later and other.number > level.number
 
 
 def needless_when(level: IncidentLevel) -> str | None:

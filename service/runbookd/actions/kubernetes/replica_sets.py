@@ -94,13 +94,24 @@ def noted_number(deployment: Json, text: str) -> int | None:
 def own_changes(deployment: Json, replica_sets: Sequence[Json]) -> set[int]:
     """The revisions that began as this service's own changes of the template, as far as anything still notes them.
 
-    The controller copies the Deployment's annotations to the newest ReplicaSet, where they stay when another comes. A
+    The controller copies the Deployment's annotations to the newest ReplicaSet, where they stay when another comes,
+    also when a new Deployment adopts it (`kubectl delete --cascade=orphan`): it counts on from its number then. A
     number above the newest there is was noted of another Deployment, from whose backup this one was made.
     """
-    texts = [annotations_of(one).get(CHANGED_AFTER, "") for one in (deployment, *replica_sets)]
     newest = max((number for one in replica_sets for number in numbers_of(one)), default=0)
-    found = [noted_number(deployment, text) for text in texts]
+    found = [noted_number(deployment, annotations_of(deployment).get(CHANGED_AFTER, ""))]
+    for one in replica_sets:
+        text = annotations_of(one).get(CHANGED_AFTER, "")
+        found.append(
+            noted_number(deployment, text.partition("/")[0] if _is_adopted(one, deployment) else text)
+        )
     return {number + 1 for number in found if number is not None and number <= newest}
+
+
+def _is_adopted(replica_set: Json, deployment: Json) -> bool:
+    """Whether a ReplicaSet is older than its Deployment, and so was another's before."""
+    made, since = created(replica_set), created(deployment)
+    return made is not None and since is not None and made < since
 
 
 def may_be_restart(replica_set: Json) -> bool:

@@ -144,3 +144,16 @@ def test_what_was_noted_of_another_deployment_is_no_change_of_ours(noted: str, k
     note = {CHANGED_AFTER: noted}
     good = replica_set(2, notes={**note, GOOD: "api-2"})
     assert previous(replica_set(1, notes=note), good, replica_set(3, replicas=1, notes=note)) == known
+
+
+@pytest.mark.parametrize(("made", "known"), [("2026-03-04T06:00:00Z", None), (LONG_BEFORE, 2)])
+def test_what_a_new_deployment_has_adopted_keeps_its_notes(made: str, known: int | None) -> None:
+    """Deleted without its ReplicaSets and made anew, it counts on from them: our change among them is ours still."""
+    anew = deployment()
+    anew["metadata"]["creationTimestamp"] = made
+    note = {CHANGED_AFTER: "2/uid-of-the-one-before"}
+    good = replica_set(2, notes={**note, GOOD: "api-2"}, created=EARLY)
+    ours = replica_set(3, notes=note, created=EARLY)
+    bad = replica_set(4, replicas=1, created="2026-03-04T07:00:00Z")
+    found = previous_good(judged(anew, [good, ours, bad]))
+    assert (found.number if found else None) == known
