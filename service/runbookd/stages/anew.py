@@ -26,8 +26,8 @@ def started_over(
     """Return the levels that page, due again one after the other, since none of them reached anybody.
 
     Those are all that were told, and those still to come with numbers among `called`, for which a person has called.
-    `to_come` has the own times that are not over: a level whose own time is the sooner has that, and one with a later
-    one keeps what it says `unless`. Whoever takes the incident stops those that are left.
+    `to_come` has the own times that are not over: a level whose own time comes well before the round has that, and one
+    with a later one keeps what it says `unless`. Whoever takes the incident stops those that are left.
     """
     waiting = {one.number for one in levels if one.state is LevelState.PENDING and one.number in called}
     unreached = [level for level in levels if level.page and (_was_told(level) or level.number in waiting)]
@@ -39,7 +39,7 @@ def started_over(
         again_at = replace(pending(level, due_at), reason=ANEW)
         if own is not None:
             again_at = replace(again_at, unless=level.unless)
-        if own is not None and own < due_at:
+        if own is not None and own + apart <= at:
             again_at = replace(again_at, due_at=None if level.on_breach else own, reason=None)
         anew.append(again_at)
     return anew

@@ -447,7 +447,7 @@ def test_what_was_called_in_vain_keeps_its_own_time_if_that_is_the_sooner() -> N
 
 
 def test_a_level_whose_own_time_comes_before_the_round_waits_for_that() -> None:
-    """By its time or by its breach; a later one is brought forward and keeps what it says `unless`."""
+    """By its time or by its breach, where that is minutes before; a later one is brought forward and keeps what it says `unless`."""
     tried = [replace(LEVELS[each], state=LevelState.FIRED, settled_at=at(1)) for each in (1, 4, 5)]
 
     def anew(minute: float) -> list[tuple[int, datetime | None, str | None]]:
@@ -455,4 +455,5 @@ def test_a_level_whose_own_time_comes_before_the_round_waits_for_that() -> None:
         return [(one.number, one.due_at, one.reason) for one in levels]
 
     assert anew(3) == [(1, at(3), ANEW), (4, at(8), ANEW), (5, at(13), ANEW)]
-    assert anew(25) == [(1, at(25), ANEW), (4, at(10), None), (5, None, None)]
+    assert anew(14) == [(1, at(14), ANEW), (4, at(19), ANEW), (5, at(24), ANEW)]
+    assert anew(35) == [(1, at(35), ANEW), (4, at(10), None), (5, None, None)]
