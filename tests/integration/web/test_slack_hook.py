@@ -99,7 +99,7 @@ async def test_acknowledge(home: House) -> None:
 
 async def test_escalate(home: House) -> None:
     """The next level that pages is told at once."""
-    incident = await home.trouble()
+    await home.trouble()
     assert (await press(home, "escalate"))[0] == 200
     await home.work()
     assert [one.entry.detail["level"] for one in await home.entries("level_fired")] == [1, 2]

@@ -447,7 +447,7 @@ def test_what_was_called_in_vain_keeps_its_own_time_if_that_is_the_sooner() -> N
 
 
 def test_a_level_whose_own_time_comes_before_the_round_waits_for_that() -> None:
-    """By its time or by its breach, where that is minutes before; a later one is brought forward and keeps what it says `unless`."""
+    """By its time or by its breach, where that is minutes before; a later one is brought forward."""
     tried = [replace(LEVELS[each], state=LevelState.FIRED, settled_at=at(1)) for each in (1, 4, 5)]
 
     def anew(minute: float) -> list[tuple[int, datetime | None, str | None]]:
