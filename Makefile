@@ -28,7 +28,7 @@ check: venv ## Hold the laws: style, types, layers, sizes, shipped content (offl
 	$(if $(wildcard service/runbookd/cli/main.py),$(BIN)/runbookd check rules playbooks)
 
 .PHONY: test
-test: venv ## Run every test, against real servers, with the coverage gates (under 6 minutes)
+test: venv ## Run every test, against real servers, with the coverage gates (7 minutes)
 	@tools/test $(ARGS)
 
 # Two workers, each with a control plane of its own: most tests wait for theirs.
